@@ -1,0 +1,16 @@
+# What pgcoro stands on. A missing piece is told with the command that installs it on Debian and Ubuntu.
+
+if(POLICY CMP0167)
+    cmake_policy(SET CMP0167 NEW) # BoostConfig.cmake, not FindBoost
+endif()
+
+find_package(Threads REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(PGCORO_LIBPQ REQUIRED IMPORTED_TARGET GLOBAL libpq>=14)
+
+# Several Boosts may stand side by side (Debian 12 has 1.74 and 1.81): CONFIG finds the one asked for.
+find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS json)
+if(PGCORO_BUILD_TESTS)
+    find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS unit_test_framework)
+endif()
