@@ -1,0 +1,152 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <source_location>
+#include <string_view>
+
+namespace pgcoro {
+
+/// A query ran, successfully or not.
+struct query_event
+{
+    std::string_view pool; ///< the pool's name; empty for a connection outside a pool
+    std::string_view sql;
+    std::chrono::nanoseconds duration{}; ///< from sending to the last row received
+    std::uint64_t rows = 0;              ///< returned or affected
+    std::string_view sqlstate;           ///< "00000" on success; empty when the connection broke
+    bool prepared_now = false;           ///< the statement had not been prepared on this connection before
+};
+
+/// The server sent a notice (RAISE NOTICE, a warning …).
+struct notice_event
+{
+    std::string_view pool;
+    std::string_view severity;
+    std::string_view sqlstate;
+    std::string_view message;
+    std::string_view detail;
+    std::string_view hint;
+};
+
+/// A connection was made, or not.
+struct connect_event
+{
+    std::string_view pool;
+    std::string_view host; ///< what was connected to; empty when it failed before that
+    std::chrono::nanoseconds duration{};
+    std::exception_ptr failure; ///< null on success
+};
+
+/// Why a pool closed a connection.
+enum class close_reason {
+    broken,      ///< an error on it, or found dead
+    expired,     ///< older than recycle_after
+    idle,        ///< idle for longer than idle_timeout
+    overflow,    ///< returned while `size` others were idle
+    not_cleaned, ///< left in a state that could not be undone in time
+    evicted,     ///< on request
+    pool_closed,
+};
+
+/// "broken", "expired" …: for messages and labels.
+std::string_view to_string(close_reason r) noexcept;
+
+/// A pool closed a connection.
+struct disconnect_event
+{
+    std::string_view pool;
+    close_reason reason{};
+    std::chrono::nanoseconds age{};
+};
+
+/// A caller got a connection from a pool.
+struct acquire_event
+{
+    std::string_view pool;
+    std::chrono::nanoseconds waited{}; ///< 0 when one was idle
+    bool queued = false;               ///< it had to wait for its turn
+};
+
+/// A caller got none in time, or was refused at once.
+struct acquire_failed_event
+{
+    std::string_view pool;
+    std::chrono::nanoseconds waited{};
+    std::string_view why; ///< "timeout", "max_waiters", "closed", "connect_failed", "cancelled"
+};
+
+/// A lease ended.
+struct release_event
+{
+    std::string_view pool;
+    std::chrono::nanoseconds held{};
+    bool dirty = false; ///< it had to be cleaned before the next use
+};
+
+/// A lease is held for longer than `leak_threshold`. Told once a lease.
+struct leak_event
+{
+    std::string_view pool;
+    std::chrono::nanoseconds held{};
+    std::source_location acquired_at;
+};
+
+/// A retry is about to wait and try again.
+struct retry_event
+{
+    std::string_view name;     ///< what is retried
+    int attempt = 0;           ///< the attempt that failed, counted from 1
+    std::string_view sqlstate; ///< empty when no server error was the cause
+    std::string_view why;      ///< the error's first line
+    std::chrono::nanoseconds delay{};
+};
+
+/// How a transaction ended.
+enum class transaction_outcome { committed, rolled_back, unknown };
+
+/// A `transactional` scope ended: all of its attempts together.
+struct transaction_event
+{
+    std::string_view pool;
+    std::string_view name;
+    transaction_outcome outcome{};
+    int attempts = 0;
+    bool commit_resolved = false; ///< COMMIT was lost, and its outcome found out
+    std::chrono::nanoseconds duration{};
+};
+
+/// The state of a circuit breaker changed.
+struct breaker_event
+{
+    std::string_view name;
+    std::string_view from; ///< "closed", "open", "half_open"
+    std::string_view to;
+};
+
+/// What the layer tells of its work. Derive, override what is wanted, and put it into the options of a pool
+/// or a connection; it must outlive them.
+///
+/// The functions are called at the place of the event, from whatever thread that runs on, several at once:
+/// an implementation is thread-safe, quick, does not block and does not throw. What an event refers to
+/// lives for the call only. No lock of the layer is held meanwhile.
+class observer
+{
+public:
+    virtual ~observer();
+
+    virtual void on_query(const query_event&) noexcept {}
+    virtual void on_notice(const notice_event&) noexcept {}
+    virtual void on_connect(const connect_event&) noexcept {}
+    virtual void on_disconnect(const disconnect_event&) noexcept {}
+    virtual void on_acquire(const acquire_event&) noexcept {}
+    virtual void on_acquire_failed(const acquire_failed_event&) noexcept {}
+    virtual void on_release(const release_event&) noexcept {}
+    virtual void on_leak(const leak_event&) noexcept {}
+    virtual void on_retry(const retry_event&) noexcept {}
+    virtual void on_transaction(const transaction_event&) noexcept {}
+    virtual void on_breaker(const breaker_event&) noexcept {}
+};
+
+} // namespace pgcoro

@@ -1,0 +1,158 @@
+#include <pgcoro/error/error.hpp>
+
+#include <utility>
+
+namespace pgcoro {
+
+struct error::payload
+{
+    std::string what;
+    diagnostics diag;
+    std::string sql;
+};
+
+namespace {
+
+class client_category_impl final : public boost::system::error_category
+{
+public:
+    const char* name() const noexcept override { return "pgcoro.client"; }
+    std::string message(int) const override { return "reported by pgcoro, not by the server"; }
+};
+
+// The statement in a message: enough to know it by, not a screenful.
+std::string shortened(std::string_view sql)
+{
+    constexpr std::size_t most = 500;
+    if (sql.size() <= most) return std::string(sql);
+    auto cut = most;
+    while (cut > 0 && (static_cast<unsigned char>(sql[cut]) & 0xC0) == 0x80) --cut; // not inside a character
+    return std::string(sql.substr(0, cut)) + " … (" + std::to_string(sql.size()) + " bytes)";
+}
+
+std::string describe(const std::string& what, const diagnostics& diag, std::string_view sql)
+{
+    std::string text = what;
+    auto line = [&](std::string_view label, std::string_view value) {
+        if (!value.empty()) text.append("\n  ").append(label).append(": ").append(value);
+    };
+    line("detail", diag.detail);
+    line("hint", diag.hint);
+    line("context", diag.context);
+    line("constraint", diag.constraint);
+    if (diag.position > 0) line("position", std::to_string(diag.position));
+    line("statement", shortened(sql));
+    return text;
+}
+
+std::string headline(const diagnostics& diag)
+{
+    std::string text = diag.severity + " " + std::string(diag.sqlstate.str());
+    if (auto name = condition_name(diag.sqlstate); !name.empty()) text.append(" (").append(name).append(")");
+    return text + ": " + diag.message;
+}
+
+} // namespace
+
+error::error(const std::string& what, diagnostics diag, std::string_view sql) : std::runtime_error("")
+{
+    auto text = describe(what, diag, sql);
+    if (diag.message.empty()) diag.message = what;
+    payload_ = std::make_shared<payload>(payload{std::move(text), std::move(diag), std::string(sql)});
+}
+
+error::~error() = default;
+
+const char* error::what() const noexcept { return payload_->what.c_str(); }
+
+boost::system::error_code error::code() const noexcept
+{
+    if (sqlstate()) return make_error_code(sqlstate());
+    return {1, client_category()};
+}
+
+sqlstate error::sqlstate() const noexcept { return payload_->diag.sqlstate; }
+const std::string& error::severity() const noexcept { return payload_->diag.severity; }
+const std::string& error::message() const noexcept { return payload_->diag.message; }
+const std::string& error::detail() const noexcept { return payload_->diag.detail; }
+const std::string& error::hint() const noexcept { return payload_->diag.hint; }
+const std::string& error::constraint() const noexcept { return payload_->diag.constraint; }
+int error::position() const noexcept { return payload_->diag.position; }
+const std::string& error::sql() const noexcept { return payload_->sql; }
+const diagnostics& error::diag() const noexcept { return payload_->diag; }
+
+bool error::is_transient() const noexcept
+{
+    switch (classify(sqlstate())) {
+    case failure_class::retry_transaction:
+    case failure_class::connection_lost:
+    case failure_class::server_unavailable: return true;
+    default: return false;
+    }
+}
+
+// Any error of the server's aborts the transaction it happens in (a savepoint apart).
+bool error::invalidates_transaction() const noexcept { return static_cast<bool>(sqlstate()); }
+
+bool error::invalidates_connection() const noexcept
+{
+    return severity() == "FATAL" || severity() == "PANIC" ||
+           classify(sqlstate()) == failure_class::connection_lost;
+}
+
+bool error::is_constraint(std::string_view name) const noexcept
+{
+    return sqlstate().class_code() == "23" && (name.empty() || constraint() == name);
+}
+
+void error::add_note(std::string_view note)
+{
+    auto changed = std::make_shared<payload>(*payload_); // copies of this exception keep theirs
+    changed->what.append("\n  ").append(note);
+    payload_ = std::move(changed);
+}
+
+server_error::server_error(diagnostics diag, std::string_view sql) : error(headline(diag), diag, sql) {}
+
+connection_error::connection_error(connection_failure why, const std::string& what, diagnostics diag,
+                                   std::string_view sql)
+    : error(what, std::move(diag), sql), why_(why)
+{}
+
+bool connection_error::is_transient() const noexcept
+{
+    switch (why_) {
+    case connection_failure::options:
+    case connection_failure::authentication:
+    case connection_failure::no_such_database:
+    case connection_failure::tls: return false;
+    default: return true;
+    }
+}
+
+std::string_view to_string(connection_failure f) noexcept
+{
+    switch (f) {
+    case connection_failure::options: return "wrong options";
+    case connection_failure::resolve: return "host name has no address";
+    case connection_failure::refused: return "refused";
+    case connection_failure::timeout: return "no answer in time";
+    case connection_failure::tls: return "TLS failed";
+    case connection_failure::authentication: return "authentication failed";
+    case connection_failure::no_such_database: return "no such database";
+    case connection_failure::too_many_connections: return "too many connections";
+    case connection_failure::starting_up: return "server starting up or shutting down";
+    case connection_failure::wrong_role: return "server has the wrong role";
+    case connection_failure::lost: return "connection lost";
+    case connection_failure::other: break;
+    }
+    return "failed";
+}
+
+const boost::system::error_category& client_category() noexcept
+{
+    static const client_category_impl category;
+    return category;
+}
+
+} // namespace pgcoro
