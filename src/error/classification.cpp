@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <array>
 
-namespace pgcoro {
-namespace {
+namespace pgcoro
+{
+namespace
+{
 
 struct row
 {
@@ -119,13 +121,20 @@ public:
     boost::system::error_condition default_error_condition(int value) const noexcept override
     {
         switch (classify(to_sqlstate({value, *this}))) {
-        case retry_transaction: return make_error_condition(condition::retryable_transaction);
-        case connection_lost: return make_error_condition(condition::connection_lost);
-        case server_unavailable: return make_error_condition(condition::server_unavailable);
-        case demoted: return make_error_condition(condition::read_only_server);
-        case timeout_or_cancel: return make_error_condition(condition::timeout_or_cancel);
-        case constraint: return make_error_condition(condition::constraint_violation);
-        default: break;
+        case retry_transaction:
+            return make_error_condition(condition::retryable_transaction);
+        case connection_lost:
+            return make_error_condition(condition::connection_lost);
+        case server_unavailable:
+            return make_error_condition(condition::server_unavailable);
+        case demoted:
+            return make_error_condition(condition::read_only_server);
+        case timeout_or_cancel:
+            return make_error_condition(condition::timeout_or_cancel);
+        case constraint:
+            return make_error_condition(condition::constraint_violation);
+        default:
+            break;
         }
         if (to_sqlstate({value, *this}).class_code() == "23")
             return make_error_condition(condition::constraint_violation);
@@ -141,12 +150,18 @@ public:
     std::string message(int value) const override
     {
         switch (static_cast<condition>(value)) {
-        case condition::retryable_transaction: return "the transaction may succeed if run again";
-        case condition::connection_lost: return "the connection is lost";
-        case condition::server_unavailable: return "the server takes no connections at present";
-        case condition::read_only_server: return "the server takes no writes";
-        case condition::timeout_or_cancel: return "stopped by a timeout or on request";
-        case condition::constraint_violation: return "an integrity constraint was violated";
+        case condition::retryable_transaction:
+            return "the transaction may succeed if run again";
+        case condition::connection_lost:
+            return "the connection is lost";
+        case condition::server_unavailable:
+            return "the server takes no connections at present";
+        case condition::read_only_server:
+            return "the server takes no writes";
+        case condition::timeout_or_cancel:
+            return "stopped by a timeout or on request";
+        case condition::constraint_violation:
+            return "an integrity constraint was violated";
         }
         return "unknown";
     }

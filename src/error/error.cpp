@@ -2,7 +2,8 @@
 
 #include <utility>
 
-namespace pgcoro {
+namespace pgcoro
+{
 
 struct error::payload
 {
@@ -11,7 +12,8 @@ struct error::payload
     std::string sql;
 };
 
-namespace {
+namespace
+{
 
 class client_category_impl final : public boost::system::error_category
 {
@@ -54,7 +56,8 @@ std::string headline(const diagnostics& diag)
 
 } // namespace
 
-error::error(const std::string& what, diagnostics diag, std::string_view sql) : std::runtime_error("")
+error::error(const std::string& what, diagnostics diag, std::string_view sql)
+    : std::runtime_error("")
 {
     auto text = describe(what, diag, sql);
     if (diag.message.empty()) diag.message = what;
@@ -86,8 +89,10 @@ bool error::is_transient() const noexcept
     switch (classify(sqlstate())) {
     case failure_class::retry_transaction:
     case failure_class::connection_lost:
-    case failure_class::server_unavailable: return true;
-    default: return false;
+    case failure_class::server_unavailable:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -112,11 +117,14 @@ void error::add_note(std::string_view note)
     payload_ = std::move(changed);
 }
 
-server_error::server_error(diagnostics diag, std::string_view sql) : error(headline(diag), diag, sql) {}
+server_error::server_error(diagnostics diag, std::string_view sql)
+    : error(headline(diag), diag, sql)
+{}
 
 connection_error::connection_error(connection_failure why, const std::string& what, diagnostics diag,
                                    std::string_view sql)
-    : error(what, std::move(diag), sql), why_(why)
+    : error(what, std::move(diag), sql)
+    , why_(why)
 {}
 
 bool connection_error::is_transient() const noexcept
@@ -125,26 +133,40 @@ bool connection_error::is_transient() const noexcept
     case connection_failure::options:
     case connection_failure::authentication:
     case connection_failure::no_such_database:
-    case connection_failure::tls: return false;
-    default: return true;
+    case connection_failure::tls:
+        return false;
+    default:
+        return true;
     }
 }
 
 std::string_view to_string(connection_failure f) noexcept
 {
     switch (f) {
-    case connection_failure::options: return "wrong options";
-    case connection_failure::resolve: return "host name has no address";
-    case connection_failure::refused: return "refused";
-    case connection_failure::timeout: return "no answer in time";
-    case connection_failure::tls: return "TLS failed";
-    case connection_failure::authentication: return "authentication failed";
-    case connection_failure::no_such_database: return "no such database";
-    case connection_failure::too_many_connections: return "too many connections";
-    case connection_failure::starting_up: return "server starting up or shutting down";
-    case connection_failure::wrong_role: return "server has the wrong role";
-    case connection_failure::lost: return "connection lost";
-    case connection_failure::other: break;
+    case connection_failure::options:
+        return "wrong options";
+    case connection_failure::resolve:
+        return "host name has no address";
+    case connection_failure::refused:
+        return "refused";
+    case connection_failure::timeout:
+        return "no answer in time";
+    case connection_failure::tls:
+        return "TLS failed";
+    case connection_failure::authentication:
+        return "authentication failed";
+    case connection_failure::no_such_database:
+        return "no such database";
+    case connection_failure::too_many_connections:
+        return "too many connections";
+    case connection_failure::starting_up:
+        return "server starting up or shutting down";
+    case connection_failure::wrong_role:
+        return "server has the wrong role";
+    case connection_failure::lost:
+        return "connection lost";
+    case connection_failure::other:
+        break;
     }
     return "failed";
 }

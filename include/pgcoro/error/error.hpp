@@ -8,7 +8,8 @@
 #include <string>
 #include <string_view>
 
-namespace pgcoro {
+namespace pgcoro
+{
 
 /// What the server says of an error or a notice: the fields of ErrorResponse and NoticeResponse, as the
 /// protocol's documentation names them. Empty (0 for numbers) where the server said nothing.
@@ -159,7 +160,8 @@ class circuit_open : public error
 {
 public:
     circuit_open(const std::string& what, std::chrono::steady_clock::time_point retry_at)
-        : error(what), retry_at_(retry_at)
+        : error(what)
+        , retry_at_(retry_at)
     {}
     /// When the breaker lets the next trial through.
     std::chrono::steady_clock::time_point retry_at() const noexcept { return retry_at_; }

@@ -7,7 +7,8 @@
 #include <string>
 #include <string_view>
 
-namespace pgcoro {
+namespace pgcoro
+{
 
 /// A PostgreSQL error code: five characters of 0–9 and A–Z, the first two of which are its class.
 ///
@@ -89,7 +90,8 @@ const boost::system::error_category& condition_category() noexcept;
 boost::system::error_condition make_error_condition(condition c) noexcept;
 
 /// SQLSTATEs that the layer, or its users, ask for by name.
-namespace sqlstates {
+namespace sqlstates
+{
 inline constexpr sqlstate feature_not_supported{"0A000"};
 inline constexpr sqlstate unique_violation{"23505"};
 inline constexpr sqlstate exclusion_violation{"23P01"};

@@ -6,7 +6,8 @@
 #include <source_location>
 #include <string_view>
 
-namespace pgcoro {
+namespace pgcoro
+{
 
 /// A query ran, successfully or not.
 struct query_event

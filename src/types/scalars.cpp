@@ -1,0 +1,54 @@
+#include <pgcoro/types/scalars.hpp>
+
+#include <boost/locale/utf.hpp>
+
+namespace pgcoro
+{
+
+void throw_mapping_error(const std::string& why) { throw mapping_error(why); }
+
+namespace detail
+{
+namespace
+{
+
+bool is_utf8(std::string_view text)
+{
+    using traits = boost::locale::utf::utf_traits<char>;
+    for (auto it = text.begin(); it != text.end();)
+        if (!boost::locale::utf::is_valid_codepoint(traits::decode(it, text.end()))) return false;
+    return true;
+}
+
+} // namespace
+
+void throw_out_of_range(long long value, long long least, unsigned long long most)
+{
+    throw_mapping_error("the value " + std::to_string(value) + " is out of range " + std::to_string(least) +
+                        " to " + std::to_string(most));
+}
+
+std::string_view decode_text(field_view f)
+{
+    auto text = f.bytes();
+    if (f.type == oids::jsonb) {
+        constexpr char version = 1;
+        if (text.empty() || text.front() != version) throw_mapping_error("jsonb of an unknown version");
+        text.remove_prefix(1);
+    }
+    // A composite's or a vector's bytes are not text; they hold zeros, or are no UTF-8.
+    if (f.type >= oids::first_user_defined && (text.find('\0') != text.npos || !is_utf8(text)))
+        throw_mapping_error("the binary format of this type is not text: cast it to text in the statement");
+    return text;
+}
+
+void encode_text(std::string_view v, encoder& out)
+{
+    if (auto at = v.find('\0'); at != v.npos)
+        throw_mapping_error("text with a NUL character (at byte " + std::to_string(at) +
+                            "), which PostgreSQL cannot hold: use bytea");
+    out.bytes(v);
+}
+
+} // namespace detail
+} // namespace pgcoro
