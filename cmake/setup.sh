@@ -30,7 +30,7 @@ postgres_is_there() {
         { has pg_config && [ -x "$(pg_config --bindir)/initdb" ]; }
 }
 
-# Package names, where "boost" stands for the Boost that apt has.
+# Package names, where boost-… stands for the Boost that apt has.
 missing=()
 has c++ || missing+=(g++)
 has cmake || missing+=(cmake)
@@ -72,8 +72,8 @@ if [ -n "$may_install" ]; then
     step "setup: reading the package lists" "$log" as_root apt-get update || say "going on with the lists of before" >&2
 fi
 
-# libboost…-dev if that is new enough, else the newest libboost1.N…-dev, as the default is too old on Debian 12.
-boost=libboost
+# libboost-X-dev if that is new enough, else the newest libboost-X1.N-dev: on Debian 12 the default is too old.
+boost= # what goes before "-dev"
 default=$(apt-cache policy libboost-dev | sed -n 's/ *Candidate: \([0-9].*\)/\1/p')
 if ! printf '%s\n%s\n' "$least_boost" "$default" | sort -V -C; then
     newest=$(apt-cache pkgnames libboost1. | sed -n 's/^libboost\(1\.[0-9]*\)-dev$/\1/p' | sort -V | tail -n 1)
@@ -81,10 +81,15 @@ if ! printf '%s\n%s\n' "$least_boost" "$default" | sort -V -C; then
         say "needs Boost $least_boost or later; apt offers ${newest:-${default:-none}}" >&2
         exit 1
     fi
-    boost=libboost$newest
+    boost=$newest
 fi
 packages=()
-for name in "${missing[@]}"; do packages+=("${name/#boost/$boost}"); done
+for name in "${missing[@]}"; do
+    case $name in
+    boost-*) packages+=("lib${name%-dev}$boost-dev") ;;
+    *) packages+=("$name") ;;
+    esac
+done
 
 if [ -z "$may_install" ]; then
     say "missing here, and neither root nor sudo to install it; have someone run:" >&2
