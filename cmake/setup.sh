@@ -120,7 +120,7 @@ if [ -n "$server" ]; then
     if [ -e "$conf" ]; then
         as_root cp -p "$conf" "$conf.pgcoro-setup"
         saved=$conf.pgcoro-setup
-        echo 'create_main_cluster = false' | as_root tee -a "$conf" >/dev/null
+        printf '\ncreate_main_cluster = false\n' | as_root tee -a "$conf" >/dev/null
     fi
     install "$server"
 fi
