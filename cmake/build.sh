@@ -11,4 +11,5 @@ werror=OFF
 [ -z "${PGCORO_WERROR:-}" ] || [ "$PGCORO_WERROR" = 0 ] || werror=ON
 step "configure build/release" build/release/configure.log \
     cmake --preset release -DPGCORO_WARNINGS_AS_ERRORS=$werror
-step "build ${*:-all}" build/release/build.log ninja -C build/release "$@"
+step "build ${*:-all}" build/release/build.log \
+    ninja -C build/release -j "$(nproc)" "$@"
