@@ -1,4 +1,5 @@
 #include "integration/fixture.hpp"
+#include "testing/process.hpp"
 
 #include <pgcoro/testing/server.hpp>
 
@@ -13,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -36,6 +36,7 @@ namespace
 {
 
 namespace fs = std::filesystem;
+using pgcoro::testing::alive;
 using pgcoro::testing::server;
 using pgcoro::testing::server_options;
 using pgcoro::testing::shutdown;
@@ -66,8 +67,6 @@ bool has_answered(const connection& conn)
     PQconsumeInput(conn.get());
     return PQisBusy(conn.get()) == 0;
 }
-
-bool exists(pid_t process) { return ::kill(process, 0) == 0 || errno == EPERM; }
 
 /// Waits until something holds; false after a time that is far too long.
 template <class Condition>
@@ -203,7 +202,7 @@ BOOST_DATA_TEST_CASE(a_stopped_server_starts_again_with_its_data_and_its_port,
     own.stop(mode);
     BOOST_TEST(!own.running());
     BOOST_TEST(own.pid() == 0);
-    BOOST_TEST(!exists(before));
+    BOOST_TEST(!alive(before));
     BOOST_CHECK_EXCEPTION(own.psql("select 1"), std::runtime_error, says(std::to_string(port)));
     own.stop(mode); // nothing left to do
 
@@ -233,7 +232,7 @@ BOOST_AUTO_TEST_CASE(a_crash_keeps_what_was_committed_and_nothing_else)
     const auto before = own.pid();
 
     own.kill();
-    BOOST_TEST(!exists(before));
+    BOOST_TEST(!alive(before));
     own.start();
     BOOST_TEST(own.psql("select cents from account") == "100");
     BOOST_TEST(own.log().find("automatic recovery in progress") != std::string::npos);
@@ -366,8 +365,8 @@ BOOST_AUTO_TEST_CASE(the_end_of_a_server_leaves_no_process_and_no_folder)
     BOOST_TEST(fs::exists(folder));
     own.reset();
     BOOST_TEST(!fs::exists(folder));
-    BOOST_TEST(!exists(postmaster));
-    BOOST_TEST(eventually([&] { return !exists(backend); }));
+    BOOST_TEST(!alive(postmaster));
+    BOOST_TEST(!alive(backend));
 }
 
 BOOST_AUTO_TEST_CASE(holds_a_server_until_it_is_killed, *boost::unit_test::disabled())
@@ -383,22 +382,22 @@ BOOST_AUTO_TEST_CASE(a_killed_process_leaves_no_server_and_no_folder)
 {
     const holder held = start_holder();
     BOOST_TEST_REQUIRE(fs::exists(held.folder));
-    BOOST_TEST_REQUIRE(exists(held.postmaster));
+    BOOST_TEST_REQUIRE(alive(held.postmaster));
     kill_holder(held);
     BOOST_TEST(eventually([&] { return !fs::exists(held.folder); }));
-    BOOST_TEST(!exists(held.backend));
-    BOOST_TEST(eventually([&] { return !exists(held.postmaster); })); // init collects it
+    BOOST_TEST(!alive(held.backend)); // the folder goes last
+    BOOST_TEST(!alive(held.postmaster));
 }
 
 BOOST_AUTO_TEST_CASE(a_killed_process_leaves_nothing_of_a_server_that_was_paused_and_crashed)
 {
     const holder held = start_holder();
-    BOOST_TEST_REQUIRE(exists(held.backend));
+    BOOST_TEST_REQUIRE(alive(held.backend));
     ::kill(held.backend, SIGSTOP);
     ::kill(held.postmaster, SIGKILL);
     kill_holder(held);
     BOOST_TEST(eventually([&] { return !fs::exists(held.folder); }));
-    BOOST_TEST(eventually([&] { return !exists(held.backend); }));
+    BOOST_TEST(!alive(held.backend));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
