@@ -66,6 +66,8 @@ public:
         return !busy_ && !interrupted_ && !cancelling_ && !broken() &&
                PQtransactionStatus(wire_->get()) == PQTRANS_IDLE;
     }
+    // It is not to be used any more, whatever its socket says.
+    void give_up() noexcept { broken_ = true; }
     // Is it certainly dead? A look at the socket: its end, or bytes nobody asked for. No round trip.
     bool looks_dead() const noexcept;
 
