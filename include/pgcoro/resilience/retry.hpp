@@ -121,9 +121,9 @@ boost::asio::awaitable<detail::awaited_t<Op>> retry(retry_policy policy, Op op, 
         }
         const auto cancellation = co_await boost::asio::this_coro::cancellation_state;
         const bool cancelled = cancellation.cancelled() != boost::asio::cancellation_type::none;
-        const auto delay = loop.failed(failure, detail::applies(retryable, failure), cancelled);
-        if (!delay) loop.rethrow();
-        co_await loop.sleep(*delay);
+        if (!loop.failed(failure, detail::applies(retryable, failure), cancelled)) loop.rethrow();
+        failure = nullptr;
+        co_await loop.wait();
     }
 }
 

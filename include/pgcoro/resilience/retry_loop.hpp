@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <exception>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,16 +15,17 @@ namespace pgcoro
 class observer;
 class retry_budget;
 class retry_statistics;
+enum class retry_outcome;
 
 /// What a retried call shares with its surroundings. All that is pointed to must outlive the call; null is
 /// none.
 struct retry_options
 {
     /// What is done, for messages, events and statistics; may be empty.
-    std::string operation;
+    std::string operation = {};
 
     /// No attempt starts, and no delay ends, after this. The attempt itself must look after its own time.
-    pgcoro::deadline deadline;
+    pgcoro::deadline deadline = {};
 
     /// Asked before each retry, told of each success.
     retry_budget* budget = nullptr;
@@ -74,12 +74,13 @@ public:
     void succeeded() noexcept;
 
     /// The attempt failed. `retryable` says whether such an error is worth another attempt; a cancellation
-    /// never is, nor is anything once `cancelled` says that the caller gave up. Returns the delay to wait
-    /// before the next attempt, which counts as started then, or nothing: rethrow() what error() holds.
-    std::optional<duration> failed(std::exception_ptr failure, bool retryable, bool cancelled = false);
+    /// never is, nor is anything once `cancelled` says that the caller gave up. True: wait(), then try again.
+    /// False: that was the last attempt, rethrow().
+    bool failed(std::exception_ptr failure, bool retryable, bool cancelled = false);
 
-    /// Waits on the caller's executor; a cancelled wait throws `operation_aborted`.
-    boost::asio::awaitable<void> sleep(duration time);
+    /// Waits for delay() on the caller's executor; with that the next attempt starts. A cancelled wait throws
+    /// `operation_aborted`.
+    boost::asio::awaitable<void> wait();
 
     /// Throws the last error, the very object that was given to failed(). A pgcoro::error that came after a
     /// retry, or would have been retried but for a bound, has a note about it all (see error::add_note()):
@@ -88,14 +89,16 @@ public:
 
     /// The attempt under way, or the last one; counted from 1.
     int attempt() const noexcept { return attempt_; }
-    /// All delays so far.
+    /// The delay before the next attempt, as failed() found it.
+    duration delay() const noexcept { return delay_; }
+    /// All delays that were waited for.
     duration waited() const noexcept { return waited_; }
     /// Why there is no further attempt.
     retry_stop stop() const noexcept { return stop_; }
 
 private:
-    retry_stop decide(const std::exception_ptr& failure, bool retryable, bool cancelled, duration& delay);
-    void tell(const std::exception_ptr& failure, duration delay);
+    retry_stop decide(bool retryable, bool cancelled);
+    void end(retry_outcome outcome) noexcept;
     std::string note() const;
 
     const retry_policy& policy_;
@@ -105,10 +108,10 @@ private:
     int attempt_ = 1;
     bool ended_ = false;
     retry_stop stop_ = retry_stop::none;
-    duration previous_{};
+    duration delay_{};
     duration waited_{};
-    std::string history_; // a line for each of the first attempts, empty until one failed
-    std::exception_ptr error_;
+    std::string history_; // a line for each of the first attempts that failed and were followed by another
+    std::exception_ptr failure_;
 };
 
 } // namespace pgcoro

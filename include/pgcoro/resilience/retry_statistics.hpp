@@ -25,12 +25,14 @@ struct retry_counts
     std::uint64_t successes = 0;
     std::uint64_t failures = 0;
     std::uint64_t cancelled = 0;
-    std::uint64_t delays = 0;
-    std::chrono::nanoseconds total_delay{};
+    std::chrono::nanoseconds total_delay{}; ///< waited before retries
 
     /// Calls that succeeded, at the first attempt or a later one, of those that succeeded or failed; 0 to 1,
     /// and 1 when there were none.
     double success_rate() const noexcept;
+
+    /// Attempts that were not their call's first.
+    std::uint64_t retries() const noexcept { return attempts - calls; }
 
     /// The mean of the delays before a retry; zero when there was none.
     std::chrono::nanoseconds average_delay() const noexcept;
@@ -49,9 +51,10 @@ struct retry_summary
 class retry_statistics
 {
 public:
-    /// A call that went on for that long and ended so. What there is no memory for is not counted.
+    /// A call ended so, after so many attempts (1 or more) and so much waiting between them. What there is no
+    /// memory for is not counted.
     void record(std::string_view name, std::string_view operation, retry_outcome outcome, int attempts,
-                int delays, std::chrono::nanoseconds total_delay) noexcept;
+                std::chrono::nanoseconds delay) noexcept;
 
     /// All counts by name, as they are now.
     std::map<std::string, retry_summary, std::less<>> snapshot() const;
