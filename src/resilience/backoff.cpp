@@ -128,7 +128,8 @@ duration backoff::spread(int attempt, duration previous, double on_curve, double
     }
     // Brooker: sleep = min(cap, random_between(base, sleep × 3)), where the first sleep is base.
     const auto most = 3 * number(previous > duration::zero() ? previous : first_);
-    return at_most(ceiling_, number(first_) + std::max(0.0, most - number(first_)) * on_jitter);
+    const double drawn = number(first_) + std::max(0.0, most - number(first_)) * on_jitter;
+    return std::max(first_, at_most(ceiling_, drawn)); // a double may round a huge one down
 }
 
 } // namespace pgcoro
