@@ -9,6 +9,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include <optional>
+#include <type_traits>
+#include <variant>
 #include <vector>
 
 namespace test
@@ -45,9 +48,20 @@ template <class T>
 T run(boost::asio::awaitable<T> coroutine)
 {
     boost::asio::io_context context;
-    auto result = boost::asio::co_spawn(context, std::move(coroutine), boost::asio::use_future);
+    // co_spawn() itself asks for results that can be made from nothing.
+    std::conditional_t<std::is_void_v<T>, std::monostate, std::optional<T>> result;
+    auto keep = [&]() -> boost::asio::awaitable<void> {
+        if constexpr (std::is_void_v<T>) {
+            co_await std::move(coroutine);
+        } else {
+            T value = co_await std::move(coroutine);
+            result.emplace(std::move(value));
+        }
+    };
+    auto done = boost::asio::co_spawn(context, keep, boost::asio::use_future);
     context.run();
-    return result.get();
+    done.get();
+    if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
 } // namespace test
