@@ -73,6 +73,13 @@ BOOST_AUTO_TEST_CASE(gains_nothing_from_a_time_before_the_last_one)
     BOOST_TEST(b.try_withdraw(start + 11s));
 }
 
+BOOST_AUTO_TEST_CASE(loses_nothing_to_a_time_before_the_last_one)
+{
+    retry_budget b({.ratio = 0, .min_per_second = 1, .capacity = 3}, start + 10s);
+    BOOST_TEST(b.available(start) == 3);
+    BOOST_TEST(b.try_withdraw(start));
+}
+
 BOOST_AUTO_TEST_CASE(never_allows_more_than_came_in_over_any_random_history)
 {
     std::mt19937 rng(11);
