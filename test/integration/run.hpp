@@ -75,19 +75,20 @@ auto run_on(boost::asio::io_context& io, Body&& body)
         if (!done) throw std::runtime_error("test " + test_name() + ": the coroutine hangs");
         if (error) std::rethrow_exception(error);
     };
+    auto ended = [&](std::exception_ptr e) {
+        error = std::move(e);
+        done = true;
+    };
     if constexpr (std::is_void_v<value>) {
-        boost::asio::co_spawn(io, body(), [&](std::exception_ptr e) {
-            error = std::move(e);
-            done = true;
-        });
+        boost::asio::co_spawn(io, body(), ended);
         finish();
     } else {
-        std::optional<value> made;
-        boost::asio::co_spawn(io, body(), [&](std::exception_ptr e, value v) {
-            error = std::move(e);
-            if (!error) made.emplace(std::move(v));
-            done = true;
-        });
+        std::optional<value> made; // co_spawn itself wants a value that can be default-constructed
+        auto keep = [&]() -> boost::asio::awaitable<void> {
+            auto got = co_await body();
+            made.emplace(std::move(got));
+        };
+        boost::asio::co_spawn(io, keep(), ended);
         finish();
         return std::move(*made);
     }
