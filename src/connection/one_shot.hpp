@@ -29,13 +29,11 @@ public:
     // From any thread, once or more often. Told before the wait, it is remembered.
     void tell()
     {
-        waiter taken;
-        {
-            std::lock_guard lock(mutex_);
-            told_ = true;
-            taken = std::exchange(waiting_, {});
-        }
-        complete(std::move(taken), wake::done);
+        std::unique_lock lock(mutex_);
+        told_ = true;
+        auto taken = take();
+        lock.unlock();
+        if (taken) complete(std::move(*taken), wake::done);
     }
 
     bool told() const
@@ -58,6 +56,7 @@ public:
 private:
     using handler = boost::asio::any_completion_handler<void(wake)>;
 
+    // Moved by construction only: Boost 1.81's any_completion_handler recurses for ever when it is assigned.
     struct waiter
     {
         handler resume;
@@ -87,7 +86,7 @@ private:
             std::lock_guard lock(mutex_);
             already = told_;
             if (!already) {
-                waiting_ = std::move(added);
+                waiting_.emplace(std::move(added));
                 // Before anyone may resume the waiter, who then touches the timer on another thread.
                 if (timer)
                     timer->async_wait([weak = weak_from_this()](boost::system::error_code ec) {
@@ -98,26 +97,32 @@ private:
         if (already) complete(std::move(added), wake::done);
     }
 
+    // With the lock held.
+    std::optional<waiter> take()
+    {
+        std::optional<waiter> taken;
+        if (waiting_) taken.emplace(std::move(*waiting_));
+        waiting_.reset();
+        return taken;
+    }
+
     void give_up(wake why)
     {
-        waiter taken;
-        {
-            std::lock_guard lock(mutex_);
-            taken = std::exchange(waiting_, {});
-        }
-        complete(std::move(taken), why);
+        std::unique_lock lock(mutex_);
+        auto taken = take();
+        lock.unlock();
+        if (taken) complete(std::move(*taken), why);
     }
 
     static void complete(waiter w, wake why)
     {
-        if (!w.resume) return;
         auto executor = std::move(w.executor);
         boost::asio::post(executor,
                           [resume = std::move(w.resume), why]() mutable { std::move(resume)(why); });
     }
 
     mutable std::mutex mutex_;
-    waiter waiting_;
+    std::optional<waiter> waiting_;
     bool told_ = false;
 };
 
