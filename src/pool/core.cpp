@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
-namespace pgcoro::detail {
+namespace pgcoro::detail
+{
 
-namespace {
+namespace
+{
 
 // Between failed connects: a sick server is not stormed, and a recovered one soon found.
 constexpr std::chrono::milliseconds first_backoff{25};
@@ -25,11 +27,16 @@ void pool_core::set_state(slot_id id, state to) noexcept
 {
     auto counter = [&](state s) -> std::size_t* {
         switch (s) {
-        case state::connecting: return &counts_.connecting;
-        case state::idle: return &counts_.idle;
-        case state::in_use: return &counts_.in_use;
-        case state::cleaning: return &counts_.cleaning;
-        case state::empty: break;
+        case state::connecting:
+            return &counts_.connecting;
+        case state::idle:
+            return &counts_.idle;
+        case state::in_use:
+            return &counts_.in_use;
+        case state::cleaning:
+            return &counts_.cleaning;
+        case state::empty:
+            break;
         }
         return nullptr;
     };
@@ -42,13 +49,18 @@ void pool_core::set_state(slot_id id, state to) noexcept
 pool_core::check pool_core::needed_check(const entry& s, time_point now) const noexcept
 {
     switch (options_.pre_ping) {
-    case pre_ping::never: return check::none;
-    case pre_ping::always: return check::ping;
-    case pre_ping::when_idle: break;
+    case pre_ping::never:
+        return check::none;
+    case pre_ping::always:
+        return check::ping;
+    case pre_ping::when_idle:
+        break;
     }
     if (s.generation != generation_) return check::ping; // another one, no older than this, was found dead
     auto idle = now - s.used;
-    return idle <= options_.alive_bypass ? check::none : idle <= options_.ping_after ? check::peek : check::ping;
+    return idle <= options_.alive_bypass ? check::none
+           : idle <= options_.ping_after ? check::peek
+                                         : check::ping;
 }
 
 std::optional<pool_core::grant> pool_core::try_acquire(time_point now)
@@ -153,7 +165,8 @@ void pool_core::release(slot_id id, returned as, time_point now, actions& out)
     case returned::broken:
         found_dead(id, now, out);
         return;
-    case returned::clean: break;
+    case returned::clean:
+        break;
     }
     s.used = now;
     if (expired(s, now)) {
@@ -204,7 +217,7 @@ void pool_core::connect_failed(slot_id id, bool permanent, time_point now, actio
     ++failures_;
     // Between half of it and all: pools on many machines do not come back in step.
     connect_after_ = now + duration(std::uniform_int_distribution<duration::rep>(ceiling.count() / 2,
-                                                                                ceiling.count())(random_));
+                                                                                 ceiling.count())(random_));
     if (permanent && counts_.taken() == 0)
         while (!queue_.empty()) refuse(queue_.front(), refusal::connect_failed, out);
 }
@@ -230,7 +243,8 @@ void pool_core::tick(time_point now, actions& out)
     auto leaves = [&](slot_id id) -> std::optional<close_reason> {
         auto& s = slots_[id];
         if (expired(s, now)) return close_reason::expired;
-        if (options_.idle_timeout.count() > 0 && now - s.used >= options_.idle_timeout) return close_reason::idle;
+        if (options_.idle_timeout.count() > 0 && now - s.used >= options_.idle_timeout)
+            return close_reason::idle;
         return std::nullopt;
     };
     std::erase_if(idle_, [&](slot_id id) {
@@ -250,7 +264,8 @@ pool_core::time_point pool_core::next_tick(time_point now) const
     for (auto id : idle_) {
         auto& s = slots_[id];
         next = std::min(next, s.expires);
-        if (options_.idle_timeout.count() > 0) next = std::min<time_point>(next, s.used + options_.idle_timeout);
+        if (options_.idle_timeout.count() > 0)
+            next = std::min<time_point>(next, s.used + options_.idle_timeout);
     }
     return next;
 }

@@ -15,7 +15,8 @@
 #include <random>
 #include <vector>
 
-namespace pgcoro::detail {
+namespace pgcoro::detail
+{
 
 class pool_core
 {
@@ -43,7 +44,9 @@ public:
     class waiter : public boost::intrusive::list_base_hook<>, public boost::intrusive::set_base_hook<>
     {
     public:
-        explicit waiter(time_point until) noexcept : deadline(until) {}
+        explicit waiter(time_point until) noexcept
+            : deadline(until)
+        {}
         bool queued() const noexcept { return list_base_hook<>::is_linked(); }
 
         time_point deadline;
@@ -78,7 +81,8 @@ public:
 
     // An idle connection at once, unless others wait for one.
     std::optional<grant> try_acquire(time_point now);
-    // Puts a caller in the queue; `first` if it had its turn and got a dead connection. False when too many wait.
+    // Puts a caller in the queue; `first` if it had its turn and got a dead connection. False when too many
+    // wait.
     bool enqueue(waiter& w, bool first, time_point now, actions& out);
     // It no longer wants one. False when it is not queued: it was granted a connection, or refused.
     bool cancel(waiter& w);

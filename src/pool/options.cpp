@@ -3,20 +3,23 @@
 #include <stdexcept>
 #include <string>
 
-namespace pgcoro {
+namespace pgcoro
+{
 
 void pool_options::validate() const
 {
     connection.validate();
     auto refuse = [](const char* option, const std::string& value, const std::string& range) {
-        throw std::invalid_argument("pool_options." + std::string(option) + " is " + value + " and must be " + range);
+        throw std::invalid_argument("pool_options." + std::string(option) + " is " + value + " and must be " +
+                                    range);
     };
     constexpr std::size_t most = 10'000;
     auto count = [&](const char* option, std::size_t value, std::size_t least) {
         if (value < least || value > most)
             refuse(option, std::to_string(value), std::to_string(least) + " to " + std::to_string(most));
     };
-    auto time = [&](const char* option, std::chrono::milliseconds value, std::chrono::milliseconds::rep least) {
+    auto time = [&](const char* option, std::chrono::milliseconds value,
+                    std::chrono::milliseconds::rep least) {
         constexpr std::chrono::milliseconds longest = std::chrono::hours(24 * 365);
         if (value.count() < least || value > longest)
             refuse(option, std::to_string(value.count()) + " ms", std::to_string(least) + " ms to one year");

@@ -5,16 +5,21 @@
 #include <stdexcept>
 #include <utility>
 
-namespace pgcoro {
+namespace pgcoro
+{
 
 namespace asio = boost::asio;
 
 lease::lease(std::shared_ptr<detail::pool_impl> pool, connection* c, std::uint32_t slot) noexcept
-    : pool_(std::move(pool)), connection_(c), slot_(slot)
+    : pool_(std::move(pool))
+    , connection_(c)
+    , slot_(slot)
 {}
 
 lease::lease(lease&& other) noexcept
-    : pool_(std::move(other.pool_)), connection_(std::exchange(other.connection_, nullptr)), slot_(other.slot_)
+    : pool_(std::move(other.pool_))
+    , connection_(std::exchange(other.connection_, nullptr))
+    , slot_(other.slot_)
 {}
 
 lease& lease::operator=(lease&& other) noexcept
@@ -42,7 +47,8 @@ void lease::release() noexcept
     std::exchange(pool_, nullptr)->release(slot_);
 }
 
-namespace {
+namespace
+{
 
 pool_options options_for(std::string_view uri)
 {
@@ -57,7 +63,9 @@ pool::pool(asio::any_io_executor executor, pool_options options)
     : impl_(std::make_shared<detail::pool_impl>(std::move(executor), std::move(options)))
 {}
 
-pool::pool(asio::any_io_executor executor, std::string_view uri) : pool(std::move(executor), options_for(uri)) {}
+pool::pool(asio::any_io_executor executor, std::string_view uri)
+    : pool(std::move(executor), options_for(uri))
+{}
 
 pool& pool::operator=(pool&& other) noexcept
 {

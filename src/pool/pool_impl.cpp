@@ -8,9 +8,11 @@
 
 #include <algorithm>
 
-namespace pgcoro::detail {
+namespace pgcoro::detail
+{
 
-namespace {
+namespace
+{
 
 using clock = std::chrono::steady_clock;
 
@@ -65,7 +67,11 @@ struct pool_impl::waiting : pool_core::waiter
 class pool_impl::lock_and_act
 {
 public:
-    lock_and_act(pool_impl& p, time_point at) : now(at), pool_(p), lock_(p.mutex_) {}
+    lock_and_act(pool_impl& p, time_point at)
+        : now(at)
+        , pool_(p)
+        , lock_(p.mutex_)
+    {}
     lock_and_act(const lock_and_act&) = delete;
     lock_and_act& operator=(const lock_and_act&) = delete;
 
@@ -266,7 +272,8 @@ void pool_impl::refuse(pool_core::refusal why, time_point begun)
     case pool_core::refusal::closed:
         report_failed_acquire(begun, "closed");
         throw pool_closed("pool '" + options_.name + "' is closed");
-    case pool_core::refusal::connect_failed: break;
+    case pool_core::refusal::connect_failed:
+        break;
     }
     report_failed_acquire(begun, "connect_failed");
     std::exception_ptr failure;
@@ -283,9 +290,10 @@ std::string pool_impl::state_text() const
     auto& n = core_.count();
     auto text = "pool '" + options_.name + "' has " + std::to_string(n.in_use) + " in use, " +
                 std::to_string(n.idle) + " idle, " + std::to_string(n.connecting) + " connecting, " +
-                std::to_string(n.cleaning) + " being cleaned, of at most " + std::to_string(core_.capacity()) +
-                " (size " + std::to_string(options_.size) + " + max_overflow " +
-                std::to_string(options_.max_overflow) + "), and " + std::to_string(n.waiting) + " waiting";
+                std::to_string(n.cleaning) + " being cleaned, of at most " +
+                std::to_string(core_.capacity()) + " (size " + std::to_string(options_.size) +
+                " + max_overflow " + std::to_string(options_.max_overflow) + "), and " +
+                std::to_string(n.waiting) + " waiting";
     if (connect_failure_)
         text += "; the last connect failed " + seconds(clock::now() - connect_failed_at_) +
                 " ago: " + what_of(connect_failure_);
@@ -331,7 +339,8 @@ asio::awaitable<void> pool_impl::connect(slot_id slot)
         auto session = co_await session::connect(connection_options_, options_.name, time_point::max());
         made = std::make_unique<connection>(std::move(session));
         if (options_.on_connect) co_await options_.on_connect(*made);
-        if (!made->session().clean()) co_await made->session().recover(clock::now() + options_.cleanup_timeout, true);
+        if (!made->session().clean())
+            co_await made->session().recover(clock::now() + options_.cleanup_timeout, true);
         made->session().set_watched();
     } catch (...) {
         failure = std::current_exception();

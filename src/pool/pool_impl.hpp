@@ -14,7 +14,8 @@
 #include <mutex>
 #include <vector>
 
-namespace pgcoro::detail {
+namespace pgcoro::detail
+{
 
 class pool_impl : public std::enable_shared_from_this<pool_impl>
 {
@@ -70,7 +71,8 @@ private:
     pool_stats counters_;
     std::exception_ptr connect_failure_;
     time_point connect_failed_at_;
-    std::vector<std::shared_ptr<one_shot>> on_change_; // told after each connect, and when the pool has emptied
+    std::vector<std::shared_ptr<one_shot>>
+        on_change_; // told after each connect, and when the pool has emptied
 };
 
 } // namespace pgcoro::detail

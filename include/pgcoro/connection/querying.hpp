@@ -11,7 +11,8 @@
 #include <utility>
 #include <vector>
 
-namespace pgcoro {
+namespace pgcoro
+{
 
 /// What a connection, a pool and a transaction have in common: running one statement.
 ///
@@ -19,9 +20,9 @@ namespace pgcoro {
 /// PostgreSQL's binary format, strings excepted. The statement's text, and what it refers to, must live until
 /// the operation ends; parameters are copied. `Derived::run(std::string_view, params)` does the work.
 ///
-/// **Errors.** `server_error` when the server refuses the statement; `connection_error` when the connection is
-/// lost or does not answer; `mapping_error` when a value does not fit. Derived says what else, and what comes
-/// of a cancellation.
+/// **Errors.** `server_error` when the server refuses the statement; `connection_error` when the connection
+/// is lost or does not answer; `mapping_error` when a value does not fit. Derived says what else, and what
+/// comes of a cancellation.
 template <class Derived>
 class querying
 {
@@ -78,7 +79,8 @@ private:
         co_return got.template as_value<Row>();
     }
     template <class Row>
-    static boost::asio::awaitable<std::optional<Row>> optional(Derived& self, std::string_view sql, params args)
+    static boost::asio::awaitable<std::optional<Row>> optional(Derived& self, std::string_view sql,
+                                                               params args)
     {
         result got = co_await self.run(sql, std::move(args));
         co_return got.template as_optional<Row>();

@@ -7,7 +7,8 @@
 #include <functional>
 #include <string>
 
-namespace pgcoro {
+namespace pgcoro
+{
 
 /// When a pool makes sure that a connection still works before it hands it out.
 enum class pre_ping {

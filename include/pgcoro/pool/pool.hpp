@@ -9,14 +9,17 @@
 #include <source_location>
 #include <string>
 
-namespace pgcoro {
+namespace pgcoro
+{
 
-namespace detail {
+namespace detail
+{
 class pool_impl;
 } // namespace detail
 
-/// A connection on loan from a pool, owned exclusively; it goes back when the lease ends. Returned in the middle
-/// of something (a query, a transaction) it is brought back in the background before anyone else gets it.
+/// A connection on loan from a pool, owned exclusively; it goes back when the lease ends. Returned in the
+/// middle of something (a query, a transaction) it is brought back in the background before anyone else gets
+/// it.
 ///
 /// Movable. Empty after a move and after release(): using it then throws `std::logic_error`. May outlive
 /// the pool, and must not outlive the pool's I/O context. Used by one thread at a time.
@@ -57,9 +60,9 @@ struct pool_stats
     std::size_t waiting = 0;    ///< callers in the queue
     std::size_t capacity = 0;   ///< size + max_overflow
     std::uint64_t acquired = 0;
-    std::uint64_t queued = 0;          ///< acquires that had to wait
+    std::uint64_t queued = 0;           ///< acquires that had to wait
     std::uint64_t acquire_failures = 0; ///< timed out, refused or cancelled
-    std::uint64_t connects = 0;        ///< connections opened
+    std::uint64_t connects = 0;         ///< connections opened
     std::uint64_t connect_failures = 0;
     std::uint64_t closes = 0;         ///< connections closed, for whatever reason
     std::uint64_t found_dead = 0;     ///< of those, found broken
@@ -69,15 +72,15 @@ struct pool_stats
 
 /// Connections to one database, kept open and lent out in the order of asking.
 ///
-/// A released connection goes to the caller that waits longest; newcomers do not overtake. While callers wait,
-/// new connections are opened, up to `size + max_overflow`; whichever is first, a returned or a new one, serves
-/// them.
+/// A released connection goes to the caller that waits longest; newcomers do not overtake. While callers
+/// wait, new connections are opened, up to `size + max_overflow`; whichever is first, a returned or a new
+/// one, serves them.
 ///
 /// **Threads.** All functions may be called from any thread. A coroutine that waits resumes on its own
 /// executor, and uses its connection there.
 ///
-/// **Lifetime.** The pool's own work (opening, cleaning, one timer) runs on the executor it was made with, and
-/// keeps that executor's context busy until close() or the destructor. Its context must outlive it.
+/// **Lifetime.** The pool's own work (opening, cleaning, one timer) runs on the executor it was made with,
+/// and keeps that executor's context busy until close() or the destructor. Its context must outlive it.
 class pool : public querying<pool>
 {
 public:
