@@ -5,6 +5,7 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -371,13 +372,10 @@ BOOST_AUTO_TEST_CASE(never_lets_more_trials_through_than_it_has_from_many_thread
     BOOST_TEST(b.status().rejected == static_cast<unsigned>(refused));
     BOOST_TEST(b.status().opened > 0u);
 
-    // No permit was lost on the way: bring it to half-open, and there are two.
+    // No permit was lost on the way: bring it to open, and when its time is over there are two trials again.
+    // One call at a time, because a trial of half-open may be done already.
     auto now_open = [&] { return b.status().state == breaker_state::open; };
-    for (int i = 0; i < 100 && !now_open(); ++i) {
-        std::vector<circuit_breaker::permit> some;
-        for (int k = 0; k < 2; ++k) some.push_back(b.acquire());
-        for (auto& p : some) p.failed(std::make_exception_ptr(lost()));
-    }
+    for (int i = 0; i < 100 && !now_open(); ++i) b.acquire().failed(std::make_exception_ptr(lost()));
     BOOST_TEST_REQUIRE(now_open());
     auto one = b.acquire();
     auto two = b.acquire();
