@@ -195,6 +195,9 @@ asio::awaitable<std::unique_ptr<wire>> attempt(const conninfo& parameters, time_
     auto begun = clock::now();
     auto made = std::make_unique<wire>(start(parameters));
     auto* conn = made->get();
+    // Nobody to tell yet; libpq's own receiver would print to stderr.
+    PQsetNoticeReceiver(
+        conn, [](void*, const PGresult*) {}, nullptr);
     // So that the SQLSTATE stands in the message: for a failed start there is no result to ask.
     PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
     auto any_role = value_of(parameters, "target_session_attrs") == "any";

@@ -45,6 +45,19 @@ struct bound_params
     int count() const { return static_cast<int>(values.size()); }
 };
 
+// Few threads, because each may block for long; never joined, because the process must be able to end.
+asio::thread_pool& cancel_threads()
+{
+    static auto& threads = *new asio::thread_pool(4);
+    return threads;
+}
+
+void send_cancel(PGcancel* canceller)
+{
+    std::array<char, 256> why{}; // nobody to tell: what was to be cancelled ends by its own bounds then
+    PQcancel(canceller, why.data(), why.size());
+}
+
 constexpr int binary = 1;
 const params no_params;
 
@@ -182,16 +195,18 @@ session::time_point session::response_deadline() const noexcept
 
 void session::cancel()
 {
-    // Few threads, because each may block for long; never joined, because the process must be able to end.
-    static auto& helpers = *new asio::thread_pool(4);
     cancelling_ = std::make_shared<cancel_request>();
-    asio::post(helpers, [request = cancelling_, canceller = canceller_] {
-        if (request.use_count() > 1) { // else the session is gone, and with it what was to be cancelled
-            std::array<char, 256> why{};
-            PQcancel(canceller.get(), why.data(), why.size());
-        }
+    asio::post(cancel_threads(), [request = cancelling_, canceller = canceller_] {
+        // If nobody else has it, the session is gone, and with it what was to be cancelled.
+        if (request.use_count() > 1) send_cancel(canceller.get());
         request->finished->tell();
     });
+}
+
+void session::abort()
+{
+    asio::post(cancel_threads(), [canceller = canceller_] { send_cancel(canceller.get()); });
+    wire_->guard().cut();
 }
 
 bool session::looks_dead() const noexcept

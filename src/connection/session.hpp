@@ -65,6 +65,9 @@ public:
     // session is not used again before that has come to its end.
     void cancel();
 
+    // Ends the connection and what the server does for it, whoever uses it now. From any thread.
+    void abort();
+
     bool broken() const noexcept { return broken_ || wire_->broken(); }
     bool busy() const noexcept { return busy_; }
     // Nothing under way, nothing open: fit to be handed to someone else.

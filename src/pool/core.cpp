@@ -58,9 +58,9 @@ pool_core::check pool_core::needed_check(const entry& s, time_point now) const n
     }
     if (s.generation != generation_) return check::ping; // another one, no older than this, was found dead
     auto idle = now - s.used;
-    return idle <= options_.alive_bypass ? check::none
-           : idle <= options_.ping_after ? check::peek
-                                         : check::ping;
+    return idle < options_.alive_bypass ? check::none
+           : idle < options_.ping_after ? check::peek
+                                        : check::ping;
 }
 
 std::optional<pool_core::grant> pool_core::try_acquire(time_point now)
@@ -222,13 +222,16 @@ void pool_core::connect_failed(slot_id id, bool permanent, time_point now, actio
         while (!queue_.empty()) refuse(queue_.front(), refusal::connect_failed, out);
 }
 
+// Is one to be opened, for a caller or to keep the base warm, and may it?
+bool pool_core::wants_connection() const noexcept
+{
+    if (closed_ || empty_.empty() || counts_.connecting >= options_.max_connecting) return false;
+    return counts_.waiting > counts_.connecting || counts_.taken() < warm_;
+}
+
 void pool_core::start_connects(time_point now, actions& out)
 {
-    if (closed_ || now < connect_after_) return;
-    while (!empty_.empty() && counts_.connecting < options_.max_connecting) {
-        bool for_waiter = counts_.waiting > counts_.connecting;
-        bool for_warmth = counts_.taken() < warm_;
-        if (!for_waiter && !for_warmth) return;
+    while (wants_connection() && now >= connect_after_) {
         auto id = empty_.back();
         empty_.pop_back();
         set_state(id, state::connecting);
@@ -255,12 +258,11 @@ void pool_core::tick(time_point now, actions& out)
     start_connects(now, out);
 }
 
-pool_core::time_point pool_core::next_tick(time_point now) const
+pool_core::time_point pool_core::next_tick() const
 {
     auto next = time_point::max();
     if (!deadlines_.empty()) next = deadlines_.begin()->deadline;
-    if (connect_after_ > now && (counts_.waiting > counts_.connecting || counts_.taken() < warm_))
-        next = std::min(next, connect_after_);
+    if (wants_connection()) next = std::min(next, connect_after_);
     for (auto id : idle_) {
         auto& s = slots_[id];
         next = std::min(next, s.expires);

@@ -106,7 +106,7 @@ public:
     // Time has passed: callers whose patience is over, connections too old or idle for too long.
     void tick(time_point now, actions& out);
     // When tick() should be called next at the latest.
-    time_point next_tick(time_point now) const;
+    time_point next_tick() const;
 
     // Keep at least that many connections open from now on.
     void warm(std::size_t n, time_point now, actions& out);
@@ -137,6 +137,7 @@ private:
     check needed_check(const entry& s, time_point now) const noexcept;
     void hand_out_or_park(slot_id slot, time_point now, actions& out);
     void discard(slot_id slot, close_reason why, actions& out);
+    bool wants_connection() const noexcept;
     void start_connects(time_point now, actions& out);
     void refuse(waiter& w, refusal why, actions& out);
     void unlink(waiter& w);

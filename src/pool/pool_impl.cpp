@@ -371,7 +371,7 @@ asio::awaitable<void> pool_impl::clean(slot_id slot)
         // A lease that ended while another coroutine still ran a statement on it: that one must be out first.
         asio::steady_timer pause(executor_);
         while (session.busy()) {
-            if (clock::now() >= deadline) session.socket().guard().cut();
+            if (clock::now() >= deadline) session.abort();
             pause.expires_after(std::chrono::milliseconds(10));
             co_await pause.async_wait(asio::deferred);
         }
@@ -434,8 +434,7 @@ asio::awaitable<void> pool_impl::close(std::chrono::milliseconds within)
         if (core_.count().taken() == 0) co_return;
         if (why == wake::expired) { // what is still out is cut: its holders get an error, and let go
             for (slot_id slot = 0; slot < places_.size(); ++slot)
-                if (core_.in_use(slot) || core_.cleaning(slot))
-                    places_[slot].connection->session().socket().guard().cut();
+                if (core_.in_use(slot) || core_.cleaning(slot)) places_[slot].connection->session().abort();
             co_return;
         }
         emptied = std::make_shared<one_shot>(); // a connect came to its end
@@ -452,7 +451,7 @@ void pool_impl::abandon() noexcept
 // One timer for all that waits for its time; none when nothing does. Called with the lock held.
 void pool_impl::arm(time_point now)
 {
-    auto next = core_.next_tick(now);
+    auto next = core_.next_tick();
     auto& n = core_.count();
     if (n.in_use + n.cleaning > 0) next = std::min<time_point>(next, now + watch_period);
     if (next == time_point::max() && armed_for_ != next) timer_.cancel();

@@ -156,7 +156,7 @@ void retry_loop::rethrow()
 std::string retry_loop::note() const
 {
     std::string text = "after " + std::to_string(attempt_) + (attempt_ == 1 ? " attempt" : " attempts") +
-                       " in " + detail::text_of(time_.now() - started_) + " (" + policy_.name;
+                       " in " + detail::text_of(time_.now() - started_) + " (" + std::string(policy_.name);
     if (!options_.operation.empty()) text.append(", ").append(options_.operation);
     return text.append("): ").append(to_string(stop_)).append(history_);
 }

@@ -1,6 +1,7 @@
 #include "resilience/text.hpp"
 
 #include <pgcoro/resilience/retry_policy.hpp>
+#include <string>
 
 namespace pgcoro
 {
@@ -10,10 +11,10 @@ using namespace std::chrono_literals;
 void retry_policy::validate() const
 {
     if (max_attempts < 1)
-        detail::out_of_range("retry policy " + name, "max_attempts", "1 or more",
+        detail::out_of_range("retry policy " + std::string(name), "max_attempts", "1 or more",
                              std::to_string(max_attempts));
     if (max_elapsed < 0ns)
-        detail::out_of_range("retry policy " + name, "max_elapsed", "0 or more",
+        detail::out_of_range("retry policy " + std::string(name), "max_elapsed", "0 or more",
                              detail::text_of(max_elapsed));
 }
 

@@ -1,6 +1,7 @@
 #include <pgcoro/transaction/options.hpp>
 
 #include <stdexcept>
+#include <string>
 
 namespace pgcoro
 {

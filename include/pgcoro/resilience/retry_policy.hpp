@@ -3,7 +3,7 @@
 #include <pgcoro/resilience/backoff.hpp>
 
 #include <chrono>
-#include <string>
+#include <string_view>
 
 namespace pgcoro
 {
@@ -11,8 +11,9 @@ namespace pgcoro
 /// How often, how soon and for how long something is tried again.
 struct retry_policy
 {
-    /// For messages, events and statistics.
-    std::string name = "retry";
+    /// For messages, events and statistics. What it refers to must outlive the call. (A view for the sake of
+    /// GCC 12, as `retry_options::operation`.)
+    std::string_view name = "retry";
 
     /// All attempts, the first one included; 1 or more. Default: 3.
     int max_attempts = 3;

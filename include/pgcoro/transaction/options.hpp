@@ -6,7 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <string>
+#include <string_view>
 
 namespace pgcoro
 {
@@ -66,8 +66,9 @@ struct transaction_options
     /// `commit_unknown`.
     bool resolve_commit = true;
 
-    /// For events and messages; may be empty.
-    std::string name;
+    /// For events and messages; may be empty. What it refers to must outlive the call. (A view for the sake
+    /// of GCC 12, as `retry_options::operation`.)
+    std::string_view name;
 
     /// Gets the figures added; null for none. Must outlive the call.
     transaction_metrics* metrics = nullptr;

@@ -270,7 +270,7 @@ BOOST_AUTO_TEST_CASE(tells_the_observer_of_each_retry_before_it_waits)
 BOOST_AUTO_TEST_CASE(names_the_policy_to_the_observer_when_the_operation_has_no_name)
 {
     auto o = options();
-    o.operation.clear();
+    o.operation = {};
     test::run(retry(policy(3), failing(1), o));
     BOOST_TEST(eyes.retries.at(0).name == "test");
 }

@@ -1,0 +1,598 @@
+#include "integration/fixture.hpp"
+#include "integration/run.hpp"
+
+#include <pgcoro/pgcoro.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <atomic>
+#include <deque>
+#include <set>
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using pgcoro::lease;
+using pgcoro::pool;
+using pgcoro::pool_options;
+
+namespace
+{
+
+pool_options options_of(std::size_t size, std::size_t overflow = 0)
+{
+    pool_options o;
+    o.connection = pgcoro::connection_options::from_uri(shared_server().uri());
+    o.size = size;
+    o.max_overflow = overflow;
+    o.name = "pool test";
+    return o;
+}
+
+asio::awaitable<void> pause(std::chrono::milliseconds time)
+{
+    asio::steady_timer timer(co_await asio::this_coro::executor, time);
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
+// Lets others run until the condition holds; the test helper's patience bounds it.
+template <class Condition>
+asio::awaitable<void> until(Condition condition)
+{
+    while (!condition()) co_await pause(1ms);
+}
+
+asio::awaitable<int> backend(lease& held)
+{
+    co_return co_await held->query_value<int>("select pg_backend_pid()");
+}
+
+// Runs it beside the test, and remembers how it ended.
+struct beside
+{
+    bool done = false;
+    std::exception_ptr error;
+    asio::cancellation_signal cancel;
+
+    template <class Coroutine>
+    beside(asio::any_io_executor executor, Coroutine coroutine)
+    {
+        asio::co_spawn(executor, std::move(coroutine),
+                       asio::bind_cancellation_slot(cancel.slot(), [this](std::exception_ptr e) {
+                           done = true;
+                           error = e;
+                       }));
+    }
+    template <class Error>
+    bool threw() const
+    {
+        try {
+            if (error) std::rethrow_exception(error);
+        } catch (const Error&) {
+            return true;
+        } catch (...) {
+        }
+        return false;
+    }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(pool_tests)
+
+BOOST_AUTO_TEST_CASE(a_connection_comes_back_and_is_used_again)
+{
+    run([]() -> asio::awaitable<void> {
+        pool p(co_await asio::this_coro::executor, options_of(2));
+        int first = 0;
+        {
+            lease held = co_await p.acquire();
+            first = co_await backend(held);
+            BOOST_TEST(p.stats().in_use == 1u);
+        }
+        BOOST_TEST(p.stats().idle == 1u);
+        lease held = co_await p.acquire();
+        int second = co_await backend(held);
+        BOOST_TEST(second == first);
+        BOOST_TEST(p.stats().connects == 1u);
+        held.release();
+        BOOST_TEST(co_await p.query_value<int>("select 42") == 42);
+        BOOST_TEST(p.stats().connects == 1u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(overflow_opens_while_callers_wait_and_is_closed_on_return)
+{
+    run([]() -> asio::awaitable<void> {
+        pool p(co_await asio::this_coro::executor, options_of(2, 2));
+        std::deque<lease> held;
+        for (int i = 0; i < 4; ++i) {
+            lease one = co_await p.acquire();
+            held.push_back(std::move(one));
+        }
+        BOOST_TEST(p.stats().in_use == 4u);
+        held.clear();
+        BOOST_TEST(p.stats().idle == 2u);
+        BOOST_TEST(p.stats().closes == 2u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(callers_are_served_in_the_order_of_asking)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        pool p(executor, options_of(1));
+        lease held = co_await p.acquire();
+        std::vector<int> served;
+        auto ask = [&](int who) -> asio::awaitable<void> {
+            lease mine = co_await p.acquire();
+            served.push_back(who);
+            co_await mine->execute("select 1");
+        };
+        std::deque<beside> callers;
+        for (int i = 0; i < 20; ++i) {
+            callers.emplace_back(executor, ask(i));
+            co_await until([&] { return p.stats().waiting == static_cast<std::size_t>(i + 1); });
+        }
+        held.release();
+        co_await until([&] { return served.size() == 20; });
+        BOOST_TEST(std::is_sorted(served.begin(), served.end()));
+        BOOST_TEST(p.stats().connects == 1u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_timeout_explains_itself)
+{
+    run([]() -> asio::awaitable<void> {
+        pool p(co_await asio::this_coro::executor, options_of(1));
+        lease held = co_await p.acquire();
+        std::string what;
+        try {
+            co_await p.acquire(20ms);
+        } catch (const pgcoro::pool_timeout& e) {
+            what = e.what();
+            BOOST_TEST(e.is_transient());
+        }
+        BOOST_TEST_CONTEXT(what)
+        {
+            for (auto* part : {"pool test", "1 in use", "0 idle", "at most 1", "size 1", "max_overflow 0"})
+                BOOST_TEST(what.find(part) != what.npos, part << " is missing");
+        }
+        BOOST_TEST(p.stats().waiting == 0u);
+        held.release();
+        BOOST_TEST(p.stats().idle == 1u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(who_comes_after_max_waiters_is_refused_at_once)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        auto o = options_of(1);
+        o.max_waiters = 1;
+        pool p(executor, o);
+        lease held = co_await p.acquire();
+        auto ask = [&]() -> asio::awaitable<void> { lease mine = co_await p.acquire(); };
+        beside first(executor, ask());
+        co_await until([&] { return p.stats().waiting == 1; });
+        BOOST_CHECK_THROW(co_await p.acquire(), pgcoro::pool_timeout);
+        held.release();
+        co_await until([&] { return first.done; });
+        BOOST_TEST(!first.error);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_cancelled_caller_leaves_the_queue_and_the_next_is_served)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        pool p(executor, options_of(1));
+        lease held = co_await p.acquire();
+        auto ask = [&]() -> asio::awaitable<void> { lease mine = co_await p.acquire(); };
+        beside first(executor, ask());
+        beside second(executor, ask());
+        co_await until([&] { return p.stats().waiting == 2; });
+        first.cancel.emit(asio::cancellation_type::terminal);
+        co_await until([&] { return first.done; });
+        BOOST_TEST(first.threw<boost::system::system_error>());
+        BOOST_TEST(p.stats().waiting == 1u);
+        held.release();
+        co_await until([&] { return second.done; });
+        BOOST_TEST(!second.error);
+        BOOST_TEST(p.stats().idle == 1u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(cancelled_at_the_very_moment_it_is_served_nothing_is_lost)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        pool p(executor, options_of(1));
+        lease held = co_await p.acquire();
+        auto ask = [&]() -> asio::awaitable<void> {
+            lease mine = co_await p.acquire();
+            co_await mine->execute("select 1");
+        };
+        beside first(executor, ask());
+        beside second(executor, ask());
+        co_await until([&] { return p.stats().waiting == 2; });
+        held.release(); // the first is on its way
+        first.cancel.emit(asio::cancellation_type::terminal);
+        co_await until([&] { return first.done && second.done; });
+        BOOST_TEST(!second.error);
+        co_await until([&] { return p.stats().idle == 1; });
+        BOOST_TEST(p.stats().in_use == 0u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(cancelled_while_connecting_the_connection_lands_in_the_pool)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        pool p(executor, options_of(1));
+        auto ask = [&]() -> asio::awaitable<void> { lease mine = co_await p.acquire(); };
+        beside first(executor, ask());
+        co_await until([&] { return p.stats().connecting == 1; });
+        first.cancel.emit(asio::cancellation_type::terminal);
+        co_await until([&] { return first.done; });
+        co_await until([&] { return p.stats().idle == 1; });
+        BOOST_TEST(p.stats().connects == 1u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_killed_while_idle_is_not_handed_out)
+{
+    run([]() -> asio::awaitable<void> {
+        auto o = options_of(3);
+        o.alive_bypass = 0ms;
+        pool p(co_await asio::this_coro::executor, o);
+        co_await p.warm_up();
+        BOOST_TEST(p.stats().idle == 3u);
+        shared_server().psql(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'pool test'");
+        for (int i = 0; i < 3; ++i) {
+            auto one = co_await p.query_value<int>("select 1");
+            BOOST_TEST(one == 1);
+        }
+        BOOST_TEST(p.stats().found_dead >= 1u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_restarted_server_is_found_again)
+{
+    run([]() -> asio::awaitable<void> {
+        auto o = options_of(4);
+        o.alive_bypass = 0ms;
+        pool p(co_await asio::this_coro::executor, o);
+        co_await p.warm_up();
+        shared_server().restart();
+        for (int i = 0; i < 8; ++i) {
+            auto one = co_await p.query_value<int>("select 1");
+            BOOST_TEST(one == 1);
+        }
+        auto& server = shared_server();
+        server.stop();
+        std::string what;
+        try {
+            co_await p.acquire(200ms);
+        } catch (const pgcoro::pool_timeout& e) {
+            what = e.what();
+        }
+        BOOST_TEST(what.find("the last connect failed") != what.npos, what);
+        server.start();
+        auto one = co_await p.query_value<int>("select 1");
+        BOOST_TEST(one == 1);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(what_was_left_in_a_transaction_or_mid_query_is_clean_for_the_next)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        pool p(executor, options_of(1));
+        co_await p.execute("drop table if exists left_behind");
+        co_await p.execute("create table left_behind (n int)");
+        {
+            lease held = co_await p.acquire();
+            co_await held->execute("begin");
+            co_await held->execute("insert into left_behind values (1)");
+        }
+        BOOST_TEST(co_await p.query_value<int>("select count(*)::int from left_behind") == 0);
+        {
+            lease held = co_await p.acquire();
+            co_await held->execute("begin");
+            BOOST_CHECK_THROW(co_await held->execute("select 1/0"), pgcoro::server_error);
+        }
+        BOOST_TEST(co_await p.query_value<int>("select 1") == 1);
+        auto query = [&]() -> asio::awaitable<void> {
+            lease held = co_await p.acquire();
+            co_await held->execute("select pg_sleep(60)");
+        };
+        beside cancelled(executor, query());
+        co_await until([&] { return p.stats().in_use == 1; });
+        co_await pause(20ms);
+        cancelled.cancel.emit(asio::cancellation_type::terminal);
+        BOOST_TEST(co_await p.query_value<int>("select 2") == 2);
+        BOOST_TEST(cancelled.done);
+        BOOST_TEST(p.stats().cleanups == 3u);
+        BOOST_TEST(p.stats().connects == 1u); // the same connection all along
+    });
+}
+
+BOOST_AUTO_TEST_CASE(an_empty_lease_says_so)
+{
+    run([]() -> asio::awaitable<void> {
+        pool p(co_await asio::this_coro::executor, options_of(1));
+        lease held = co_await p.acquire();
+        lease other = std::move(held);
+        BOOST_CHECK_THROW(held->is_open(), std::logic_error);
+        other.release();
+        other.release();
+        BOOST_CHECK_THROW(*other, std::logic_error);
+        BOOST_TEST(p.stats().idle == 1u);
+        BOOST_CHECK_THROW(lease().get(), std::logic_error);
+        pool moved = std::move(p);
+        BOOST_CHECK_THROW(co_await p.acquire(), std::logic_error);
+        BOOST_TEST(co_await moved.query_value<int>("select 1") == 1);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(verify_tells_the_reasons_apart)
+{
+    using pgcoro::connection_failure;
+    auto reason = [](pool_options o) {
+        return run([&]() -> asio::awaitable<connection_failure> {
+            pool p(co_await asio::this_coro::executor, o);
+            try {
+                co_await p.verify();
+            } catch (const pgcoro::connection_error& e) {
+                co_return e.why();
+            }
+            co_return connection_failure::other;
+        });
+    };
+    auto o = options_of(1);
+    o.connection.parameters["dbname"] = "nowhere";
+    BOOST_TEST((reason(o) == connection_failure::no_such_database));
+    o = options_of(1);
+    o.connection.parameters["port"] = "1";
+    BOOST_TEST((reason(o) == connection_failure::refused));
+    o = options_of(1);
+    o.connection.parameters["user"] = "nobody_at_all";
+    BOOST_TEST((reason(o) == connection_failure::authentication));
+    run([]() -> asio::awaitable<void> {
+        pool p(co_await asio::this_coro::executor, options_of(1));
+        co_await p.verify();
+    });
+}
+
+BOOST_AUTO_TEST_CASE(who_waits_for_what_cannot_come_is_told_at_once)
+{
+    run([]() -> asio::awaitable<void> {
+        auto o = options_of(2);
+        o.connection.parameters["dbname"] = "nowhere";
+        pool p(co_await asio::this_coro::executor, o);
+        try {
+            co_await p.acquire();
+            BOOST_ERROR("a connection to no database");
+        } catch (const pgcoro::connection_error& e) {
+            BOOST_TEST((e.why() == pgcoro::connection_failure::no_such_database));
+            BOOST_TEST(e.sqlstate().str() == "3D000");
+        }
+        BOOST_CHECK_THROW(co_await p.warm_up(), pgcoro::connection_error);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(on_connect_runs_before_anyone_gets_the_connection_and_its_failure_is_a_failed_connect)
+{
+    run([]() -> asio::awaitable<void> {
+        auto o = options_of(1);
+        int runs = 0;
+        o.on_connect = [&](pgcoro::connection& c) -> asio::awaitable<void> {
+            ++runs;
+            if (runs == 1) throw std::runtime_error("not yet");
+            co_await c.execute("set search_path = pg_catalog");
+        };
+        pool p(co_await asio::this_coro::executor, o);
+        auto path = co_await p.query_value<std::string>("show search_path");
+        BOOST_TEST(path == "pg_catalog");
+        BOOST_TEST(runs == 2);
+        BOOST_TEST(p.stats().connect_failures == 1u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(close_waits_for_what_is_out_and_refuses_the_rest)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        pool p(executor, options_of(1));
+        lease held = co_await p.acquire();
+        auto ask = [&]() -> asio::awaitable<void> { lease mine = co_await p.acquire(); };
+        auto close = [&]() -> asio::awaitable<void> { co_await p.close(); };
+        beside waiting(executor, ask());
+        co_await until([&] { return p.stats().waiting == 1; });
+        beside closing(executor, close());
+        co_await until([&] { return waiting.done; });
+        BOOST_TEST(waiting.threw<pgcoro::pool_closed>());
+        BOOST_TEST(!closing.done);
+        BOOST_TEST(co_await held->query_value<int>("select 1") == 1);
+        held.release();
+        co_await until([&] { return closing.done; });
+        BOOST_TEST(p.stats().idle == 0u);
+        BOOST_CHECK_THROW(co_await p.acquire(), pgcoro::pool_closed);
+        co_await p.close();
+    });
+}
+
+BOOST_AUTO_TEST_CASE(close_cuts_what_is_still_out_at_its_deadline)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        pool p(executor, options_of(1));
+        auto query = [&]() -> asio::awaitable<void> {
+            lease held = co_await p.acquire();
+            co_await held->execute("select pg_sleep(60)");
+        };
+        beside running(executor, query());
+        co_await until([&] { return p.stats().in_use == 1; });
+        co_await p.close(10ms);
+        co_await until([&] { return running.done; });
+        BOOST_TEST(running.threw<pgcoro::connection_error>());
+        BOOST_TEST(p.stats().in_use == 0u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_lease_may_outlive_its_pool)
+{
+    run([]() -> asio::awaitable<void> {
+        lease held;
+        {
+            pool p(co_await asio::this_coro::executor, options_of(1));
+            lease got = co_await p.acquire();
+            held = std::move(got);
+        }
+        BOOST_TEST(co_await held->query_value<int>("select 1") == 1);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(connections_too_old_are_replaced)
+{
+    run([]() -> asio::awaitable<void> {
+        auto o = options_of(1);
+        o.recycle_after = 30ms;
+        pool p(co_await asio::this_coro::executor, o);
+        co_await p.execute("select 1");
+        co_await until([&] { return p.stats().idle == 0; });
+        BOOST_TEST(p.stats().closes == 1u);
+        co_await p.execute("select 1");
+        BOOST_TEST(p.stats().connects == 2u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_says_nothing_is_given_up_and_the_pool_recovers)
+{
+    run([]() -> asio::awaitable<void> {
+        pgcoro::testing::server mine;
+        auto o = options_of(2);
+        o.connection = pgcoro::connection_options::from_uri(mine.uri());
+        o.connection.statement_timeout = 100ms;
+        o.connection.response_grace = 200ms;
+        o.connection.connect_timeout = 300ms;
+        o.ping_timeout = 200ms;
+        o.cleanup_timeout = 300ms;
+        o.alive_bypass = 0ms;
+        o.ping_after = 0ms;
+        pool p(co_await asio::this_coro::executor, o);
+        lease held = co_await p.acquire();
+        co_await p.execute("select 1");
+        mine.pause();
+        try {
+            co_await held->execute("select 1");
+            BOOST_ERROR("a paused server answered");
+        } catch (const pgcoro::connection_error& e) {
+            BOOST_TEST((e.why() == pgcoro::connection_failure::timeout));
+        }
+        BOOST_CHECK_THROW(co_await p.acquire(800ms),
+                          pgcoro::pool_timeout); // ping and connect are bounded, too
+        held.release();
+        mine.resume();
+        BOOST_TEST(co_await p.query_value<int>("select 3") == 3);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(bad_options_are_refused_by_name)
+{
+    asio::io_context io;
+    auto refused = [&](auto change, const char* name) {
+        auto o = options_of(1);
+        change(o);
+        try {
+            pool p(io.get_executor(), o);
+            BOOST_ERROR(name << " was accepted");
+        } catch (const std::invalid_argument& e) {
+            BOOST_TEST(std::string(e.what()).find(name) != std::string::npos, e.what());
+        }
+    };
+    refused([](pool_options& o) { o.size = 0; }, "size");
+    refused([](pool_options& o) { o.max_overflow = 20'000; }, "max_overflow");
+    refused([](pool_options& o) { o.max_connecting = 0; }, "max_connecting");
+    refused([](pool_options& o) { o.acquire_timeout = -1s; }, "acquire_timeout");
+    refused([](pool_options& o) { o.recycle_jitter = 1.5; }, "recycle_jitter");
+    refused([](pool_options& o) { o.connection.lock_timeout = -1ms; }, "lock_timeout");
+    BOOST_CHECK_THROW(pool(io.get_executor(), "postgresql://[broken"), std::invalid_argument);
+}
+
+BOOST_AUTO_TEST_CASE(a_lease_held_too_long_is_reported_once_with_its_place)
+{
+    struct watcher : pgcoro::observer
+    {
+        int leaks = 0;
+        std::string file;
+        void on_leak(const pgcoro::leak_event& e) noexcept override
+        {
+            ++leaks;
+            file = e.acquired_at.file_name();
+        }
+    } seen;
+    run([&]() -> asio::awaitable<void> {
+        auto o = options_of(1);
+        o.leak_threshold = 1ms;
+        o.observer = &seen;
+        pool p(co_await asio::this_coro::executor, o);
+        lease held = co_await p.acquire();
+        co_await until([&] { return seen.leaks > 0; });
+        co_await pause(600ms);
+    });
+    BOOST_TEST(seen.leaks == 1);
+    BOOST_TEST(seen.file.ends_with("pool_test.cpp"), seen.file);
+}
+
+BOOST_AUTO_TEST_CASE(one_pool_serves_many_threads_and_each_coroutine_stays_on_its_own)
+{
+    asio::io_context of_pool;
+    auto keep = asio::make_work_guard(of_pool);
+    std::thread runner([&] { of_pool.run(); });
+    {
+        pool p(of_pool.get_executor(), options_of(4, 4));
+        asio::thread_pool plain(3);
+        std::atomic<int> done{0};
+        std::atomic<int> strays{0};
+        std::vector<std::future<void>> ends;
+        std::deque<asio::io_context> contexts(2);
+        std::vector<std::thread> threads;
+        auto work = [&](int rounds) -> asio::awaitable<void> {
+            auto executor = co_await asio::this_coro::executor;
+            for (int i = 0; i < rounds; ++i) {
+                lease held = co_await p.acquire();
+                auto got = co_await held->query_value<int>("select $1::int", i);
+                if (got != i) throw std::runtime_error("a wrong answer");
+                if (auto* io = executor.target<asio::io_context::executor_type>();
+                    io && !io->running_in_this_thread())
+                    ++strays;
+                ++done;
+            }
+        };
+        for (int i = 0; i < 12; ++i) ends.push_back(asio::co_spawn(plain, work(50), asio::use_future));
+        for (auto& io : contexts) {
+            for (int i = 0; i < 6; ++i) ends.push_back(asio::co_spawn(io, work(50), asio::use_future));
+            threads.emplace_back([&io] { io.run(); });
+        }
+        for (auto& end : ends) BOOST_CHECK_NO_THROW(end.get());
+        for (auto& t : threads) t.join();
+        plain.join();
+        BOOST_TEST(done == 24 * 50);
+        BOOST_TEST(strays == 0);
+        BOOST_TEST(p.stats().in_use == 0u);
+        asio::co_spawn(of_pool, p.close(), asio::use_future).get();
+    }
+    keep.reset();
+    runner.join();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
