@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <stdexcept>
 
 #include <sys/socket.h>
@@ -57,6 +58,36 @@ bool is_fatal(const PGresult* error)
     return severity == "FATAL" || severity == "PANIC";
 }
 
+// Refuses what the server would not: libpq would end the text at a NUL, and a parameter that the text never
+// mentions passes unseen when its type is known. Every $n is counted, also in a literal or a comment, where
+// it is none: a surplus may go unnoticed then, but nothing right is refused.
+void check_text(std::string_view sql, std::size_t parameters)
+{
+    if (auto at = sql.find('\0'); at != sql.npos)
+        throw std::invalid_argument("pgcoro: the SQL has a NUL character at position " +
+                                    std::to_string(at + 1) + ": " + std::string(sql.substr(0, at)));
+    if (parameters == 0) return;
+    std::size_t highest = 0;
+    for (auto at = sql.find('$'); at != sql.npos; at = sql.find('$', at + 1)) {
+        std::size_t n = 0;
+        std::from_chars(sql.data() + at + 1, sql.data() + sql.size(), n);
+        highest = std::max(highest, n);
+    }
+    if (parameters > highest)
+        throw std::invalid_argument(
+            "pgcoro: " + std::to_string(parameters) +
+            (parameters == 1 ? " parameter was" : " parameters were") + " given, and the SQL mentions " +
+            (highest == 0 ? std::string("none") : "none beyond $" + std::to_string(highest)) + ": " +
+            std::string(sql));
+}
+
+// Was it a statement after which none is prepared any more?
+bool drops_statements(PGresult* done)
+{
+    std::string_view tag = PQcmdStatus(done);
+    return tag == "DISCARD ALL" || tag == "DEALLOCATE ALL";
+}
+
 sqlstate code_of(const PGresult* error)
 {
     auto* text = PQresultErrorField(error, PG_DIAG_SQLSTATE);
@@ -83,16 +114,35 @@ struct session::exchange
     bool done() const noexcept { return at == pieces.size(); }
 };
 
+// The session is taken, for something that is not a statement, as long as this lives.
+class session::claim
+{
+public:
+    explicit claim(session& s)
+        : session_(s)
+    {
+        session_.work_ = work::internal;
+    }
+    claim(const claim&) = delete;
+    claim& operator=(const claim&) = delete;
+    ~claim() { session_.work_ = work::none; }
+
+private:
+    session& session_;
+};
+
 // From sending to the last answer. Left any other way, the session is interrupted, and the server told to
 // stop. Used as a local of a coroutine, so that it also ends when the coroutine is destroyed.
 class session::operation
 {
 public:
-    operation(session& s, time_point deadline, bool timed)
+    // `of`: a statement, or internal, where a claim is held.
+    operation(session& s, work of, time_point deadline)
         : session_(s)
+        , of_(of)
     {
-        session_.busy_ = true;
-        session_.wire_->begin(deadline, timed);
+        session_.work_ = of;
+        session_.wire_->begin(deadline, !session_.watched_);
     }
     operation(const operation&) = delete;
     operation& operator=(const operation&) = delete;
@@ -102,7 +152,7 @@ public:
         if (finished_) return;
         in_time();
         session_.interrupted_ = true;
-        if (!session_.broken() && !session_.cancelling_) session_.cancel();
+        if (!session_.broken()) session_.ask_to_stop();
     }
 
     // All answers are there. False when the connection was cut meanwhile because the deadline had passed.
@@ -115,13 +165,20 @@ public:
 private:
     bool in_time() noexcept
     {
-        session_.busy_ = false;
+        if (of_ == work::statement) {
+            auto expected = work::statement;
+            if (!session_.work_.compare_exchange_strong(expected, work::none)) {
+                std::lock_guard lock(session_.cancel_mutex_); // cancel() may not be through yet
+                session_.work_ = work::none;
+            }
+        }
         if (session_.wire_->end()) return true;
         session_.broken_ = true;
         return false;
     }
 
     session& session_;
+    work of_;
     bool finished_ = false;
 };
 
@@ -175,6 +232,17 @@ session::time_point session::response_deadline() const noexcept
 
 void session::cancel()
 {
+    std::lock_guard lock(cancel_mutex_);
+    auto now = work::statement;
+    if (work_.compare_exchange_strong(now, work::cancelled_statement) || now == work::cancelled_statement)
+        ask_to_stop();
+}
+
+void session::ask_to_stop()
+{
+    // One at a time: a second one still on its way would be forgotten, and hit whatever comes next. One that
+    // is through may have come before the statement did.
+    if (cancelling_ && !cancelling_->finished->told()) return;
     // Few threads, because each may block for long; never joined, because the process must be able to end.
     static auto& helpers = *new asio::thread_pool(4);
     cancelling_ = std::make_shared<cancel_request>();
@@ -222,13 +290,18 @@ void session::send_cached(const request& r, const std::string& name)
         fail(nullptr, r.sql);
 }
 
-void session::send(const request& r, exchange& x)
+void session::check_idle() const
+{
+    if (busy())
+        throw std::logic_error("pgcoro: an operation is already under way on this connection; one at a time");
+}
+
+void session::send(const request& r, const statement_cache::statement* known, exchange& x)
 {
     static const params none;
     auto* conn = wire_->get();
     auto& args = r.args ? *r.args : none;
     bool cache = r.prepare && statements_.enabled();
-    auto* known = cache ? statements_.find(r.sql, args) : nullptr;
     auto need = [&](int ok) {
         if (!ok) fail(nullptr, r.sql);
     };
@@ -281,8 +354,7 @@ void session::send(const request& r, exchange& x)
 
 asio::awaitable<reply> session::run(request r)
 {
-    if (busy_)
-        throw std::logic_error("pgcoro: an operation is already under way on this connection; one at a time");
+    check_idle();
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
     if (interrupted_ || cancelling_) co_await recover(response_deadline(), false);
@@ -296,12 +368,15 @@ asio::awaitable<reply> session::run(request r)
     auto& args = r.args ? *r.args : none;
     auto* observer = options_->observer;
     for (bool again = false;; again = true) {
+        bool cache = r.prepare && statements_.enabled();
+        auto* known = cache ? statements_.find(r.sql, args) : nullptr;
+        if (!known) check_text(r.sql, args.size()); // which those that are known have passed
         auto begun = observer ? clock::now() : time_point();
         bool idle = PQtransactionStatus(wire_->get()) == PQTRANS_IDLE && r.before.empty();
         reply got;
         exchange x;
-        operation op(*this, response_deadline(), !watched_);
-        send(r, x);
+        operation op(*this, work::statement, response_deadline());
+        send(r, known, x);
         wire_->flush();
         while (!x.done()) {
             while (wire_->busy()) {
@@ -369,9 +444,11 @@ asio::awaitable<reply> session::run(request r)
         bool in_time = op.finish();
         preparing_.clear(); // if it was not prepared, there was an error
         if (!x.done() || wire_->broken()) broken_ = true;
-        if (!broken_ && PQpipelineStatus(wire_->get()) != PQ_PIPELINE_OFF) PQexitPipelineMode(wire_->get());
+        if (!broken_ && PQpipelineStatus(wire_->get()) != PQ_PIPELINE_OFF)
+            broken_ = !PQexitPipelineMode(wire_->get());
         auto& unwanted = statements_.unwanted();
         unwanted.erase(unwanted.begin(), unwanted.begin() + static_cast<std::ptrdiff_t>(x.deallocated));
+        if (got.main && drops_statements(got.main.get())) statements_.clear();
         if (observer) report(r, got, x.error.get(), begun, !x.name.empty());
         if (!in_time) fail_overdue(r.sql);
         if (!x.error && !broken_) co_return got;
@@ -447,6 +524,8 @@ asio::awaitable<void> session::drain()
 
 asio::awaitable<void> session::recover(time_point deadline, bool rollback)
 {
+    check_idle();
+    claim here(*this);
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
     if (cancelling_) {
@@ -463,7 +542,7 @@ asio::awaitable<void> session::recover(time_point deadline, bool rollback)
         cancelling_.reset();
     }
     if (broken()) fail(nullptr, {});
-    operation op(*this, deadline, !watched_);
+    operation op(*this, work::internal, deadline);
     if (interrupted_) co_await drain();
     interrupted_ = false;
     if (!preparing_.empty()) statements_.unwanted().push_back(std::exchange(preparing_, {}));
@@ -473,11 +552,13 @@ asio::awaitable<void> session::recover(time_point deadline, bool rollback)
 
 asio::awaitable<void> session::ping(time_point deadline)
 {
+    check_idle();
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
     if (interrupted_ || cancelling_) co_await recover(deadline, false);
     if (broken()) fail(nullptr, {});
-    operation op(*this, deadline, !watched_);
+    claim here(*this);
+    operation op(*this, work::internal, deadline);
     co_await run_simple("");
     if (!op.finish()) fail_overdue({});
 }
