@@ -247,10 +247,9 @@ void session::ask_to_stop()
     static auto& helpers = *new asio::thread_pool(4);
     cancelling_ = std::make_shared<cancel_request>();
     asio::post(helpers, [request = cancelling_, canceller = canceller_] {
-        if (request.use_count() > 1) { // else the session is gone, and with it what was to be cancelled
-            std::array<char, 256> why{};
-            PQcancel(canceller.get(), why.data(), why.size());
-        }
+        // Also when the session is gone meanwhile: a server that works does not see that its client left.
+        std::array<char, 256> why{};
+        PQcancel(canceller.get(), why.data(), why.size());
         request->finished->tell();
     });
 }
@@ -266,20 +265,20 @@ bool session::looks_dead() const noexcept
 void session::fail(const PGresult* result, std::string_view sql)
 {
     if (wire_->broken() || (result && is_fatal(result))) broken_ = true;
+    if (wire_->guard().is_cut()) fail_overdue(sql); // which is why it broke
     throw_result_error(result, wire_->get(), sql);
 }
 
 void session::fail_overdue(std::string_view sql)
 {
-    throw connection_error(
-        connection_failure::timeout,
-        "no answer from the server (" + describe_peer(wire_->get()) +
-            ") within the time given, so the connection was given up. A statement's time is "
-            "statement_timeout " +
-            std::to_string(options_->statement_timeout.count()) + " ms + response_grace " +
-            std::to_string(options_->response_grace.count()) +
-            " ms: raise response_grace where SET raises statement_timeout",
-        {}, sql);
+    std::string what = "no answer from the server (" + describe_peer(wire_->get()) +
+                       ") within the time given, so the connection was given up";
+    if (!sql.empty())
+        what += ". A statement's time is statement_timeout " +
+                std::to_string(options_->statement_timeout.count()) + " ms + response_grace " +
+                std::to_string(options_->response_grace.count()) +
+                " ms: raise response_grace where SET raises statement_timeout";
+    throw connection_error(connection_failure::timeout, what, {}, sql);
 }
 
 void session::send_cached(const request& r, const std::string& name)
@@ -392,7 +391,8 @@ asio::awaitable<reply> session::run(request r)
             auto current = x.pieces[x.at];
             if (!answer) { // a statement's end; or, of a broken connection, the end of all
                 if (wire_->broken()) break;
-                ++x.at;
+                // A Sync ends with its own result only: an error may come before it, when it commits.
+                if (current != piece::sync) ++x.at;
                 continue;
             }
             switch (PQresultStatus(answer.get())) {
