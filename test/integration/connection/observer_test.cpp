@@ -1,6 +1,7 @@
 // What an observer is told.
 #include "integration/connection/support.hpp"
 
+#include <csignal>
 #include <vector>
 
 using pgcoro::connection;
@@ -81,7 +82,7 @@ BOOST_AUTO_TEST_CASE(a_connection_that_breaks_without_a_word_is_told_without_sql
     auto options = pgcoro::connection_options::from_uri(server.uri());
     options.observer = &seen;
     with_connection(options, [&](connection& c) -> asio::awaitable<void> {
-        server.kill();
+        ::kill(c.backend_pid(), SIGKILL);
         co_await failure_of<pgcoro::connection_error>(c.query("select 1"));
     });
     BOOST_REQUIRE(seen.queries.size() == 1u);
