@@ -43,12 +43,6 @@ asio::awaitable<result> connection::run(std::string_view sql, params args)
     co_return result(got.main.release());
 }
 
-asio::awaitable<std::uint64_t> connection::run_count(std::string_view sql, params args)
-{
-    auto got = co_await run(sql, std::move(args));
-    co_return got.affected_rows();
-}
-
 asio::awaitable<void> connection::ping(std::chrono::milliseconds within)
 {
     co_await session().ping(std::chrono::steady_clock::now() + within);

@@ -33,13 +33,12 @@ struct bound_params
     boost::container::small_vector<int, 16> lengths;
     boost::container::small_vector<int, 16> formats;
 
-    explicit bound_params(const params* args)
+    explicit bound_params(const params& args)
     {
-        if (!args) return;
-        for (std::size_t i = 0; i < args->size(); ++i) {
-            auto& p = (*args)[i];
+        for (std::size_t i = 0; i < args.size(); ++i) {
+            auto& p = args[i];
             types.push_back(p.type);
-            values.push_back(p.size < 0 ? nullptr : args->data() + p.offset);
+            values.push_back(p.size < 0 ? nullptr : args.data() + p.offset);
             lengths.push_back(p.size);
             formats.push_back(static_cast<int>(p.in));
         }
@@ -48,6 +47,7 @@ struct bound_params
 };
 
 constexpr int binary = 1;
+const params no_params;
 
 // The session ends with such an error, whatever else was asked of it.
 bool is_fatal(const PGresult* error)
@@ -107,7 +107,14 @@ struct session::exchange
 {
     boost::container::small_vector<piece, 8> pieces;
     std::size_t at = 0;
-    std::string name; // of the statement prepared on the way; empty when none was
+    struct preparation
+    {
+        std::string_view sql;
+        const params* args;
+        std::string name;
+    };
+    boost::container::small_vector<preparation, 2> prepares;
+    std::size_t prepared = 0; // so many of them are confirmed
     std::size_t deallocated = 0;
     result_ptr error;
 
@@ -281,12 +288,47 @@ void session::fail_overdue(std::string_view sql)
     throw connection_error(connection_failure::timeout, what, {}, sql);
 }
 
-void session::send_cached(const request& r, const std::string& name)
+void session::need(int sent, std::string_view sql)
 {
-    bound_params bound(r.args);
-    if (!PQsendQueryPrepared(wire_->get(), name.c_str(), bound.count(), bound.values.data(),
-                             bound.lengths.data(), bound.formats.data(), binary))
-        fail(nullptr, r.sql);
+    if (!sent) fail(nullptr, sql);
+}
+
+void session::send_known(std::string_view sql, const params& args, const std::string& name)
+{
+    bound_params bound(args);
+    need(PQsendQueryPrepared(wire_->get(), name.c_str(), bound.count(), bound.values.data(),
+                             bound.lengths.data(), bound.formats.data(), binary),
+         sql);
+}
+
+// With no parameters too: the simple protocol would answer in text.
+void session::send_unprepared(std::string_view sql, const params& args)
+{
+    bound_params bound(args);
+    need(PQsendQueryParams(wire_->get(), std::string(sql).c_str(), bound.count(), bound.types.data(),
+                           bound.values.data(), bound.lengths.data(), bound.formats.data(), binary),
+         sql);
+}
+
+// In a pipeline: with its preparation, where it is new.
+void session::send_statement(std::string_view sql, const params& args, piece as, exchange& x)
+{
+    if (!statements_.enabled()) {
+        send_unprepared(sql, args);
+    } else if (auto* known = statements_.find(sql, args)) {
+        send_known(sql, args, known->name);
+    } else {
+        auto name = statements_.new_name();
+        preparing_.push_back(name);
+        x.prepares.push_back({sql, &args, name});
+        bound_params bound(args);
+        need(PQsendPrepare(wire_->get(), name.c_str(), std::string(sql).c_str(), bound.count(),
+                           bound.types.data()),
+             sql);
+        x.pieces.push_back(piece::prepare);
+        send_known(sql, args, name);
+    }
+    x.pieces.push_back(as);
 }
 
 void session::check_idle() const
@@ -297,56 +339,31 @@ void session::check_idle() const
 
 void session::send(const request& r, const statement_cache::statement* known, exchange& x)
 {
-    static const params none;
-    auto* conn = wire_->get();
-    auto& args = r.args ? *r.args : none;
-    bool cache = r.prepare && statements_.enabled();
-    auto need = [&](int ok) {
-        if (!ok) fail(nullptr, r.sql);
-    };
-
-    bool alone = r.before.empty() && r.after.empty();
-    if (alone && (known || !cache)) { // the hot path: one statement that needs nothing else
+    auto& args = r.args ? *r.args : no_params;
+    if (r.before.empty() && r.after.empty() && (known || !statements_.enabled())) { // the hot path
         x.pieces.push_back(piece::main);
-        if (known) return send_cached(r, known->name);
-        bound_params bound(&args);
-        // With no parameters too: the simple protocol would return text.
-        need(PQsendQueryParams(conn, std::string(r.sql).c_str(), bound.count(), bound.types.data(),
-                               bound.values.data(), bound.lengths.data(), bound.formats.data(), binary));
-        return;
+        return known ? send_known(r.sql, args, known->name) : send_unprepared(r.sql, args);
     }
 
-    need(PQenterPipelineMode(conn));
-    auto bare = [&](std::string_view sql, piece p) {
-        need(
-            PQsendQueryParams(conn, std::string(sql).c_str(), 0, nullptr, nullptr, nullptr, nullptr, binary));
-        x.pieces.push_back(p);
-    };
+    need(PQenterPipelineMode(wire_->get()), r.sql);
     auto sync = [&] {
-        need(PQpipelineSync(conn));
+        need(PQpipelineSync(wire_->get()), r.sql);
         x.pieces.push_back(piece::sync);
         ++syncs_due_;
     };
-    if (!r.before.empty()) bare(r.before, piece::before);
-    bound_params bound(&args);
-    if (known) {
-        send_cached(r, known->name);
-    } else if (cache) {
-        x.name = preparing_ = statements_.new_name();
-        need(PQsendPrepare(conn, x.name.c_str(), std::string(r.sql).c_str(), bound.count(),
-                           bound.types.data()));
-        x.pieces.push_back(piece::prepare);
-        send_cached(r, x.name);
-    } else {
-        need(PQsendQueryParams(conn, std::string(r.sql).c_str(), bound.count(), bound.types.data(),
-                               bound.values.data(), bound.lengths.data(), bound.formats.data(), binary));
+    for (auto& sql : r.before) {
+        send_unprepared(sql, no_params);
+        x.pieces.push_back(piece::before);
     }
-    x.pieces.push_back(piece::main);
-    if (!r.after.empty()) bare(r.after, piece::after);
+    send_statement(r.sql, args, piece::main, x);
+    if (!r.after.empty()) send_statement(r.after, no_params, piece::after, x);
     sync();
-    if (!x.name.empty() && !statements_.unwanted().empty()) {
+    if (!x.prepares.empty() && !statements_.unwanted().empty()) {
         // Behind a Sync of their own: if they fail, in a failed transaction, the statement does not.
-        for (auto& name : statements_.unwanted()) bare("deallocate " + name, piece::deallocate);
+        for (auto& name : statements_.unwanted()) {
+            send_unprepared("deallocate " + name, no_params);
+            x.pieces.push_back(piece::deallocate);
+        }
         sync();
     }
 }
@@ -363,18 +380,16 @@ asio::awaitable<reply> session::run(request r)
                                    describe_peer(wire_->get()) + "): get another one",
                                {}, r.sql);
 
-    static const params none;
-    auto& args = r.args ? *r.args : none;
+    auto& args = r.args ? *r.args : no_params;
     auto* observer = options_->observer;
     for (bool again = false;; again = true) {
-        bool cache = r.prepare && statements_.enabled();
-        auto* known = cache ? statements_.find(r.sql, args) : nullptr;
+        auto* known = statements_.enabled() ? statements_.find(r.sql, args) : nullptr;
         if (!known) check_text(r.sql, args.size()); // which those that are known have passed
         auto begun = observer ? clock::now() : time_point();
         bool idle = PQtransactionStatus(wire_->get()) == PQTRANS_IDLE && r.before.empty();
         reply got;
         exchange x;
-        operation op(*this, work::statement, response_deadline());
+        operation op(*this, work::statement, std::min(response_deadline(), r.deadline));
         send(r, known, x);
         wire_->flush();
         while (!x.done()) {
@@ -428,10 +443,11 @@ asio::awaitable<reply> session::run(request r)
                 case piece::after:
                     got.after = std::move(answer);
                     break;
-                case piece::prepare:
-                    preparing_.clear();
-                    statements_.add(r.sql, args, x.name);
+                case piece::prepare: {
+                    auto& p = x.prepares[x.prepared++];
+                    statements_.add(p.sql, *p.args, std::move(p.name));
                     break;
+                }
                 case piece::deallocate:
                     ++x.deallocated;
                     break;
@@ -449,7 +465,7 @@ asio::awaitable<reply> session::run(request r)
         auto& unwanted = statements_.unwanted();
         unwanted.erase(unwanted.begin(), unwanted.begin() + static_cast<std::ptrdiff_t>(x.deallocated));
         if (got.main && drops_statements(got.main.get())) statements_.clear();
-        if (observer) report(r, got, x.error.get(), begun, !x.name.empty());
+        if (observer) report(r, got, x.error.get(), begun, !x.prepares.empty());
         if (!in_time) fail_overdue(r.sql);
         if (!x.error && !broken_) co_return got;
 
@@ -463,6 +479,7 @@ asio::awaitable<reply> session::run(request r)
             bool gone = code == sqlstates::invalid_sql_statement_name;
             if (stale || gone) {
                 statements_.erase(r.sql, args, stale);
+                if (!r.after.empty()) statements_.erase(r.after, no_params, stale);
                 if (idle && !again) continue; // prepared anew, once; in a transaction it is too late
             }
         }
@@ -470,19 +487,37 @@ asio::awaitable<reply> session::run(request r)
     }
 }
 
-// A statement of the simple protocol, whose rows nobody wants: ROLLBACK, or nothing at all.
-asio::awaitable<void> session::run_simple(const char* sql)
+// By the simple protocol: ROLLBACK, COMMIT, or nothing at all. Within an operation.
+asio::awaitable<std::string> session::run_simple(const char* sql)
 {
     if (!PQsendQuery(wire_->get(), sql)) fail(nullptr, sql);
     wire_->flush();
     result_ptr error;
+    std::string tag;
     for (;;) {
         auto answer = co_await wire_->next_result();
         if (!answer) break;
-        if (PQresultStatus(answer.get()) == PGRES_FATAL_ERROR) error = std::move(answer);
+        if (PQresultStatus(answer.get()) == PGRES_FATAL_ERROR)
+            error = std::move(answer);
+        else
+            tag = PQcmdStatus(answer.get());
         if (wire_->broken()) break;
     }
     if (error || wire_->broken()) fail(error.get(), sql);
+    co_return tag;
+}
+
+asio::awaitable<std::string> session::command(const char* sql)
+{
+    check_idle();
+    auto executor = co_await asio::this_coro::executor;
+    wire_->bind(executor);
+    if (interrupted_ || cancelling_) co_await recover(response_deadline(), false);
+    if (broken()) fail(nullptr, sql);
+    operation op(*this, work::statement, response_deadline());
+    auto tag = co_await run_simple(sql);
+    if (!op.finish()) fail_overdue(sql);
+    co_return tag;
 }
 
 // Reads to the end of whatever was under way.
@@ -490,8 +525,16 @@ asio::awaitable<void> session::drain()
 {
     auto* conn = wire_->get();
     wire_->flush();
+    // The request to stop may have come before the statement, and gone by unheard: then it is repeated.
+    auto patience = std::chrono::milliseconds(10);
     for (;;) {
-        auto answer = co_await wire_->next_result();
+        while (wire_->busy()) {
+            bool came = co_await wire_->step_within(patience);
+            if (came) continue;
+            ask_to_stop();
+            patience = std::min(patience * 2, std::chrono::milliseconds(1000));
+        }
+        result_ptr answer(PQgetResult(conn));
         if (wire_->broken()) fail(answer.get(), {});
         if (!answer) {
             if (PQpipelineStatus(conn) == PQ_PIPELINE_OFF || syncs_due_ == 0) break;
@@ -528,6 +571,15 @@ asio::awaitable<void> session::recover(time_point deadline, bool rollback)
     claim here(*this);
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
+    if (broken()) fail(nullptr, {});
+    if (interrupted_) {
+        operation op(*this, work::internal, deadline);
+        co_await drain();
+        if (!op.finish()) fail_overdue({});
+        interrupted_ = false;
+        for (auto& name : preparing_) statements_.unwanted().push_back(std::move(name));
+        preparing_.clear();
+    }
     if (cancelling_) {
         // A cancel that is still on its way when the session is used again would hit the wrong statement.
         auto why = co_await cancelling_->finished->async_wait(deadline, asio::deferred);
@@ -541,13 +593,11 @@ asio::awaitable<void> session::recover(time_point deadline, bool rollback)
         }
         cancelling_.reset();
     }
-    if (broken()) fail(nullptr, {});
-    operation op(*this, work::internal, deadline);
-    if (interrupted_) co_await drain();
-    interrupted_ = false;
-    if (!preparing_.empty()) statements_.unwanted().push_back(std::exchange(preparing_, {}));
-    if (rollback && in_transaction()) co_await run_simple("rollback");
-    if (!op.finish()) fail_overdue({});
+    if (rollback && in_transaction()) {
+        operation op(*this, work::internal, deadline);
+        co_await run_simple("rollback");
+        if (!op.finish()) fail_overdue({});
+    }
 }
 
 asio::awaitable<void> session::ping(time_point deadline)

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,14 +18,16 @@
 namespace pgcoro::detail
 {
 
-// What travels in one round trip. `before` and `after` are statements without parameters, for instance BEGIN.
+// What travels in one round trip. `before` are statements without parameters that are not worth preparing,
+// for instance BEGIN; `after` is a query without parameters, which is.
 struct request
 {
     std::string_view sql;
     const params* args = nullptr;
-    std::string_view before;
+    std::span<const std::string> before;
     std::string_view after;
-    bool prepare = true; // worth a place in the statement cache
+    // The answer is due by then, or by the statement_timeout's own limit.
+    std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
 
 struct reply
@@ -53,6 +56,10 @@ public:
     // deadline; then the connection is broken.
     asio::awaitable<void> recover(time_point deadline, bool rollback);
 
+    // A statement of the simple protocol that nothing can be said before or after, such as COMMIT; gives its
+    // command tag. Throws as run() does.
+    asio::awaitable<std::string> command(const char* sql);
+
     // A round trip that does nothing, by the deadline. Throws connection_error.
     asio::awaitable<void> ping(time_point deadline);
 
@@ -68,6 +75,8 @@ public:
         return !busy() && !interrupted_ && !cancelling_ && !broken() &&
                PQtransactionStatus(wire_->get()) == PQTRANS_IDLE;
     }
+    // It is not to be used any more, whatever its socket says.
+    void give_up() noexcept { broken_ = true; }
     // Is it certainly dead? A look at the socket: its end, or bytes nobody asked for. No round trip.
     bool looks_dead() const noexcept;
 
@@ -94,13 +103,16 @@ private:
 
     void check_idle() const;
     void send(const request& r, const statement_cache::statement* known, exchange& x);
-    void send_cached(const request& r, const std::string& name);
+    void send_statement(std::string_view sql, const params& args, piece as, exchange& x);
+    void send_known(std::string_view sql, const params& args, const std::string& name);
+    void send_unprepared(std::string_view sql, const params& args);
+    void need(int sent, std::string_view sql);
     [[noreturn]] void fail(const PGresult* result, std::string_view sql);
     [[noreturn]] void fail_overdue(std::string_view sql);
     void ask_to_stop();
     time_point response_deadline() const noexcept;
     asio::awaitable<void> drain();
-    asio::awaitable<void> run_simple(const char* sql);
+    asio::awaitable<std::string> run_simple(const char* sql);
     void report(const request& r, const reply& got, const PGresult* error, time_point begun,
                 bool prepared) const;
 
@@ -110,7 +122,7 @@ private:
     std::shared_ptr<PGcancel> canceller_;
     std::shared_ptr<cancel_request> cancelling_;
     statement_cache statements_;
-    std::string preparing_; // a name that the server may have, if its answer was not read
+    std::vector<std::string> preparing_; // names that the server may have, if its answer was not read
     int syncs_due_ = 0;
     // cancel() changes work_ and cancelling_ only together, under the mutex, and only while a statement runs.
     std::atomic<work> work_{work::none};

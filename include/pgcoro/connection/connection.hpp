@@ -1,17 +1,13 @@
 #pragma once
 
 #include <pgcoro/connection/options.hpp>
-#include <pgcoro/connection/result.hpp>
-#include <pgcoro/types/params.hpp>
+#include <pgcoro/connection/querying.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
-#include <cstdint>
 #include <memory>
-#include <optional>
 #include <string_view>
-#include <vector>
 
 namespace pgcoro
 {
@@ -38,7 +34,7 @@ class session;
 ///
 /// **Threads.** One at a time, though not always the same: the connection moves to whichever executor's
 /// coroutine uses it. cancel() may be called from any thread while an operation is under way.
-class connection
+class connection : public querying<connection>
 {
 public:
     /// Connects and logs in. Names are resolved without blocking; hosts and addresses are tried in order,
@@ -52,42 +48,6 @@ public:
     connection& operator=(connection&&) noexcept;
     /// Closes.
     ~connection();
-
-    /// Runs a statement and gives all it returns.
-    template <class... T>
-    boost::asio::awaitable<result> query(std::string_view sql, const T&... args)
-    {
-        return run(sql, params::of(args...));
-    }
-
-    /// The rows as `Row`: a tuple, an aggregate, a described struct or, for one column, a value; see
-    /// `row_mapper`.
-    template <class Row, class... T>
-    boost::asio::awaitable<std::vector<Row>> query_as(std::string_view sql, const T&... args)
-    {
-        return run_as<Row>(sql, params::of(args...));
-    }
-
-    /// The only row, as `Row`. None, or more than one, is a `mapping_error`.
-    template <class Row, class... T>
-    boost::asio::awaitable<Row> query_value(std::string_view sql, const T&... args)
-    {
-        return run_value<Row>(sql, params::of(args...));
-    }
-
-    /// The only row, or nothing. More than one is a `mapping_error`.
-    template <class Row, class... T>
-    boost::asio::awaitable<std::optional<Row>> query_optional(std::string_view sql, const T&... args)
-    {
-        return run_optional<Row>(sql, params::of(args...));
-    }
-
-    /// Runs a statement for its effect; gives the number of rows it touched.
-    template <class... T>
-    boost::asio::awaitable<std::uint64_t> execute(std::string_view sql, const T&... args)
-    {
-        return run_count(sql, params::of(args...));
-    }
 
     /// As query(), with parameters made by hand.
     boost::asio::awaitable<result> run(std::string_view sql, params args);
@@ -118,26 +78,6 @@ public:
     detail::session& session() const;
 
 private:
-    template <class Row>
-    boost::asio::awaitable<std::vector<Row>> run_as(std::string_view sql, params args)
-    {
-        auto got = co_await run(sql, std::move(args));
-        co_return got.template as<Row>();
-    }
-    template <class Row>
-    boost::asio::awaitable<Row> run_value(std::string_view sql, params args)
-    {
-        auto got = co_await run(sql, std::move(args));
-        co_return got.template as_value<Row>();
-    }
-    template <class Row>
-    boost::asio::awaitable<std::optional<Row>> run_optional(std::string_view sql, params args)
-    {
-        auto got = co_await run(sql, std::move(args));
-        co_return got.template as_optional<Row>();
-    }
-    boost::asio::awaitable<std::uint64_t> run_count(std::string_view sql, params args);
-
     std::unique_ptr<detail::session> session_;
 };
 
