@@ -8,6 +8,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <random>
 #include <vector>
@@ -145,12 +146,12 @@ asio::awaitable<std::vector<endpoint>> resolve(endpoint named, time_point deadli
     co_return found;
 }
 
-// In the startup packet's `options` a backslash stands before blanks and backslashes.
+// In the startup packet's `options` a backslash stands before backslashes and all that isspace() in C.
 std::string escaped(std::string_view value)
 {
     std::string text;
     for (char c : value) {
-        if (c == ' ' || c == '\\' || c == '\t' || c == '\n') text += '\\';
+        if (std::string_view(" \t\n\v\f\r\\").find(c) != std::string_view::npos) text += '\\';
         text += c;
     }
     return text;
@@ -204,6 +205,7 @@ asio::awaitable<std::unique_ptr<wire>> attempt(const conninfo& parameters, time_
     auto reached = CONNECTION_NEEDED;
     if (PQstatus(conn) == CONNECTION_BAD) {
         failure = read_connect_failure(conn, reached, any_role);
+        if (!is_acceptable(parameters)) failure.why = connection_failure::options;
         co_return nullptr;
     }
 
@@ -278,6 +280,13 @@ asio::awaitable<std::unique_ptr<wire>> connect_wire(const connection_options& op
     parameters.try_emplace("fallback_application_name", "pgcoro");
 
     auto role = value_of(effective, "target_session_attrs");
+    static constexpr std::array<std::string_view, 7> roles{"",        "any",     "read-write",    "read-only",
+                                                           "primary", "standby", "prefer-standby"};
+    if (std::ranges::find(roles, role) == roles.end())
+        throw connection_error(
+            connection_failure::options,
+            "connection parameters: target_session_attrs '" + role +
+                "' is none of any, read-write, read-only, primary, standby, prefer-standby");
     std::vector<std::string> passes{role.empty() ? "any" : role};
     if (role == "prefer-standby") passes = {"standby", "any"}; // all hosts are tried for one before the other
 
@@ -300,9 +309,11 @@ asio::awaitable<std::unique_ptr<wire>> connect_wire(const connection_options& op
                 auto made = co_await attempt(parameters, until(), failure);
                 if (made) co_return made;
                 failed.push_back({address.describe(), failure});
-                // As libpq has it: a server that knows us and refuses is not asked around for.
+                // As libpq has it: a server that knows us and refuses is not asked around for. A wrong option
+                // is wrong everywhere.
                 if (failure.why == connection_failure::authentication ||
-                    failure.why == connection_failure::no_such_database || clock::now() >= deadline)
+                    failure.why == connection_failure::no_such_database ||
+                    failure.why == connection_failure::options || clock::now() >= deadline)
                     throw_all(options, failed);
             }
         }

@@ -29,6 +29,27 @@ std::string trimmed(std::string text)
     return text;
 }
 
+constexpr const char* nonsense = "(none: this only asks libpq for its opinion of the other parameters)";
+
+using conn_ptr = std::unique_ptr<PGconn, decltype(&PQfinish)>;
+
+// A connection that fails while libpq checks its parameters, at this one: nothing is looked up or connected.
+conn_ptr start_with_nonsense(const conninfo& parameters, const char* where)
+{
+    std::vector<const char*> keywords;
+    std::vector<const char*> values;
+    for (auto& [keyword, value] : parameters) {
+        if (keyword == where) continue;
+        keywords.push_back(keyword.c_str());
+        values.push_back(value.c_str());
+    }
+    keywords.insert(keywords.end(), {where, nullptr});
+    values.insert(values.end(), {nonsense, nullptr});
+    conn_ptr conn(PQconnectStartParams(keywords.data(), values.data(), 0), &PQfinish);
+    if (!conn) throw std::bad_alloc();
+    return conn;
+}
+
 } // namespace
 
 conninfo parse_conninfo(const std::string& text)
@@ -67,18 +88,7 @@ conninfo complete_conninfo(const conninfo& given)
 {
     // libpq tells the completed parameters only of a PGconn, and starting one would look names up, blocking.
     // So it is handed a value that it checks after completing and before looking up: it fails there.
-    std::vector<const char*> keywords;
-    std::vector<const char*> values;
-    for (auto& [keyword, value] : given) {
-        if (keyword == "channel_binding") continue;
-        keywords.push_back(keyword.c_str());
-        values.push_back(value.c_str());
-    }
-    keywords.insert(keywords.end(), {"channel_binding", nullptr});
-    values.insert(values.end(), {"(none, this only completes the parameters)", nullptr});
-    std::unique_ptr<PGconn, decltype(&PQfinish)> conn(PQconnectStartParams(keywords.data(), values.data(), 0),
-                                                      &PQfinish);
-    if (!conn) throw std::bad_alloc();
+    auto conn = start_with_nonsense(given, "channel_binding");
     options_ptr completed(PQconninfo(conn.get()), &PQconninfoFree);
     auto map = to_map(completed.get());
     if (map["user"].empty()) // not even completed: an unknown service, an unreadable service file
@@ -86,6 +96,13 @@ conninfo complete_conninfo(const conninfo& given)
                                "connection parameters: " + trimmed(PQerrorMessage(conn.get())));
     map.erase("channel_binding");
     return map;
+}
+
+bool is_acceptable(const conninfo& parameters)
+{
+    // Of all parameters libpq checks this one last: if it complains of it, it took the others.
+    auto conn = start_with_nonsense(parameters, "target_session_attrs");
+    return std::string_view(PQerrorMessage(conn.get())).find(nonsense) != std::string_view::npos;
 }
 
 } // namespace pgcoro::detail

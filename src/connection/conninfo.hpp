@@ -19,4 +19,8 @@ bool is_conninfo_keyword(std::string_view keyword);
 // never the network. Throws connection_error when they contradict each other or a service is unknown.
 conninfo complete_conninfo(const conninfo& given);
 
+// Does libpq take the values, whether or not anybody answers there? It tells a senseless one and a refused
+// connect by nothing but words. target_session_attrs is not looked at.
+bool is_acceptable(const conninfo& parameters);
+
 } // namespace pgcoro::detail

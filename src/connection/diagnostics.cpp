@@ -111,7 +111,8 @@ connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool 
         failure.diag.message = said.message;
         return failure;
     }
-    if (!any_role && PQserverVersion(conn) > 0) { // logged in, and only then refused by libpq itself
+    // Logged in, which is when the server tells its version, and only then refused by libpq itself.
+    if (!any_role && PQparameterStatus(conn, "server_version")) {
         failure.why = connection_failure::wrong_role;
         return failure;
     }

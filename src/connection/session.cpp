@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <stdexcept>
 
 #include <sys/socket.h>
@@ -70,6 +71,36 @@ bool is_fatal(const PGresult* error)
     return severity == "FATAL" || severity == "PANIC";
 }
 
+// Refuses what the server would not: libpq would end the text at a NUL, and a parameter that the text never
+// mentions passes unseen when its type is known. Every $n is counted, also in a literal or a comment, where
+// it is none: a surplus may go unnoticed then, but nothing right is refused.
+void check_text(std::string_view sql, std::size_t parameters)
+{
+    if (auto at = sql.find('\0'); at != sql.npos)
+        throw std::invalid_argument("pgcoro: the SQL has a NUL character at position " +
+                                    std::to_string(at + 1) + ": " + std::string(sql.substr(0, at)));
+    if (parameters == 0) return;
+    std::size_t highest = 0;
+    for (auto at = sql.find('$'); at != sql.npos; at = sql.find('$', at + 1)) {
+        std::size_t n = 0;
+        std::from_chars(sql.data() + at + 1, sql.data() + sql.size(), n);
+        highest = std::max(highest, n);
+    }
+    if (parameters > highest)
+        throw std::invalid_argument(
+            "pgcoro: " + std::to_string(parameters) +
+            (parameters == 1 ? " parameter was" : " parameters were") + " given, and the SQL mentions " +
+            (highest == 0 ? std::string("none") : "none beyond $" + std::to_string(highest)) + ": " +
+            std::string(sql));
+}
+
+// Was it a statement after which none is prepared any more?
+bool drops_statements(PGresult* done)
+{
+    std::string_view tag = PQcmdStatus(done);
+    return tag == "DISCARD ALL" || tag == "DEALLOCATE ALL";
+}
+
 sqlstate code_of(const PGresult* error)
 {
     auto* text = PQresultErrorField(error, PG_DIAG_SQLSTATE);
@@ -103,16 +134,35 @@ struct session::exchange
     bool done() const noexcept { return at == pieces.size(); }
 };
 
+// The session is taken, for something that is not a statement, as long as this lives.
+class session::claim
+{
+public:
+    explicit claim(session& s)
+        : session_(s)
+    {
+        session_.work_ = work::internal;
+    }
+    claim(const claim&) = delete;
+    claim& operator=(const claim&) = delete;
+    ~claim() { session_.work_ = work::none; }
+
+private:
+    session& session_;
+};
+
 // From sending to the last answer. Left any other way, the session is interrupted, and the server told to
 // stop. Used as a local of a coroutine, so that it also ends when the coroutine is destroyed.
 class session::operation
 {
 public:
-    operation(session& s, time_point deadline, bool timed)
+    // `of`: a statement, or internal, where a claim is held.
+    operation(session& s, work of, time_point deadline)
         : session_(s)
+        , of_(of)
     {
-        session_.busy_ = true;
-        session_.wire_->begin(deadline, timed);
+        session_.work_ = of;
+        session_.wire_->begin(deadline, !session_.watched_);
     }
     operation(const operation&) = delete;
     operation& operator=(const operation&) = delete;
@@ -122,7 +172,7 @@ public:
         if (finished_) return;
         in_time();
         session_.interrupted_ = true;
-        if (!session_.broken() && !session_.cancelling_) session_.cancel();
+        if (!session_.broken()) session_.ask_to_stop();
     }
 
     // All answers are there. False when the connection was cut meanwhile because the deadline had passed.
@@ -135,13 +185,20 @@ public:
 private:
     bool in_time() noexcept
     {
-        session_.busy_ = false;
+        if (of_ == work::statement) {
+            auto expected = work::statement;
+            if (!session_.work_.compare_exchange_strong(expected, work::none)) {
+                std::lock_guard lock(session_.cancel_mutex_); // cancel() may not be through yet
+                session_.work_ = work::none;
+            }
+        }
         if (session_.wire_->end()) return true;
         session_.broken_ = true;
         return false;
     }
 
     session& session_;
+    work of_;
     bool finished_ = false;
 };
 
@@ -195,10 +252,21 @@ session::time_point session::response_deadline() const noexcept
 
 void session::cancel()
 {
+    std::lock_guard lock(cancel_mutex_);
+    auto now = work::statement;
+    if (work_.compare_exchange_strong(now, work::cancelled_statement) || now == work::cancelled_statement)
+        ask_to_stop();
+}
+
+void session::ask_to_stop()
+{
+    // One at a time: a second one still on its way would be forgotten, and hit whatever comes next. One that
+    // is through may have come before the statement did.
+    if (cancelling_ && !cancelling_->finished->told()) return;
     cancelling_ = std::make_shared<cancel_request>();
     asio::post(cancel_threads(), [request = cancelling_, canceller = canceller_] {
-        // If nobody else has it, the session is gone, and with it what was to be cancelled.
-        if (request.use_count() > 1) send_cancel(canceller.get());
+        // Also when the session is gone meanwhile: a server that works does not see that its client left.
+        send_cancel(canceller.get());
         request->finished->tell();
     });
 }
@@ -220,20 +288,20 @@ bool session::looks_dead() const noexcept
 void session::fail(const PGresult* result, std::string_view sql)
 {
     if (wire_->broken() || (result && is_fatal(result))) broken_ = true;
+    if (wire_->guard().is_cut()) fail_overdue(sql); // which is why it broke
     throw_result_error(result, wire_->get(), sql);
 }
 
 void session::fail_overdue(std::string_view sql)
 {
-    throw connection_error(
-        connection_failure::timeout,
-        "no answer from the server (" + describe_peer(wire_->get()) +
-            ") within the time given, so the connection was given up. A statement's time is "
-            "statement_timeout " +
-            std::to_string(options_->statement_timeout.count()) + " ms + response_grace " +
-            std::to_string(options_->response_grace.count()) +
-            " ms: raise response_grace where SET raises statement_timeout",
-        {}, sql);
+    std::string what = "no answer from the server (" + describe_peer(wire_->get()) +
+                       ") within the time given, so the connection was given up";
+    if (!sql.empty())
+        what += ". A statement's time is statement_timeout " +
+                std::to_string(options_->statement_timeout.count()) + " ms + response_grace " +
+                std::to_string(options_->response_grace.count()) +
+                " ms: raise response_grace where SET raises statement_timeout";
+    throw connection_error(connection_failure::timeout, what, {}, sql);
 }
 
 void session::need(int sent, std::string_view sql)
@@ -279,15 +347,18 @@ void session::send_statement(std::string_view sql, const params& args, piece as,
     x.pieces.push_back(as);
 }
 
-void session::send(const request& r, exchange& x)
+void session::check_idle() const
+{
+    if (busy())
+        throw std::logic_error("pgcoro: an operation is already under way on this connection; one at a time");
+}
+
+void session::send(const request& r, const statement_cache::statement* known, exchange& x)
 {
     auto& args = r.args ? *r.args : no_params;
-    if (r.before.empty() && r.after.empty()) { // the hot path: one statement that needs nothing else
-        auto* known = statements_.enabled() ? statements_.find(r.sql, args) : nullptr;
-        if (known || !statements_.enabled()) {
-            x.pieces.push_back(piece::main);
-            return known ? send_known(r.sql, args, known->name) : send_unprepared(r.sql, args);
-        }
+    if (r.before.empty() && r.after.empty() && (known || !statements_.enabled())) { // the hot path
+        x.pieces.push_back(piece::main);
+        return known ? send_known(r.sql, args, known->name) : send_unprepared(r.sql, args);
     }
 
     need(PQenterPipelineMode(wire_->get()), r.sql);
@@ -315,8 +386,7 @@ void session::send(const request& r, exchange& x)
 
 asio::awaitable<reply> session::run(request r)
 {
-    if (busy_)
-        throw std::logic_error("pgcoro: an operation is already under way on this connection; one at a time");
+    check_idle();
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
     if (interrupted_ || cancelling_) co_await recover(response_deadline(), false);
@@ -329,12 +399,14 @@ asio::awaitable<reply> session::run(request r)
     auto& args = r.args ? *r.args : no_params;
     auto* observer = options_->observer;
     for (bool again = false;; again = true) {
+        auto* known = statements_.enabled() ? statements_.find(r.sql, args) : nullptr;
+        if (!known) check_text(r.sql, args.size()); // which those that are known have passed
         auto begun = observer ? clock::now() : time_point();
         bool idle = PQtransactionStatus(wire_->get()) == PQTRANS_IDLE && r.before.empty();
         reply got;
         exchange x;
-        operation op(*this, std::min(response_deadline(), r.deadline), !watched_);
-        send(r, x);
+        operation op(*this, work::statement, std::min(response_deadline(), r.deadline));
+        send(r, known, x);
         wire_->flush();
         while (!x.done()) {
             while (wire_->busy()) {
@@ -350,7 +422,8 @@ asio::awaitable<reply> session::run(request r)
             auto current = x.pieces[x.at];
             if (!answer) { // a statement's end; or, of a broken connection, the end of all
                 if (wire_->broken()) break;
-                ++x.at;
+                // A Sync ends with its own result only: an error may come before it, when it commits.
+                if (current != piece::sync) ++x.at;
                 continue;
             }
             switch (PQresultStatus(answer.get())) {
@@ -403,9 +476,11 @@ asio::awaitable<reply> session::run(request r)
         bool in_time = op.finish();
         preparing_.clear(); // if it was not prepared, there was an error
         if (!x.done() || wire_->broken()) broken_ = true;
-        if (!broken_ && PQpipelineStatus(wire_->get()) != PQ_PIPELINE_OFF) PQexitPipelineMode(wire_->get());
+        if (!broken_ && PQpipelineStatus(wire_->get()) != PQ_PIPELINE_OFF)
+            broken_ = !PQexitPipelineMode(wire_->get());
         auto& unwanted = statements_.unwanted();
         unwanted.erase(unwanted.begin(), unwanted.begin() + static_cast<std::ptrdiff_t>(x.deallocated));
+        if (got.main && drops_statements(got.main.get())) statements_.clear();
         if (observer) report(r, got, x.error.get(), begun, !x.prepares.empty());
         if (!in_time) fail_overdue(r.sql);
         if (!x.error && !broken_) co_return got;
@@ -420,6 +495,7 @@ asio::awaitable<reply> session::run(request r)
             bool gone = code == sqlstates::invalid_sql_statement_name;
             if (stale || gone) {
                 statements_.erase(r.sql, args, stale);
+                if (!r.after.empty()) statements_.erase(r.after, no_params, stale);
                 if (idle && !again) continue; // prepared anew, once; in a transaction it is too late
             }
         }
@@ -449,11 +525,12 @@ asio::awaitable<std::string> session::run_simple(const char* sql)
 
 asio::awaitable<std::string> session::command(const char* sql)
 {
+    check_idle();
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
     if (interrupted_ || cancelling_) co_await recover(response_deadline(), false);
     if (broken()) fail(nullptr, sql);
-    operation op(*this, response_deadline(), !watched_);
+    operation op(*this, work::statement, response_deadline());
     auto tag = co_await run_simple(sql);
     if (!op.finish()) fail_overdue(sql);
     co_return tag;
@@ -464,8 +541,16 @@ asio::awaitable<void> session::drain()
 {
     auto* conn = wire_->get();
     wire_->flush();
+    // The request to stop may have come before the statement, and gone by unheard: then it is repeated.
+    auto patience = std::chrono::milliseconds(10);
     for (;;) {
-        auto answer = co_await wire_->next_result();
+        while (wire_->busy()) {
+            bool came = co_await wire_->step_within(patience);
+            if (came) continue;
+            ask_to_stop();
+            patience = std::min(patience * 2, std::chrono::milliseconds(1000));
+        }
+        result_ptr answer(PQgetResult(conn));
         if (wire_->broken()) fail(answer.get(), {});
         if (!answer) {
             if (PQpipelineStatus(conn) == PQ_PIPELINE_OFF || syncs_due_ == 0) break;
@@ -498,8 +583,19 @@ asio::awaitable<void> session::drain()
 
 asio::awaitable<void> session::recover(time_point deadline, bool rollback)
 {
+    check_idle();
+    claim here(*this);
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
+    if (broken()) fail(nullptr, {});
+    if (interrupted_) {
+        operation op(*this, work::internal, deadline);
+        co_await drain();
+        if (!op.finish()) fail_overdue({});
+        interrupted_ = false;
+        for (auto& name : preparing_) statements_.unwanted().push_back(std::move(name));
+        preparing_.clear();
+    }
     if (cancelling_) {
         // A cancel that is still on its way when the session is used again would hit the wrong statement.
         auto why = co_await cancelling_->finished->async_wait(deadline, asio::deferred);
@@ -513,23 +609,22 @@ asio::awaitable<void> session::recover(time_point deadline, bool rollback)
         }
         cancelling_.reset();
     }
-    if (broken()) fail(nullptr, {});
-    operation op(*this, deadline, !watched_);
-    if (interrupted_) co_await drain();
-    interrupted_ = false;
-    for (auto& name : preparing_) statements_.unwanted().push_back(std::move(name));
-    preparing_.clear();
-    if (rollback && in_transaction()) co_await run_simple("rollback");
-    if (!op.finish()) fail_overdue({});
+    if (rollback && in_transaction()) {
+        operation op(*this, work::internal, deadline);
+        co_await run_simple("rollback");
+        if (!op.finish()) fail_overdue({});
+    }
 }
 
 asio::awaitable<void> session::ping(time_point deadline)
 {
+    check_idle();
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
     if (interrupted_ || cancelling_) co_await recover(deadline, false);
     if (broken()) fail(nullptr, {});
-    operation op(*this, deadline, !watched_);
+    claim here(*this);
+    operation op(*this, work::internal, deadline);
     co_await run_simple("");
     if (!op.finish()) fail_overdue({});
 }

@@ -7,7 +7,9 @@
 
 #include <pgcoro/connection/options.hpp>
 
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,19 +63,19 @@ public:
     // A round trip that does nothing, by the deadline. Throws connection_error.
     asio::awaitable<void> ping(time_point deadline);
 
-    // Asks the server, on a connection of its own and from a helper thread, to stop what it does here. The
-    // session is not used again before that has come to its end.
+    // Asks the server, on a connection of its own and from a helper thread, to stop the run() under way, if
+    // there is one. The session is not used again before that has come to its end. From any thread.
     void cancel();
 
     // Ends the connection and what the server does for it, whoever uses it now. From any thread.
     void abort();
 
     bool broken() const noexcept { return broken_ || wire_->broken(); }
-    bool busy() const noexcept { return busy_; }
+    bool busy() const noexcept { return work_.load(std::memory_order_relaxed) != work::none; }
     // Nothing under way, nothing open: fit to be handed to someone else.
     bool clean() const noexcept
     {
-        return !busy_ && !interrupted_ && !cancelling_ && !broken() &&
+        return !busy() && !interrupted_ && !cancelling_ && !broken() &&
                PQtransactionStatus(wire_->get()) == PQTRANS_IDLE;
     }
     // It is not to be used any more, whatever its socket says.
@@ -91,6 +93,10 @@ public:
     void set_watched() noexcept { watched_ = true; }
 
 private:
+    // What is under way: nothing; something that is not cancelled from outside; run(); run(), and the server
+    // was asked to stop it.
+    enum class work { none, internal, statement, cancelled_statement };
+    class claim;
     class operation;
     struct cancel_request;
     enum class piece { before, prepare, main, after, sync, deallocate };
@@ -98,13 +104,15 @@ private:
 
     session(std::shared_ptr<const connection_options> options, std::string label, std::unique_ptr<wire> w);
 
-    void send(const request& r, exchange& x);
+    void check_idle() const;
+    void send(const request& r, const statement_cache::statement* known, exchange& x);
     void send_statement(std::string_view sql, const params& args, piece as, exchange& x);
     void send_known(std::string_view sql, const params& args, const std::string& name);
     void send_unprepared(std::string_view sql, const params& args);
     void need(int sent, std::string_view sql);
     [[noreturn]] void fail(const PGresult* result, std::string_view sql);
     [[noreturn]] void fail_overdue(std::string_view sql);
+    void ask_to_stop();
     time_point response_deadline() const noexcept;
     asio::awaitable<void> drain();
     asio::awaitable<std::string> run_simple(const char* sql);
@@ -119,7 +127,9 @@ private:
     statement_cache statements_;
     std::vector<std::string> preparing_; // names that the server may have, if its answer was not read
     int syncs_due_ = 0;
-    bool busy_ = false;
+    // cancel() changes work_ and cancelling_ only together, under the mutex, and only while a statement runs.
+    std::atomic<work> work_{work::none};
+    std::mutex cancel_mutex_;
     bool interrupted_ = false; // an operation ended before its answer was read
     bool broken_ = false;
     bool watched_ = false;

@@ -96,6 +96,24 @@ asio::awaitable<void> wire::step()
     consume();
 }
 
+asio::awaitable<bool> wire::step_within(std::chrono::milliseconds limit)
+{
+    if (flushing_ || tls_pending()) {
+        co_await step();
+        co_return true;
+    }
+    using base = asio::posix::descriptor_base;
+    asio::steady_timer timer(socket_->get_executor(), limit);
+    auto either = asio::experimental::make_parallel_group(
+        socket_->async_wait(base::wait_read, asio::deferred), timer.async_wait(asio::deferred));
+    auto [order, read, timed] =
+        co_await either.async_wait(asio::experimental::wait_for_one(), asio::deferred);
+    throw_if_failed(order[0] == 0 ? read : timed);
+    if (order[0] != 0) co_return false;
+    consume();
+    co_return true;
+}
+
 asio::awaitable<result_ptr> wire::next_result()
 {
     while (busy()) co_await step();

@@ -69,6 +69,8 @@ public:
     // One wait and what it brought: bytes read, or sent. Throws operation_aborted on cancellation (any kind);
     // nothing is lost then.
     asio::awaitable<void> step();
+    // As step(), for this long at most; false when nothing came.
+    asio::awaitable<bool> step_within(std::chrono::milliseconds limit);
 
     // Waits while busy, then takes the next result: null at the end of a statement's results. A connection
     // that breaks shows as a result with an error, and PQstatus CONNECTION_BAD.

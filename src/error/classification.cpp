@@ -25,6 +25,9 @@ constexpr std::array table{
     row{"01", "warning", none},
     row{"02", "no_data", none},
     // Class 08: the connection itself. "Protocol Flow": after such an error there is nothing to go on with.
+    // 08P01 is also what the server calls a wrong number of parameters, and goes on after it; where the
+    // session ends with it, it does so as FATAL.
+    row{"08P01", "protocol_violation", caller},
     row{"08", "connection_exception", connection_lost},
     row{"0A", "feature_not_supported", caller},
     row{"0B", "invalid_transaction_initiation", caller},

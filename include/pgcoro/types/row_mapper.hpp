@@ -110,17 +110,14 @@ public:
     template <class Field>
     std::tuple<T...> operator()(Field&& field) const
     {
-        std::size_t i = 0;
-        return {decode<T>(field, i++)...}; // braces: from left to right
+        return [&]<std::size_t... I>(std::index_sequence<I...>)
+        {
+            return std::tuple<T...>{detail::decode_column<T>(columns_[I], I, field(I))...};
+        }
+        (std::index_sequence_for<T...>());
     }
 
 private:
-    template <class U, class Field>
-    U decode(Field&& field, std::size_t i) const
-    {
-        return detail::decode_column<U>(columns_[i], i, field(i));
-    }
-
     std::span<const column> columns_;
 };
 
