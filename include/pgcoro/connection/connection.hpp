@@ -33,7 +33,8 @@ class session;
 /// server is told to stop, and the connection stays usable: the next operation first waits for that to end.
 ///
 /// **Threads.** One at a time, though not always the same: the connection moves to whichever executor's
-/// coroutine uses it. cancel() may be called from any thread while an operation is under way.
+/// coroutine uses it. cancel() may be called from any thread while an operation is under way. Like every I/O
+/// object of Asio it must not outlive the I/O context that it was last used on.
 class connection : public querying<connection>
 {
 public:
@@ -56,10 +57,12 @@ public:
     boost::asio::awaitable<void> ping(std::chrono::milliseconds within = std::chrono::seconds(5));
 
     /// Asks the server to stop the operation under way, which then ends with `server_error` 57014 unless it
-    /// was quicker. Returns at once; a helper thread does the asking. Does nothing when nothing is under way.
+    /// was quicker, or had not begun on the server. Returns at once; a helper thread does the asking. Does
+    /// nothing when nothing is under way.
     void cancel();
 
     /// Ends the session. Nothing can be done with the connection afterwards. Does not wait, does not throw.
+    /// Not while an operation is under way.
     void close() noexcept;
 
     /// True from connect() to close(), unless the connection was lost.
