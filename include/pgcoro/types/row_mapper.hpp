@@ -1,9 +1,11 @@
 #pragma once
 
+#include <pgcoro/types/composites.hpp>
 #include <pgcoro/types/scalars.hpp>
 
-#include <boost/describe/members.hpp>
+#include <boost/mp11/algorithm.hpp>
 #include <boost/pfr/core.hpp>
+#include <boost/system/result.hpp>
 
 #include <array>
 #include <span>
@@ -59,9 +61,6 @@ template <class T>
 inline constexpr bool is_tuple = false;
 template <class... T>
 inline constexpr bool is_tuple<std::tuple<T...>> = true;
-
-template <class T>
-concept described = boost::describe::has_describe_members<T>::value && !std::is_union_v<T>;
 
 } // namespace detail
 
@@ -128,8 +127,7 @@ private:
 template <class T>
 requires(detail::described<T> && !decodable<T>) class row_mapper<T>
 {
-    using members =
-        boost::describe::describe_members<T, boost::describe::mod_public | boost::describe::mod_inherited>;
+    using members = detail::described_members<T>;
     static constexpr std::size_t count = boost::mp11::mp_size<members>::value;
 
 public:
@@ -199,5 +197,35 @@ public:
 private:
     std::span<const column> columns_;
 };
+
+/// A T, or why there is none: `if (row) use(*row); else log(row.error().what());`. `value()` throws the
+/// error.
+template <class T>
+using mapped = boost::system::result<T, mapping_error>;
+
+/// How `mapped<T>::value()` throws; found by Boost.System.
+[[noreturn]] void throw_exception_from_error(const mapping_error& e, const boost::source_location&);
+
+/// As the mapper's constructor, but what does not fit is returned, not thrown.
+template <class T>
+mapped<row_mapper<T>> try_mapper(std::span<const column> columns)
+{
+    try {
+        return row_mapper<T>(columns);
+    } catch (const mapping_error& e) {
+        return e;
+    }
+}
+
+/// One row, as the mapper's call, but what does not fit is returned, not thrown: the other rows can be read.
+template <class T, class Field>
+mapped<T> try_map(const row_mapper<T>& mapper, Field&& field)
+{
+    try {
+        return mapper(field);
+    } catch (const mapping_error& e) {
+        return e;
+    }
+}
 
 } // namespace pgcoro
