@@ -37,22 +37,12 @@ void throw_duration_precision()
         "the time is no whole number of the unit: use a finer unit, or round in the statement");
 }
 
-int infinity_of(field_view f) noexcept
-{
-    auto compare = [](auto v) {
-        using limits = std::numeric_limits<decltype(v)>;
-        return v == limits::max() ? +1 : v == limits::min() ? -1 : 0;
-    };
-    if (f.size == 4) return compare(read_number<std::int32_t>(f.data));
-    if (f.size == 8) return compare(read_number<std::int64_t>(f.data));
-    return 0;
-}
-
 microseconds decode_timestamp(field_view f)
 {
     if (f.size != 8) throw_mapping_error("a timestamp has 8 bytes");
-    if (infinity_of(f) != 0) throw_mapping_error("the timestamp is infinite: use pgcoro::or_infinity");
-    auto since_2000 = read_number<std::int64_t>(f.data);
+    if (infinity_of<timestamp_wire>(f) != 0)
+        throw_mapping_error("the timestamp is infinite: use pgcoro::or_infinity");
+    auto since_2000 = read_number<timestamp_wire>(f.data);
     constexpr auto most = std::numeric_limits<std::int64_t>::max() - microseconds(epoch).count();
     if (since_2000 > most)
         throw_mapping_error("the timestamp is beyond the year 294246, where microseconds since 1970 end");
@@ -64,21 +54,21 @@ void encode_timestamp(microseconds since_1970, encoder& out)
     constexpr auto least = microseconds(least_timestamp) + epoch;
     if (since_1970 < least || since_1970 - epoch >= microseconds(end_timestamp))
         throw_mapping_error("the time is out of PostgreSQL's range, 4713 BC to 294276 AD");
-    out.number(static_cast<std::int64_t>((since_1970 - epoch).count()));
+    out.number(static_cast<timestamp_wire>((since_1970 - epoch).count()));
 }
 
 days decode_date(field_view f)
 {
     if (f.size != 4) throw_mapping_error("a date has 4 bytes");
-    if (infinity_of(f) != 0) throw_mapping_error("the date is infinite: use pgcoro::or_infinity");
-    return days(static_cast<std::int64_t>(read_number<std::int32_t>(f.data))) + epoch;
+    if (infinity_of<date_wire>(f) != 0) throw_mapping_error("the date is infinite: use pgcoro::or_infinity");
+    return days(static_cast<std::int64_t>(read_number<date_wire>(f.data))) + epoch;
 }
 
 void encode_date(days since_1970, encoder& out)
 {
     if (since_1970 < days(least_date) + epoch || since_1970 >= days(end_date) + epoch)
         throw_mapping_error("the date is out of PostgreSQL's range, 4713 BC to 5874897 AD");
-    out.number(static_cast<std::int32_t>((since_1970 - epoch).count()));
+    out.number(static_cast<date_wire>((since_1970 - epoch).count()));
 }
 
 microseconds decode_time_of_day(std::int64_t count)

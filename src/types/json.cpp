@@ -7,6 +7,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <charconv>
 #include <cmath>
 
 namespace pgcoro
@@ -27,11 +28,14 @@ boost::json::value parse(std::string_view text)
     return v;
 }
 
-boost::json::value from_float(double v, std::string_view bytes, oid type)
+// By way of its text: a real's 0.1 is 0.1 then, not 0.10000000149011612. JSON has no NaN and no infinity.
+boost::json::value from_float(field_view f)
 {
+    std::string text;
+    append_text(f.type, f.bytes(), text);
+    double v = 0;
+    std::from_chars(text.data(), text.data() + text.size(), v);
     if (std::isfinite(v)) return v;
-    std::string text; // JSON has no such numbers
-    append_text(type, bytes, text);
     return boost::json::value(text);
 }
 
@@ -90,7 +94,7 @@ boost::json::value convert(field_view f, int depth)
         return codec<std::int64_t>::decode(f);
     case oids::float4:
     case oids::float8:
-        return from_float(codec<double>::decode(f), f.bytes(), f.type);
+        return from_float(f);
     case oids::json:
     case oids::jsonb:
         return codec<boost::json::value>::decode(f);

@@ -73,5 +73,3 @@ void match_columns(std::span<const column> columns, std::span<const std::string_
 }
 
 } // namespace pgcoro::detail
-
-void pgcoro::throw_exception_from_error(const mapping_error& e, const boost::source_location&) { throw e; }

@@ -110,16 +110,17 @@ void append_clock(std::uint64_t microseconds, std::string& text)
     }
 }
 
+template <class Wire>
 bool append_infinity(field_view f, std::string& text)
 {
-    int infinite = infinity_of(f);
+    int infinite = infinity_of<Wire>(f);
     if (infinite != 0) text += infinite > 0 ? "infinity" : "-infinity";
     return infinite != 0;
 }
 
 void append_date(field_view f, std::string& text)
 {
-    if (append_infinity(f, text)) return;
+    if (append_infinity<date_wire>(f, text)) return;
     if (append_day(decode_date(f).count(), text)) text += " BC";
 }
 
@@ -394,7 +395,9 @@ bool append_value(field_view f, std::string& text, int depth)
     if (auto bound = bound_of(f.type); bound != oids::infer)
         return range_of(bound) == f.type ? append_range(f.bytes(), bound, text, depth + 1)
                                          : append_multirange(f.bytes(), bound, text, depth + 1);
-    if (element_of(f.type) != oids::infer) return append_array(f.bytes(), text, depth + 1);
+    // int2vector and oidvector are arrays in binary, but not in text.
+    if (array_of(element_of(f.type)) == f.type && f.type != oids::infer)
+        return append_array(f.bytes(), text, depth + 1);
     return false;
 }
 
@@ -402,7 +405,7 @@ bool append_value(field_view f, std::string& text, int depth)
 
 void append_timestamp(field_view f, char separator, std::string_view zone, std::string& text)
 {
-    if (append_infinity(f, text)) return;
+    if (append_infinity<timestamp_wire>(f, text)) return;
     auto since_1970 = decode_timestamp(f);
     auto date = floor<days>(since_1970);
     bool before_christ = append_day(date.count(), text);

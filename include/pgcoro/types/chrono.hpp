@@ -58,8 +58,17 @@ void encode_date(std::chrono::days since_1970, encoder& out);
 std::chrono::microseconds decode_time_of_day(std::int64_t microseconds);
 void encode_time_of_day(std::chrono::microseconds since_midnight, encoder& out);
 
-// -1, 0, +1 for a date of 4 bytes or a timestamp of 8.
-int infinity_of(field_view f) noexcept;
+// PostgreSQL's ±infinity: the largest and the least number of the wire's type. 0 for all else.
+template <class Wire>
+int infinity_of(field_view f) noexcept
+{
+    if (f.size != sizeof(Wire)) return 0;
+    auto v = read_number<Wire>(f.data);
+    return v == std::numeric_limits<Wire>::max() ? +1 : v == std::numeric_limits<Wire>::min() ? -1 : 0;
+}
+
+using date_wire = std::int32_t;
+using timestamp_wire = std::int64_t;
 
 [[noreturn]] void throw_duration_range();
 [[noreturn]] void throw_duration_precision();
@@ -228,15 +237,15 @@ requires(codec<T>::type == oids::date || codec<T>::type == oids::timestamp ||
 {
     static constexpr oid type = codec<T>::type;
     static constexpr format parameter_format = format::binary;
+    using wire = std::conditional_t<type == oids::date, detail::date_wire, detail::timestamp_wire>;
     static constexpr bool accepts(oid t) noexcept { return t == type; }
     static or_infinity<T> decode(field_view f)
     {
-        if (int infinite = detail::infinity_of(f); infinite != 0) return {{}, infinite};
+        if (int infinite = detail::infinity_of<wire>(f); infinite != 0) return {{}, infinite};
         return {codec<T>::decode(f), 0};
     }
     static void encode(const or_infinity<T>& v, encoder& out)
     {
-        using wire = std::conditional_t<type == oids::date, std::int32_t, std::int64_t>;
         if (v.infinite == 0)
             codec<T>::encode(v.value, out);
         else

@@ -5,7 +5,6 @@
 
 #include <boost/mp11/algorithm.hpp>
 #include <boost/pfr/core.hpp>
-#include <boost/system/result.hpp>
 
 #include <array>
 #include <span>
@@ -14,6 +13,7 @@
 #include <tuple>
 #include <typeinfo>
 #include <utility>
+#include <variant>
 
 namespace pgcoro
 {
@@ -109,17 +109,14 @@ public:
     template <class Field>
     std::tuple<T...> operator()(Field&& field) const
     {
-        std::size_t i = 0;
-        return {decode<T>(field, i++)...}; // braces: from left to right
+        return [&]<std::size_t... I>(std::index_sequence<I...>)
+        {
+            return std::tuple<T...>{detail::decode_column<T>(columns_, I, field(I))...}; // from left to right
+        }
+        (std::index_sequence_for<T...>());
     }
 
 private:
-    template <class U, class Field>
-    U decode(Field&& field, std::size_t i) const
-    {
-        return detail::decode_column<U>(columns_, i, field(i));
-    }
-
     std::span<const column> columns_;
 };
 
@@ -198,13 +195,43 @@ private:
     std::span<const column> columns_;
 };
 
-/// A T, or why there is none: `if (row) use(*row); else log(row.error().what());`. `value()` throws the
-/// error.
+/// A T, or why there is none: `if (row) use(*row); else log(row.error().what());`.
 template <class T>
-using mapped = boost::system::result<T, mapping_error>;
+class mapped
+{
+public:
+    mapped(T value)
+        : held_(std::move(value))
+    {}
+    mapped(mapping_error why)
+        : held_(std::move(why))
+    {}
 
-/// How `mapped<T>::value()` throws; found by Boost.System.
-[[noreturn]] void throw_exception_from_error(const mapping_error& e, const boost::source_location&);
+    bool has_value() const noexcept { return held_.index() == 0; }
+    explicit operator bool() const noexcept { return has_value(); }
+
+    /// The value; throws the error when there is none.
+    const T& value() const&
+    {
+        if (!has_value()) throw error();
+        return **this;
+    }
+    T&& value() &&
+    {
+        if (!has_value()) throw error();
+        return *std::move(*this);
+    }
+
+    /// The value, which must be there.
+    const T& operator*() const& noexcept { return *std::get_if<0>(&held_); }
+    T&& operator*() && noexcept { return std::move(*std::get_if<0>(&held_)); }
+    const T* operator->() const noexcept { return std::get_if<0>(&held_); }
+    /// The error, which must be there.
+    const mapping_error& error() const noexcept { return *std::get_if<1>(&held_); }
+
+private:
+    std::variant<T, mapping_error> held_;
+};
 
 /// As the mapper's constructor, but what does not fit is returned, not thrown.
 template <class T>
