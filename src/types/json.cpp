@@ -28,15 +28,16 @@ boost::json::value parse(std::string_view text)
     return v;
 }
 
-// By way of its text: a real's 0.1 is 0.1 then, not 0.10000000149011612. JSON has no NaN and no infinity.
 boost::json::value from_float(field_view f)
 {
+    auto v = codec<double>::decode(f);
+    if (f.type == oids::float8 && std::isfinite(v)) return v;
     std::string text;
     append_text(f.type, f.bytes(), text);
-    double v = 0;
+    if (!std::isfinite(v)) return boost::json::value(text); // JSON has no such numbers
+    // By way of its text, a real's 0.1 is 0.1, not 0.10000000149011612.
     std::from_chars(text.data(), text.data() + text.size(), v);
-    if (std::isfinite(v)) return v;
-    return boost::json::value(text);
+    return v;
 }
 
 boost::json::value convert(field_view f, int depth);

@@ -45,15 +45,15 @@ void check_column(std::span<const column> columns, std::size_t i)
 }
 
 template <class T>
-T decode_column(std::span<const column> columns, std::size_t i, field_view f)
+T decode_column(const column& c, std::size_t i, field_view f)
 {
     if constexpr (!is_optional<T>)
         if (f.is_null()) [[unlikely]]
-            throw_column_value(i, columns[i], typeid(T), "it is NULL: use std::optional");
+            throw_column_value(i, c, typeid(T), "it is NULL: use std::optional");
     try {
         return codec<T>::decode(f);
     } catch (const mapping_error& e) {
-        throw_column_value(i, columns[i], typeid(T), e.what());
+        throw_column_value(i, c, typeid(T), e.what());
     }
 }
 
@@ -86,7 +86,7 @@ public:
     template <class Field>
     T operator()(Field&& field) const
     {
-        return detail::decode_column<T>(columns_, 0, field(0));
+        return detail::decode_column<T>(columns_[0], 0, field(0));
     }
 
 private:
@@ -111,7 +111,8 @@ public:
     {
         return [&]<std::size_t... I>(std::index_sequence<I...>)
         {
-            return std::tuple<T...>{detail::decode_column<T>(columns_, I, field(I))...}; // from left to right
+            return std::tuple<T...>{
+                detail::decode_column<T>(columns_[I], I, field(I))...}; // from left to right
         }
         (std::index_sequence_for<T...>());
     }
@@ -150,7 +151,7 @@ public:
         boost::mp11::mp_for_each<members>([&](auto m) {
             using field_type = std::remove_cvref_t<decltype(made.*m.pointer)>;
             auto place = places_[i++];
-            made.*m.pointer = detail::decode_column<field_type>(columns_, place, field(place));
+            made.*m.pointer = detail::decode_column<field_type>(columns_[place], place, field(place));
         });
         return made;
     }
@@ -186,7 +187,7 @@ public:
     {
         return [&]<std::size_t... I>(std::index_sequence<I...>)
         {
-            return T{detail::decode_column<member<I>>(columns_, I, field(I))...};
+            return T{detail::decode_column<member<I>>(columns_[I], I, field(I))...};
         }
         (std::make_index_sequence<count>());
     }

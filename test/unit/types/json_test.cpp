@@ -10,6 +10,7 @@
 #include <boost/json/serialize.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <limits>
 #include <map>
 
 using namespace pgcoro;
@@ -127,6 +128,7 @@ BOOST_AUTO_TEST_CASE(values_become_json_by_their_type)
     BOOST_TEST((converted(oids::boolean, "01") == true));
     BOOST_TEST((converted(oids::int2, "ffff") == -1));
     BOOST_TEST((converted(oids::float8, "3fb999999999999a") == 0.1));
+    BOOST_TEST((converted(oids::float8, "0000000000000001") == std::numeric_limits<double>::denorm_min()));
     BOOST_TEST((converted(oids::float4, "3dcccccd") == 0.1));
     BOOST_TEST((converted(oids::float8, "fff0000000000000") == "-Infinity"));
     BOOST_TEST((converted(oids::float8, "7ff8000000000000") == "NaN"));

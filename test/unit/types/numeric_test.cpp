@@ -103,6 +103,7 @@ BOOST_AUTO_TEST_CASE(a_number_becomes_the_nearest_double)
     BOOST_TEST(number("-12345678901234567890").to_double() == -12345678901234567890.0);
     BOOST_TEST(number("1e400").to_double() == std::numeric_limits<double>::infinity());
     BOOST_TEST(number("-1e-400").to_double() == 0.0);
+    BOOST_TEST(number("5e-324").to_double() == std::numeric_limits<double>::denorm_min());
     BOOST_TEST(std::isnan(number("NaN").to_double()));
 }
 

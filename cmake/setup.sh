@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Installs with apt what a build of pgcoro and its tests needs and this machine lacks, and says what. Does nothing, and
+# asks the network nothing, when all is there. Needs root or sudo only if something is missing.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+
+least_boost=1.81
+
+say() { printf 'setup: %s\n' "$*"; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# True if a file matches one of the patterns.
+any_of() { compgen -G "$1" >/dev/null || { shift && [ $# -gt 0 ] && any_of "$@"; }; }
+
+boost_is_there() {
+    local prefix header version
+    for prefix in ${BOOST_ROOT:+"$BOOST_ROOT"} /usr/local /usr; do
+        header=$prefix/include/boost/version.hpp
+        [ -r "$header" ] || continue
+        version=$(sed -n 's/^#define BOOST_LIB_VERSION "\([0-9]*\)_\([0-9]*\).*/\1.\2/p' "$header")
+        printf '%s\n%s\n' "$least_boost" "$version" | sort -V -C || continue
+        any_of "$prefix"/lib{,64,/*}/cmake/boost_"$1"-"$version"* && return
+    done
+    return 1
+}
+
+# Where pgcoro::testing looks, too.
+postgres_is_there() {
+    [ -n "${PGCORO_PG_BIN:-}" ] || has initdb || any_of '/usr/lib/postgresql/*/bin/initdb' ||
+        { has pg_config && [ -x "$(pg_config --bindir)/initdb" ]; }
+}
+
+# Package names, where boost-… stands for the Boost that apt has.
+missing=()
+has c++ || missing+=(g++)
+has cmake || missing+=(cmake)
+has ninja || missing+=(ninja-build)
+has ccache || missing+=(ccache)
+has pkg-config || missing+=(pkg-config)
+{ has pkg-config && pkg-config --exists 'libpq >= 14'; } || missing+=(libpq-dev)
+{ has pkg-config && pkg-config --exists openssl; } || missing+=(libssl-dev)
+boost_is_there headers || missing+=(boost-dev)
+boost_is_there json || missing+=(boost-json-dev)
+boost_is_there unit_test_framework || missing+=(boost-test-dev)
+postgres_is_there || missing+=(postgresql)
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! has apt-get; then
+    say "missing here, by the names of Debian's packages: ${missing[*]} (Boost $least_boost or later, libpq 14 or later)" >&2
+    say "this machine has no apt-get: install them with its own package manager, then run this again" >&2
+    exit 1
+fi
+
+log=$(mktemp)
+conf=/etc/postgresql-common/createcluster.conf
+saved=
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+finish() {
+    [ -z "$saved" ] || as_root mv "$saved" "$conf"
+    rm -f "$log"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
+
+may_install=1
+if [ "$(id -u)" != 0 ] && ! has sudo; then
+    may_install=
+elif [ "$(id -u)" != 0 ]; then
+    sudo -v # asks for the password here, not in the middle of a step
+fi
+if [ -n "$may_install" ]; then
+    step "setup: reading the package lists" "$log" as_root apt-get update || say "going on with the lists of before" >&2
+fi
+
+# libboost-X-dev if that is new enough, else the newest libboost-X1.N-dev: on Debian 12 the default is too old.
+boost= # what goes before "-dev"
+default=$(apt-cache policy libboost-dev | sed -n 's/ *Candidate: \([0-9].*\)/\1/p')
+if ! printf '%s\n%s\n' "$least_boost" "$default" | sort -V -C; then
+    newest=$(apt-cache pkgnames libboost1. | sed -n 's/^libboost\(1\.[0-9]*\)-dev$/\1/p' | sort -V | tail -n 1)
+    if ! printf '%s\n%s\n' "$least_boost" "$newest" | sort -V -C; then
+        say "needs Boost $least_boost or later; apt offers ${newest:-${default:-none}}" >&2
+        exit 1
+    fi
+    boost=$newest
+fi
+packages=()
+for name in "${missing[@]}"; do
+    case $name in
+    boost-*) packages+=("lib${name%-dev}$boost-dev") ;;
+    *) packages+=("$name") ;;
+    esac
+done
+
+if [ -z "$may_install" ]; then
+    say "missing here, and neither root nor sudo to install it; have someone run:" >&2
+    say "  apt-get install ${packages[*]}" >&2
+    exit 1
+fi
+
+install() {
+    # --no-remove: rather stop than take away another Boost that somebody put here
+    step "setup: installing $*" "$log" as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends --no-remove "$@"
+}
+
+# Debian's server packages make a database cluster and start it, which nobody here asked for. Switched off while we
+# install; the file comes with postgresql-common and is put back as it was.
+server=
+others=()
+for name in "${packages[@]}"; do
+    if [ "$name" = postgresql ]; then
+        server=$name
+        others+=(postgresql-common)
+    else
+        others+=("$name")
+    fi
+done
+install "${others[@]}"
+if [ -n "$server" ]; then
+    if [ -e "$conf" ]; then
+        as_root cp -p "$conf" "$conf.pgcoro-setup"
+        saved=$conf.pgcoro-setup
+        printf '\ncreate_main_cluster = false\n' | as_root tee -a "$conf" >/dev/null
+    fi
+    install "$server"
+fi

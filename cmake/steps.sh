@@ -1,0 +1,16 @@
+# shellcheck shell=bash
+# For the scripts beside: one line a step, and all that a step said if it fails.
+
+# step <what> <log file> <command...>
+step() {
+    local what=$1 log=$2 start=$SECONDS status=0
+    shift 2
+    printf '%s ... ' "$what"
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    if [ "$status" != 0 ]; then
+        printf 'failed after %d s (status %d)\n' $((SECONDS - start)) "$status"
+        cat "$log" >&2
+        return "$status"
+    fi
+    printf 'done in %d s\n' $((SECONDS - start))
+}

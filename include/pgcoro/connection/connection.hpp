@@ -1,0 +1,84 @@
+#pragma once
+
+#include <pgcoro/connection/options.hpp>
+#include <pgcoro/connection/querying.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string_view>
+
+namespace pgcoro
+{
+
+namespace detail
+{
+class session;
+} // namespace detail
+
+/// A session with the server, run by one coroutine at a time on that coroutine's own executor.
+///
+/// **Statements.** Parameters are $1, $2 … in the text and any type with a `codec`; they and the results
+/// travel in PostgreSQL's binary format, strings excepted. A statement is prepared the first time it is run,
+/// in the same round trip, and remembered; the text, and what it refers to, must live until the operation
+/// ends, the parameters are copied.
+///
+/// **Errors.** `server_error` when the server refuses a statement: the connection stays usable.
+/// `connection_error` when the connection is lost, or the server did not answer within `statement_timeout` +
+/// `response_grace`. `mapping_error` when a value does not fit: the connection stays usable.
+/// `std::logic_error` for two operations at once, and for use after close() or a move.
+///
+/// **Cancellation.** Any kind, at any wait: the coroutine goes on at once with `operation_aborted`, the
+/// server is told to stop, and the connection stays usable: the next operation first waits for that to end.
+///
+/// **Threads.** One at a time, though not always the same: the connection moves to whichever executor's
+/// coroutine uses it. cancel() may be called from any thread while an operation is under way.
+class connection : public querying<connection>
+{
+public:
+    /// Connects and logs in. Names are resolved without blocking; hosts and addresses are tried in order,
+    /// each for `options.connect_timeout`. Throws `connection_error` with every attempt and its reason, and
+    /// `std::invalid_argument` for an option out of its range.
+    static boost::asio::awaitable<connection> connect(connection_options options);
+    /// From a URI or "key=value" text; see `connection_options::from_uri`.
+    static boost::asio::awaitable<connection> connect(std::string_view uri);
+
+    connection(connection&&) noexcept;
+    connection& operator=(connection&&) noexcept;
+    /// Closes.
+    ~connection();
+
+    /// As query(), with parameters made by hand.
+    boost::asio::awaitable<result> run(std::string_view sql, params args);
+
+    /// A round trip that does nothing. Throws `connection_error` when the connection does not answer in time.
+    boost::asio::awaitable<void> ping(std::chrono::milliseconds within = std::chrono::seconds(5));
+
+    /// Asks the server to stop the operation under way, which then ends with `server_error` 57014 unless it
+    /// was quicker. Returns at once; a helper thread does the asking. Does nothing when nothing is under way.
+    void cancel();
+
+    /// Ends the session. Nothing can be done with the connection afterwards. Does not wait, does not throw.
+    void close() noexcept;
+
+    /// True from connect() to close(), unless the connection was lost.
+    bool is_open() const noexcept;
+    /// Is a transaction open, be it a failed one?
+    bool in_transaction() const noexcept;
+    /// The number of the server process, as in pg_stat_activity; 0 when closed.
+    int backend_pid() const noexcept;
+    /// The server's version as libpq has it, for instance 150008; 0 when closed.
+    int server_version() const noexcept;
+    /// A setting that the server reports, such as "TimeZone" or "in_hot_standby"; empty when it does not.
+    std::string_view parameter_status(const char* name) const noexcept;
+
+    /// For the floors above this one.
+    explicit connection(std::unique_ptr<detail::session> session) noexcept;
+    detail::session& session() const;
+
+private:
+    std::unique_ptr<detail::session> session_;
+};
+
+} // namespace pgcoro

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <pgcoro/connection/result.hpp>
+#include <pgcoro/types/params.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pgcoro
+{
+
+/// What a connection, a pool and a transaction have in common: running one statement.
+///
+/// Parameters are $1, $2 … in the text and any type with a `codec`. They and the results travel in
+/// PostgreSQL's binary format, strings excepted. The statement's text, and what it refers to, must live until
+/// the operation ends; parameters are copied. `Derived::run(std::string_view, params)` does the work.
+///
+/// **Errors.** `server_error` when the server refuses the statement; `connection_error` when the connection
+/// is lost or does not answer; `mapping_error` when a value does not fit. Derived says what else, and what
+/// comes of a cancellation.
+template <class Derived>
+class querying
+{
+public:
+    /// Runs a statement and gives all it returns.
+    template <class... T>
+    boost::asio::awaitable<result> query(std::string_view sql, const T&... args)
+    {
+        return self().run(sql, params::of(args...));
+    }
+
+    /// The rows as `Row`: a tuple, an aggregate, a described struct or, for one column, a value; see
+    /// `row_mapper`.
+    template <class Row, class... T>
+    boost::asio::awaitable<std::vector<Row>> query_as(std::string_view sql, const T&... args)
+    {
+        return rows<Row>(self(), sql, params::of(args...));
+    }
+
+    /// The only row, as `Row`. None, or more than one, is a `mapping_error`.
+    template <class Row, class... T>
+    boost::asio::awaitable<Row> query_value(std::string_view sql, const T&... args)
+    {
+        return value<Row>(self(), sql, params::of(args...));
+    }
+
+    /// The only row, or nothing. More than one is a `mapping_error`.
+    template <class Row, class... T>
+    boost::asio::awaitable<std::optional<Row>> query_optional(std::string_view sql, const T&... args)
+    {
+        return optional<Row>(self(), sql, params::of(args...));
+    }
+
+    /// Runs a statement for its effect; gives the number of rows it touched.
+    template <class... T>
+    boost::asio::awaitable<std::uint64_t> execute(std::string_view sql, const T&... args)
+    {
+        return count(self(), sql, params::of(args...));
+    }
+
+private:
+    Derived& self() noexcept { return static_cast<Derived&>(*this); }
+
+    template <class Row>
+    static boost::asio::awaitable<std::vector<Row>> rows(Derived& self, std::string_view sql, params args)
+    {
+        result got = co_await self.run(sql, std::move(args));
+        co_return got.template as<Row>();
+    }
+    template <class Row>
+    static boost::asio::awaitable<Row> value(Derived& self, std::string_view sql, params args)
+    {
+        result got = co_await self.run(sql, std::move(args));
+        co_return got.template as_value<Row>();
+    }
+    template <class Row>
+    static boost::asio::awaitable<std::optional<Row>> optional(Derived& self, std::string_view sql,
+                                                               params args)
+    {
+        result got = co_await self.run(sql, std::move(args));
+        co_return got.template as_optional<Row>();
+    }
+    static boost::asio::awaitable<std::uint64_t> count(Derived& self, std::string_view sql, params args)
+    {
+        result got = co_await self.run(sql, std::move(args));
+        co_return got.affected_rows();
+    }
+};
+
+} // namespace pgcoro

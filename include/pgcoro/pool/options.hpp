@@ -1,0 +1,89 @@
+#pragma once
+
+#include <pgcoro/connection/connection.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <string>
+
+namespace pgcoro
+{
+
+/// When a pool makes sure that a connection still works before it hands it out.
+enum class pre_ping {
+    always,    ///< a round trip each time
+    when_idle, ///< as long as it was idle: not at all, a look at the socket, or a round trip
+    never,     ///< not at all: the first statement finds out
+};
+
+/// How a pool behaves. Durations of 0 switch off what they bound unless said otherwise.
+struct pool_options
+{
+    /// Where to connect, and what each session starts with.
+    connection_options connection;
+
+    /// The pool's name in errors, events and, unless the connection options name another, in
+    /// pg_stat_activity's application_name.
+    std::string name = "pgcoro";
+
+    /// How many connections are kept open for the next caller. 1 to 10,000. More is seldom faster: a server
+    /// does its best with a small multiple of its cores.
+    std::size_t size = 20;
+
+    /// How many more may be opened while callers wait. They are closed on return once `size` others are
+    /// idle. 0 to 10,000.
+    std::size_t max_overflow = 30;
+
+    /// How long acquire() waits for a connection before it throws `pool_timeout`. At least 1 ms.
+    std::chrono::milliseconds acquire_timeout{30'000};
+
+    /// The age at which a connection is replaced instead of reused. 0: never.
+    std::chrono::milliseconds recycle_after{std::chrono::minutes(30)};
+
+    /// Each connection's own age limit is shorter than `recycle_after` by up to this share of it, so that
+    /// connections opened together do not end together. 0 to 1.
+    double recycle_jitter = 0.1;
+
+    /// Connections that were idle for longer are closed; an unused pool then shrinks to none. 0: never, the
+    /// base stays warm.
+    std::chrono::milliseconds idle_timeout{0};
+
+    /// Whether an idle connection is checked before it is handed out.
+    pgcoro::pre_ping pre_ping = pgcoro::pre_ping::when_idle;
+
+    /// `when_idle`: used within this time, a connection is handed out as it is.
+    std::chrono::milliseconds alive_bypass{500};
+
+    /// `when_idle`: idle for longer than this, it is asked, with a round trip; between the two its socket is
+    /// looked at.
+    std::chrono::milliseconds ping_after{30'000};
+
+    /// How long such a round trip may take before the connection is given up. At least 1 ms.
+    std::chrono::milliseconds ping_timeout{2'000};
+
+    /// How many connections may be under way at once: a login costs the server a process, and this side the
+    /// arithmetic of SCRAM. At least 1.
+    std::size_t max_connecting = 4;
+
+    /// How many callers may wait; who comes then is refused at once with `pool_timeout`. 0: no limit.
+    std::size_t max_waiters = 0;
+
+    /// How long it may take to bring back a connection that was returned in the middle of something. After
+    /// that it is closed. At least 1 ms.
+    std::chrono::milliseconds cleanup_timeout{5'000};
+
+    /// A lease held for longer is reported to the observer, once, with the place of its acquire(). 0: never.
+    std::chrono::milliseconds leak_threshold{0};
+
+    /// Runs on each new connection before anyone gets it. What it throws counts as a failed connect.
+    std::function<boost::asio::awaitable<void>(pgcoro::connection&)> on_connect;
+
+    /// Told what the pool and its connections do; null for nobody. Must outlive the pool and its leases.
+    pgcoro::observer* observer = nullptr;
+
+    /// Throws `std::invalid_argument` that names the option, its value and what it may be.
+    void validate() const;
+};
+
+} // namespace pgcoro

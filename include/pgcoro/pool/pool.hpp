@@ -1,0 +1,132 @@
+#pragma once
+
+#include <pgcoro/pool/options.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <source_location>
+#include <string>
+
+namespace pgcoro
+{
+
+namespace detail
+{
+class pool_impl;
+} // namespace detail
+
+/// A connection on loan from a pool, owned exclusively; it goes back when the lease ends. Returned in the
+/// middle of something (a query, a transaction) it is brought back in the background before anyone else gets
+/// it.
+///
+/// Movable. Empty after a move and after release(): using it then throws `std::logic_error`. May outlive
+/// the pool, and must not outlive the pool's I/O context. Used by one thread at a time.
+class lease
+{
+public:
+    lease() = default;
+    lease(lease&& other) noexcept;
+    lease& operator=(lease&& other) noexcept;
+    ~lease();
+
+    connection& operator*() const { return get(); }
+    connection* operator->() const { return &get(); }
+    /// The connection. Throws `std::logic_error` when the lease is empty.
+    connection& get() const;
+    /// Is there a connection?
+    explicit operator bool() const noexcept { return connection_ != nullptr; }
+
+    /// Gives the connection back now. Does nothing when the lease is empty.
+    void release() noexcept;
+
+private:
+    friend class detail::pool_impl;
+    lease(std::shared_ptr<detail::pool_impl> pool, connection* c, std::uint32_t slot) noexcept;
+
+    std::shared_ptr<detail::pool_impl> pool_;
+    connection* connection_ = nullptr;
+    std::uint32_t slot_ = 0;
+};
+
+/// A pool's figures at one moment; the counters count since it was made.
+struct pool_stats
+{
+    std::size_t idle = 0;
+    std::size_t in_use = 0;
+    std::size_t connecting = 0; ///< being opened
+    std::size_t cleaning = 0;   ///< returned in the middle of something, and being brought back
+    std::size_t waiting = 0;    ///< callers in the queue
+    std::size_t capacity = 0;   ///< size + max_overflow
+    std::uint64_t acquired = 0;
+    std::uint64_t queued = 0;           ///< acquires that had to wait
+    std::uint64_t acquire_failures = 0; ///< timed out, refused or cancelled
+    std::uint64_t connects = 0;         ///< connections opened
+    std::uint64_t connect_failures = 0;
+    std::uint64_t closes = 0;         ///< connections closed, for whatever reason
+    std::uint64_t found_dead = 0;     ///< of those, found broken
+    std::uint64_t cleanups = 0;       ///< leases that came back in the middle of something
+    std::string last_connect_failure; ///< its first line; empty when the last connect succeeded
+};
+
+/// Connections to one database, kept open and lent out in the order of asking.
+///
+/// A released connection goes to the caller that waits longest; newcomers do not overtake. While callers
+/// wait, new connections are opened, up to `size + max_overflow`; whichever is first, a returned or a new
+/// one, serves them.
+///
+/// **Threads.** All functions may be called from any thread. A coroutine that waits resumes on its own
+/// executor, and uses its connection there.
+///
+/// **Lifetime.** The pool's own work (opening, cleaning, one timer) runs on the executor it was made with,
+/// and keeps that executor's context busy until close() or the destructor. Its context must outlive it.
+class pool : public querying<pool>
+{
+public:
+    /// Opens nothing yet. Throws `std::invalid_argument` when an option is out of its range.
+    pool(boost::asio::any_io_executor executor, pool_options options);
+    /// With default options for the database of a URI.
+    pool(boost::asio::any_io_executor executor, std::string_view uri);
+    pool(pool&&) noexcept = default;
+    pool& operator=(pool&& other) noexcept;
+    /// Closes what is idle. Leases that are still out stay usable; their connections are closed on return.
+    ~pool();
+
+    /// A connection. Does not suspend when one is idle and needs no check.
+    /// Throws `pool_timeout` after `acquire_timeout`, or at once beyond `max_waiters`; `pool_closed`;
+    /// `connection_error` when no connection can be had and trying again would not help (wrong password …).
+    /// Cancellation: any kind; a connection that was on its way goes to the next in the queue.
+    boost::asio::awaitable<lease> acquire(std::source_location where = std::source_location::current());
+    /// The same, waiting no longer than `within`.
+    boost::asio::awaitable<lease> acquire(std::chrono::milliseconds within,
+                                          std::source_location where = std::source_location::current());
+
+    /// As query() and its kin: one statement on a connection of its own, which is back in the pool before the
+    /// caller goes on.
+    boost::asio::awaitable<result> run(std::string_view sql, params args);
+
+    /// Opens connections until `size` of them are there, and has the pool keep them open from now on.
+    /// Throws the `connection_error` of the first that fails. Cancellation: any kind; those under way arrive.
+    boost::asio::awaitable<void> warm_up();
+
+    /// Connects once, beside the pool, and asks the server for an answer: for a service that would rather not
+    /// start than start without its database. Throws `connection_error` whose why() tells the cause.
+    boost::asio::awaitable<void> verify();
+
+    /// Refuses new callers and those who wait (`pool_closed`), waits until all leases are back, but no longer
+    /// than `within`, then cuts what is still out. Cancellation: any kind; the pool stays closed.
+    boost::asio::awaitable<void> close(std::chrono::milliseconds within = std::chrono::seconds(30));
+
+    /// The figures of this moment.
+    pool_stats stats() const;
+    /// The options it was made with.
+    const pool_options& options() const;
+
+private:
+    detail::pool_impl& impl() const;
+
+    std::shared_ptr<detail::pool_impl> impl_;
+};
+
+} // namespace pgcoro

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <compare>
+
+namespace pgcoro
+{
+
+/// A moment by which work is to be done, or none. One value passes down through all that the work consists
+/// of (waiting for a connection, connecting, statements, retries and their sleeps), so that the parts
+/// together keep to it. On the steady clock: a changed system time moves no deadline.
+///
+/// A plain value; the default is never().
+class deadline
+{
+public:
+    using clock = std::chrono::steady_clock;
+    using duration = std::chrono::nanoseconds;
+    using time_point = std::chrono::time_point<clock, duration>;
+
+    constexpr deadline() noexcept = default;
+
+    /// No deadline: does not expire.
+    static constexpr deadline never() noexcept { return {}; }
+
+    /// At that moment.
+    static constexpr deadline at(time_point when) noexcept
+    {
+        deadline d;
+        d.when_ = when;
+        return d;
+    }
+
+    /// That long from `now`. A time too long to count gives never(); zero or less has expired already.
+    static constexpr deadline after(duration in, time_point now = clock::now()) noexcept
+    {
+        const auto since_epoch = now.time_since_epoch();
+        if (in > duration::zero() && since_epoch > duration::max() - in) return never();
+        if (in < duration::zero() && since_epoch < duration::min() - in) return at(time_point::min());
+        return at(now + in);
+    }
+
+    constexpr bool is_never() const noexcept { return when_ == time_point::max(); }
+
+    /// The moment; `time_point::max()` for never().
+    constexpr time_point time() const noexcept { return when_; }
+
+    /// What is left: zero when it has expired, `duration::max()` for never().
+    constexpr duration remaining(time_point now = clock::now()) const noexcept
+    {
+        if (is_never()) return duration::max();
+        if (expired(now)) return duration::zero();
+        // Moments before the clock's epoch can be further apart than a duration can say.
+        const auto from = now.time_since_epoch();
+        const auto to = when_.time_since_epoch();
+        if (from < duration::zero() && to > duration::max() + from) return duration::max();
+        return to - from;
+    }
+
+    /// Has its moment come?
+    constexpr bool expired(time_point now = clock::now()) const noexcept
+    {
+        return !is_never() && when_ <= now;
+    }
+
+    /// The one that comes first.
+    friend constexpr deadline earlier(deadline a, deadline b) noexcept { return std::min(a, b); }
+
+    /// In order of time; never() is last.
+    friend constexpr auto operator<=>(const deadline&, const deadline&) noexcept = default;
+
+private:
+    time_point when_ = time_point::max();
+};
+
+} // namespace pgcoro

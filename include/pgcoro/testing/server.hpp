@@ -1,0 +1,159 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgcoro::testing
+{
+
+/// How a private server is set up. Every field has a default that suits tests.
+struct server_options
+{
+    /// Lines of `postgresql.conf`, name to value, unquoted; they override those that tests usually want
+    /// (no fsync, short deadlock_timeout, UTC, English messages ...).
+    std::map<std::string, std::string> settings;
+
+    /// Lines of `pg_hba.conf` that come before the server's own.
+    std::vector<std::string> hba;
+
+    /// The authentication method of the server's own `pg_hba.conf` lines, for socket and TCP alike:
+    /// `trust` (default), `scram-sha-256`, `md5` ...
+    std::string auth = "trust";
+
+    /// The name of the database superuser, and the user in `uri()`.
+    std::string superuser = "postgres";
+
+    /// The superuser's password; empty (default): none. Not part of `uri()`.
+    std::string password;
+
+    /// Listen on 127.0.0.1, and on ::1 where there is one. Without it only on the Unix socket.
+    bool tcp = true;
+
+    /// The folder of `initdb`, `postgres` and `psql`. Empty (default): `PGCORO_PG_BIN` of the environment,
+    /// else what `pg_config` says, else the newest of `/usr/lib/postgresql/*/bin`, else `PATH`.
+    std::filesystem::path bin_dir;
+
+    /// Whom to run the server as when this process is root, which PostgreSQL refuses. Empty (default):
+    /// `postgres` if there is such a user, else `nobody`. Ignored for an ordinary user.
+    std::string run_as;
+
+    /// Where the server's own folder is made. It must be short (a Unix socket's path is at most 107
+    /// characters) and the user the server runs as must be allowed to write there.
+    std::filesystem::path parent = "/tmp";
+
+    /// How long a start may take, crash recovery included.
+    std::chrono::seconds start_timeout{60};
+
+    /// How long a stop may take.
+    std::chrono::seconds stop_timeout{60};
+};
+
+/// How `server::stop` treats those who are connected; the words are PostgreSQL's.
+enum class shutdown {
+    smart,     ///< wait until all have left
+    fast,      ///< abort their transactions, checkpoint, leave nothing to recover
+    immediate, ///< drop everything; the next start recovers
+};
+
+/// A PostgreSQL server of one's own, in a temporary folder, for tests and demonstrations.
+///
+/// It runs as long as this object lives. It is stopped and its folder removed also when this process crashes
+/// or is killed: a small process of its own watches over that. Several may run side by side.
+///
+/// @par Blocking
+/// All functions block the calling thread. Call them from a coroutine only where that is meant.
+/// @par Errors
+/// `std::runtime_error` (or `std::system_error`) that says what was tried and what the server or the tool
+/// answered; `std::logic_error` for a call that makes no sense in the present state.
+/// @par Thread safety
+/// Distinct objects: safe. One object: one thread at a time.
+/// @par Platform
+/// Linux.
+class server
+{
+public:
+    /// Makes the folder and a new database cluster in it and starts the server; returns when it accepts
+    /// connections.
+    explicit server(server_options options = {});
+
+    server(server&&) noexcept;
+    server& operator=(server&&) noexcept;
+
+    /// Stops the server at once and removes its folder.
+    ~server();
+
+    /// A connection URI for the Unix socket. `database` is taken as it is.
+    std::string uri(std::string_view database = "postgres") const;
+
+    /// A connection URI for 127.0.0.1. Throws `std::logic_error` without `server_options::tcp`.
+    std::string tcp_uri(std::string_view database = "postgres") const;
+
+    /// The folder that holds the Unix socket: what libpq calls `host`.
+    const std::filesystem::path& socket_dir() const noexcept;
+
+    /// The port, chosen by the system; the same for as long as this object lives.
+    std::uint16_t port() const noexcept;
+
+    /// The server's own folder; its data is in `data` there.
+    const std::filesystem::path& folder() const noexcept;
+
+    /// The folder of the PostgreSQL programs in use.
+    const std::filesystem::path& bin_dir() const noexcept;
+
+    /// The process id of the postmaster; 0 when it is stopped.
+    pid_t pid() const noexcept;
+
+    /// True while the server's process lives, paused or not.
+    bool running() const;
+
+    /// Starts the server, on the same folder and port; returns when it accepts connections. Throws
+    /// `std::logic_error` if it runs.
+    void start();
+
+    /// Stops the server and waits for its end. What was paused is resumed first. Does nothing if it does not
+    /// run.
+    void stop(shutdown mode = shutdown::fast);
+
+    /// `stop` and `start`.
+    void restart(shutdown mode = shutdown::fast);
+
+    /// Kills all the server's processes with SIGKILL, as a power cut would. `start` recovers the data.
+    void kill();
+
+    /// Freezes all the server's processes with SIGSTOP: connections stay open, nothing answers. With several
+    /// processes this is not atomic; the postmaster goes first, so that none is added.
+    void pause();
+
+    /// Ends `pause()`, and every `pause(backend)`.
+    void resume();
+
+    /// Freezes one backend (`pg_backend_pid()`). Throws `std::invalid_argument` if it is none of this
+    /// server's.
+    void pause(pid_t backend);
+
+    /// Ends `pause(backend)`.
+    void resume(pid_t backend);
+
+    /// The text of the server's log so far, over all its starts.
+    std::string log() const;
+
+    /// Runs SQL as the superuser with PostgreSQL's own `psql`, over the Unix socket, outside of the layer
+    /// under test: for set-up and for looking at results. Several statements are run one by one. Returns the
+    /// rows, a line each, columns separated by `|`, without the last line break. Throws `std::runtime_error`
+    /// with what psql printed to stderr at the first error; so it does after a minute.
+    std::string psql(std::string_view sql, std::string_view database = "postgres") const;
+
+private:
+    struct impl;
+    std::unique_ptr<impl> impl_;
+};
+
+} // namespace pgcoro::testing

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <pgcoro/error/error.hpp>
+#include <pgcoro/resilience/retry_policy.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace pgcoro
+{
+
+/// Isolation levels ("Transaction Isolation", chapter 13.2 of PostgreSQL's documentation).
+enum class isolation {
+    server_default, ///< the setting default_transaction_isolation, read committed unless it was changed
+    read_committed,
+    repeatable_read,
+    serializable,
+};
+
+/// What came of `transactional` calls. Sums: the same object may be given to one call after another, but not
+/// to two at once.
+struct transaction_metrics
+{
+    std::uint64_t attempts = 0; ///< transactions begun, or tried to
+    std::uint64_t committed = 0;
+    std::uint64_t serialization_failures = 0; ///< 40001
+    std::uint64_t deadlocks = 0;              ///< 40P01
+    std::uint64_t connections_lost = 0;       ///< before, during or after a statement, or in COMMIT
+    std::uint64_t other_failures = 0;         ///< the body's own exceptions, and all other errors
+    std::uint64_t retries = 0;
+    std::uint64_t commits_resolved = 0; ///< COMMIT's answer was lost, and its outcome found out
+    std::chrono::nanoseconds waiting{}; ///< for a connection, and between attempts
+    std::chrono::nanoseconds total{};   ///< from the call to its end
+
+    transaction_metrics& operator+=(const transaction_metrics& other) noexcept;
+};
+
+/// The policy of `transaction_options`: 10 attempts, exponential from 5 ms to at most 1 s, full jitter. A
+/// lost deadlock is worth a quick second try; a lost connection waits for its successor in acquire().
+retry_policy transaction_retry();
+
+/// How a transaction runs.
+struct transaction_options
+{
+    pgcoro::isolation isolation = isolation::server_default;
+    bool read_only = false;
+    /// With serializable and read_only: waits, at its first statement, for a snapshot that cannot fail.
+    bool deferrable = false;
+
+    /// The time for all of it: waiting for a connection, every attempt, the delays between. What then runs is
+    /// stopped by the server, and the call ends with `deadline_exceeded`. 0: no limit beyond the pool's and
+    /// the connection's own.
+    std::chrono::milliseconds timeout{0};
+
+    /// When and how often it is run again.
+    retry_policy retry = transaction_retry();
+
+    /// Errors to retry beside deadlocks, serialization failures and lost connections, for instance the unique
+    /// violation of a key that the body draws anew each time. May be empty.
+    std::function<bool(const error&)> retry_if;
+
+    /// If the answer to COMMIT is lost, ask the server what came of it. For that the transaction's id is
+    /// asked for along with its statements until it has one. Without it a lost answer is always
+    /// `commit_unknown`.
+    bool resolve_commit = true;
+
+    /// For events and messages; may be empty.
+    std::string name;
+
+    /// Gets the figures added; null for none. Must outlive the call.
+    transaction_metrics* metrics = nullptr;
+
+    /// Throws `std::invalid_argument` that names the option, its value and what it may be.
+    void validate() const;
+};
+
+} // namespace pgcoro

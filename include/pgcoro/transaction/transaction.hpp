@@ -1,0 +1,65 @@
+#pragma once
+
+#include <pgcoro/pool/pool.hpp>
+#include <pgcoro/resilience/deadline.hpp>
+#include <pgcoro/transaction/options.hpp>
+
+#include <exception>
+#include <string>
+
+namespace pgcoro
+{
+
+/// A transaction under way, as the body of `transactional` gets it. It begins with its first statement, in
+/// the same round trip, and ends with the body: COMMIT if it returns, ROLLBACK if it throws. The body neither
+/// commits nor rolls back, and keeps no reference to it.
+///
+/// **Errors** beyond those of `querying`: `deadline_exceeded` when the transaction's time is over. After an
+/// error of the server's the transaction can only be rolled back; that happens also if the body swallows the
+/// error. **Cancellation:** any kind; the transaction is rolled back. **Threads:** one coroutine at a time.
+class transaction : public querying<transaction>
+{
+public:
+    transaction(lease held, const transaction_options& options, deadline until, int attempt);
+    transaction(const transaction&) = delete;
+    transaction& operator=(const transaction&) = delete;
+
+    /// As query(), with parameters made by hand.
+    boost::asio::awaitable<result> run(std::string_view sql, params args);
+
+    /// Which attempt this is, counted from 1.
+    int attempt() const noexcept { return attempt_; }
+
+    /// The transaction's id as text, known once it has written something; empty before, for read-only
+    /// transactions, and without `resolve_commit`.
+    const std::string& id() const noexcept { return id_; }
+
+    /// The rest is for `transactional`.
+    /// @{
+
+    /// What came of COMMIT.
+    enum class commit_result {
+        committed,
+        not_sent, ///< the connection was lost before: nothing happened
+        unknown,  ///< the connection was lost during COMMIT
+    };
+    /// Throws what kept it from committing. `lost` is set where the result is not `committed`.
+    boost::asio::awaitable<commit_result> commit(std::exception_ptr& lost);
+    /// Rolls back, by the deadline of the pool's cleanup_timeout. Does not throw; a connection that does not
+    /// comply is given up.
+    boost::asio::awaitable<void> rollback();
+    /// The first error of a statement of this transaction; null if none failed.
+    const std::exception_ptr& failure() const noexcept { return failure_; }
+    /// @}
+
+private:
+    lease lease_;
+    const transaction_options& options_;
+    deadline until_;
+    int attempt_;
+    bool begun_ = false;
+    std::string id_;
+    std::exception_ptr failure_;
+};
+
+} // namespace pgcoro

@@ -1,0 +1,69 @@
+#include <pgcoro/connection/connection.hpp>
+
+#include "connection/session.hpp"
+
+#include <stdexcept>
+
+namespace pgcoro
+{
+
+namespace asio = boost::asio;
+
+asio::awaitable<connection> connection::connect(connection_options options)
+{
+    auto shared = std::make_shared<const connection_options>(std::move(options));
+    auto made = co_await detail::session::connect(std::move(shared), {}, detail::session::time_point::max());
+    co_return connection(std::move(made));
+}
+
+asio::awaitable<connection> connection::connect(std::string_view uri)
+{
+    return connect(connection_options::from_uri(uri));
+}
+
+connection::connection(std::unique_ptr<detail::session> session) noexcept
+    : session_(std::move(session))
+{}
+connection::connection(connection&&) noexcept = default;
+connection& connection::operator=(connection&&) noexcept = default;
+connection::~connection() = default;
+
+detail::session& connection::session() const
+{
+    if (!session_) throw std::logic_error("pgcoro: this connection is closed, or was moved from");
+    return *session_;
+}
+
+asio::awaitable<result> connection::run(std::string_view sql, params args)
+{
+    detail::request r;
+    r.sql = sql;
+    r.args = &args;
+    auto got = co_await session().run(r);
+    co_return result(got.main.release());
+}
+
+asio::awaitable<void> connection::ping(std::chrono::milliseconds within)
+{
+    co_await session().ping(std::chrono::steady_clock::now() + within);
+}
+
+void connection::cancel()
+{
+    if (session_ && session_->busy()) session_->cancel();
+}
+
+void connection::close() noexcept { session_.reset(); }
+
+bool connection::is_open() const noexcept { return session_ && !session_->broken(); }
+bool connection::in_transaction() const noexcept { return session_ && session_->in_transaction(); }
+int connection::backend_pid() const noexcept { return session_ ? PQbackendPID(session_->pg()) : 0; }
+int connection::server_version() const noexcept { return session_ ? PQserverVersion(session_->pg()) : 0; }
+
+std::string_view connection::parameter_status(const char* name) const noexcept
+{
+    auto* value = session_ ? PQparameterStatus(session_->pg(), name) : nullptr;
+    return value ? value : std::string_view();
+}
+
+} // namespace pgcoro

@@ -1,0 +1,91 @@
+#include "connection/conninfo.hpp"
+
+#include <pgcoro/error/error.hpp>
+
+#include <libpq-fe.h>
+
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+namespace pgcoro::detail
+{
+namespace
+{
+
+using options_ptr = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
+
+conninfo to_map(const PQconninfoOption* option)
+{
+    conninfo map;
+    for (; option && option->keyword; ++option)
+        if (option->val) map.emplace(option->keyword, option->val);
+    return map;
+}
+
+std::string trimmed(std::string text)
+{
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+    return text;
+}
+
+} // namespace
+
+conninfo parse_conninfo(const std::string& text)
+{
+    if (text.find('\0') != text.npos)
+        throw std::invalid_argument("malformed connection string: it contains a NUL character");
+    // "postgresql" alone would be an empty list of pairs, and connect to who knows where.
+    if (text.empty()) throw std::invalid_argument("malformed connection string: it is empty");
+    char* message = nullptr;
+    options_ptr parsed(PQconninfoParse(text.c_str(), &message), &PQconninfoFree);
+    if (!parsed) {
+        std::unique_ptr<char, decltype(&PQfreemem)> owner(message, &PQfreemem);
+        std::string why = message ? trimmed(message) : "out of memory";
+        // libpq quotes the whole text in some messages, and a password may stand in it.
+        if (auto at = why.find(text); at != why.npos) why.replace(at, text.size(), "(the text given)");
+        throw std::invalid_argument("malformed connection string: " + why);
+    }
+    return to_map(parsed.get());
+}
+
+bool is_conninfo_keyword(std::string_view keyword)
+{
+    static const auto known = [] {
+        std::vector<std::string> keywords;
+        options_ptr defaults(PQconndefaults(), &PQconninfoFree);
+        for (auto* option = defaults.get(); option && option->keyword; ++option)
+            keywords.emplace_back(option->keyword);
+        return keywords;
+    }();
+    for (auto& k : known)
+        if (k == keyword) return true;
+    return false;
+}
+
+conninfo complete_conninfo(const conninfo& given)
+{
+    // libpq tells the completed parameters only of a PGconn, and starting one would look names up, blocking.
+    // So it is handed a value that it checks after completing and before looking up: it fails there.
+    std::vector<const char*> keywords;
+    std::vector<const char*> values;
+    for (auto& [keyword, value] : given) {
+        if (keyword == "channel_binding") continue;
+        keywords.push_back(keyword.c_str());
+        values.push_back(value.c_str());
+    }
+    keywords.insert(keywords.end(), {"channel_binding", nullptr});
+    values.insert(values.end(), {"(none, this only completes the parameters)", nullptr});
+    std::unique_ptr<PGconn, decltype(&PQfinish)> conn(PQconnectStartParams(keywords.data(), values.data(), 0),
+                                                      &PQfinish);
+    if (!conn) throw std::bad_alloc();
+    options_ptr completed(PQconninfo(conn.get()), &PQconninfoFree);
+    auto map = to_map(completed.get());
+    if (map["user"].empty()) // not even completed: an unknown service, an unreadable service file
+        throw connection_error(connection_failure::options,
+                               "connection parameters: " + trimmed(PQerrorMessage(conn.get())));
+    map.erase("channel_binding");
+    return map;
+}
+
+} // namespace pgcoro::detail

@@ -1,0 +1,134 @@
+#include "connection/diagnostics.hpp"
+
+#include <charconv>
+
+namespace pgcoro::detail
+{
+namespace
+{
+
+std::string trimmed(std::string_view text)
+{
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+    return std::string(text);
+}
+
+connection_failure why_refused(sqlstate code)
+{
+    if (code == sqlstates::too_many_connections) return connection_failure::too_many_connections;
+    if (code == sqlstates::invalid_catalog_name) return connection_failure::no_such_database;
+    if (code.class_code() == "28" || code == sqlstate("42501")) return connection_failure::authentication;
+    switch (classify(code)) {
+    case failure_class::server_unavailable:
+    case failure_class::connection_lost:
+        return connection_failure::starting_up;
+    default:
+        return connection_failure::other;
+    }
+}
+
+// With verbosity VERBOSE libpq writes "FATAL:  28P01: password authentication failed …": severity and words
+// may be translated, the five characters between two colons are not.
+struct parsed
+{
+    std::string severity;
+    sqlstate code;
+    std::string message;
+};
+
+parsed parse_verbose(const std::string& text)
+{
+    for (std::size_t at = 0; (at = text.find(":  ", at)) != text.npos; ++at) {
+        auto code = std::string_view(text).substr(at + 3, 5);
+        if (text.compare(at + 8, 2, ": ") != 0 || !sqlstate(code)) continue;
+        auto line = text.find_last_of(" \n", at);
+        auto severity =
+            text.substr(line == text.npos ? 0 : line + 1, at - (line == text.npos ? 0 : line + 1));
+        auto end = text.find('\n', at);
+        auto message = text.substr(at + 10, end == text.npos ? end : end - at - 10);
+        return {severity, sqlstate(code), message};
+    }
+    return {};
+}
+
+} // namespace
+
+std::string error_text(PGconn* conn) { return trimmed(PQerrorMessage(conn)); }
+
+std::string describe_peer(PGconn* conn)
+{
+    auto text = [](const char* s) { return std::string(s ? s : ""); };
+    auto host = text(PQhost(conn));
+    return "database " + text(PQdb(conn)) + " on " + (host.empty() ? "?" : host) + " port " +
+           text(PQport(conn)) + ", server process " + std::to_string(PQbackendPID(conn));
+}
+
+diagnostics read_diagnostics(const PGresult* result)
+{
+    auto get = [&](int field) {
+        auto* text = PQresultErrorField(result, field);
+        return std::string(text ? text : "");
+    };
+    diagnostics d;
+    d.severity = get(PG_DIAG_SEVERITY_NONLOCALIZED);
+    d.sqlstate = sqlstate(get(PG_DIAG_SQLSTATE));
+    d.message = get(PG_DIAG_MESSAGE_PRIMARY);
+    d.detail = get(PG_DIAG_MESSAGE_DETAIL);
+    d.hint = get(PG_DIAG_MESSAGE_HINT);
+    d.context = get(PG_DIAG_CONTEXT);
+    d.schema = get(PG_DIAG_SCHEMA_NAME);
+    d.table = get(PG_DIAG_TABLE_NAME);
+    d.column = get(PG_DIAG_COLUMN_NAME);
+    d.datatype = get(PG_DIAG_DATATYPE_NAME);
+    d.constraint = get(PG_DIAG_CONSTRAINT_NAME);
+    d.routine = get(PG_DIAG_SOURCE_FUNCTION);
+    auto position = get(PG_DIAG_STATEMENT_POSITION);
+    std::from_chars(position.data(), position.data() + position.size(), d.position);
+    return d;
+}
+
+void throw_result_error(const PGresult* result, PGconn* conn, std::string_view sql)
+{
+    auto d = read_diagnostics(result);
+    bool fatal = d.severity == "FATAL" || d.severity == "PANIC";
+    if (d.sqlstate && !fatal) throw server_error(std::move(d), sql);
+    std::string what = "connection lost (" + describe_peer(conn) + "): ";
+    if (d.sqlstate)
+        what += d.severity + " " + std::string(d.sqlstate.str()) + ": " + d.message;
+    else
+        what += trimmed(result ? PQresultErrorMessage(result) : PQerrorMessage(conn));
+    throw connection_error(connection_failure::lost, what, std::move(d), sql);
+}
+
+connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool any_role)
+{
+    connect_failure failure{connection_failure::other, {}, error_text(conn)};
+    if (auto said = parse_verbose(failure.message); said.code) {
+        failure.why = why_refused(said.code);
+        failure.message = said.severity + " " + std::string(said.code.str()) + ": " + said.message;
+        failure.diag.severity = said.severity;
+        failure.diag.sqlstate = said.code;
+        failure.diag.message = said.message;
+        return failure;
+    }
+    if (!any_role && PQserverVersion(conn) > 0) { // logged in, and only then refused by libpq itself
+        failure.why = connection_failure::wrong_role;
+        return failure;
+    }
+    switch (reached) {
+    case CONNECTION_NEEDED:
+    case CONNECTION_STARTED:
+        failure.why = connection_failure::refused;
+        break;
+    case CONNECTION_SSL_STARTUP:
+    case CONNECTION_GSS_STARTUP:
+        failure.why = connection_failure::tls;
+        break;
+    default:
+        failure.why =
+            PQconnectionNeedsPassword(conn) ? connection_failure::authentication : connection_failure::lost;
+    }
+    return failure;
+}
+
+} // namespace pgcoro::detail

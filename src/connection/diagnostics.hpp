@@ -1,0 +1,36 @@
+// What libpq knows of an error, as the layer's own errors.
+#pragma once
+
+#include <pgcoro/error/error.hpp>
+
+#include <libpq-fe.h>
+
+#include <string>
+#include <string_view>
+
+namespace pgcoro::detail
+{
+
+// All fields of an error or notice result.
+diagnostics read_diagnostics(const PGresult* result);
+
+// The error that a failed result stands for: server_error, or connection_error when the connection is gone.
+[[noreturn]] void throw_result_error(const PGresult* result, PGconn* conn, std::string_view sql);
+
+// Why an attempt to connect failed: by SQLSTATE where the server said one, else by how far it had come.
+struct connect_failure
+{
+    connection_failure why;
+    diagnostics diag;
+    std::string message;
+};
+// `reached` is the last status before the failure; `any_role`: no target_session_attrs were asked for.
+connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool any_role);
+
+// libpq's error text without its trailing line feed.
+std::string error_text(PGconn* conn);
+
+// "db on host port 5432, server process 4711"
+std::string describe_peer(PGconn* conn);
+
+} // namespace pgcoro::detail

@@ -1,0 +1,125 @@
+// One logged-in session: runs statements, one at a time, and knows what state it left the connection in.
+#pragma once
+
+#include "connection/one_shot.hpp"
+#include "connection/statement_cache.hpp"
+#include "connection/wire.hpp"
+
+#include <pgcoro/connection/options.hpp>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgcoro::detail
+{
+
+// What travels in one round trip. `before` are statements without parameters that are not worth preparing,
+// for instance BEGIN; `after` is a query without parameters, which is.
+struct request
+{
+    std::string_view sql;
+    const params* args = nullptr;
+    std::span<const std::string> before;
+    std::string_view after;
+    // The answer is due by then, or by the statement_timeout's own limit.
+    std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
+};
+
+struct reply
+{
+    result_ptr main;
+    result_ptr after;
+};
+
+class session
+{
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+
+    // `label` is what events call it (the pool's name). Throws connection_error.
+    static asio::awaitable<std::unique_ptr<session>> connect(
+        std::shared_ptr<const connection_options> options, std::string label, time_point deadline);
+    ~session();
+
+    // Runs it. Throws server_error, connection_error, operation_aborted; std::logic_error when an operation
+    // is under way already. After a cancellation the server is told to stop, and recover() is due; the next
+    // run() does it first.
+    asio::awaitable<reply> run(request r);
+
+    // Brings the session back from whatever it was left in: waits for a cancel under way, reads what is still
+    // to come, and rolls back an open transaction if `rollback`. Throws when that does not succeed by the
+    // deadline; then the connection is broken.
+    asio::awaitable<void> recover(time_point deadline, bool rollback);
+
+    // A statement of the simple protocol that nothing can be said before or after, such as COMMIT; gives its
+    // command tag. Throws as run() does.
+    asio::awaitable<std::string> command(const char* sql);
+
+    // A round trip that does nothing, by the deadline. Throws connection_error.
+    asio::awaitable<void> ping(time_point deadline);
+
+    // Asks the server, on a connection of its own and from a helper thread, to stop what it does here. The
+    // session is not used again before that has come to its end.
+    void cancel();
+
+    bool broken() const noexcept { return broken_ || wire_->broken(); }
+    bool busy() const noexcept { return busy_; }
+    // Nothing under way, nothing open: fit to be handed to someone else.
+    bool clean() const noexcept
+    {
+        return !busy_ && !interrupted_ && !cancelling_ && !broken() &&
+               PQtransactionStatus(wire_->get()) == PQTRANS_IDLE;
+    }
+    // It is not to be used any more, whatever its socket says.
+    void give_up() noexcept { broken_ = true; }
+    // Is it certainly dead? A look at the socket: its end, or bytes nobody asked for. No round trip.
+    bool looks_dead() const noexcept;
+
+    bool in_transaction() const noexcept { return PQtransactionStatus(wire_->get()) > PQTRANS_ACTIVE; }
+    PGTransactionStatusType transaction_status() const noexcept { return PQtransactionStatus(wire_->get()); }
+    PGconn* pg() const noexcept { return wire_->get(); }
+    wire& socket() noexcept { return *wire_; }
+    const connection_options& options() const noexcept { return *options_; }
+
+    // Deadlines are watched by somebody who calls socket().guard().expire(): no timer is needed here.
+    void set_watched() noexcept { watched_ = true; }
+
+private:
+    class operation;
+    struct cancel_request;
+    enum class piece { before, prepare, main, after, sync, deallocate };
+    struct exchange;
+
+    session(std::shared_ptr<const connection_options> options, std::string label, std::unique_ptr<wire> w);
+
+    void send(const request& r, exchange& x);
+    void send_statement(std::string_view sql, const params& args, piece as, exchange& x);
+    void send_known(std::string_view sql, const params& args, const std::string& name);
+    void send_unprepared(std::string_view sql, const params& args);
+    void need(int sent, std::string_view sql);
+    [[noreturn]] void fail(const PGresult* result, std::string_view sql);
+    [[noreturn]] void fail_overdue(std::string_view sql);
+    time_point response_deadline() const noexcept;
+    asio::awaitable<void> drain();
+    asio::awaitable<std::string> run_simple(const char* sql);
+    void report(const request& r, const reply& got, const PGresult* error, time_point begun,
+                bool prepared) const;
+
+    std::shared_ptr<const connection_options> options_;
+    std::string label_;
+    std::unique_ptr<wire> wire_;
+    std::shared_ptr<PGcancel> canceller_;
+    std::shared_ptr<cancel_request> cancelling_;
+    statement_cache statements_;
+    std::vector<std::string> preparing_; // names that the server may have, if its answer was not read
+    int syncs_due_ = 0;
+    bool busy_ = false;
+    bool interrupted_ = false; // an operation ended before its answer was read
+    bool broken_ = false;
+    bool watched_ = false;
+};
+
+} // namespace pgcoro::detail

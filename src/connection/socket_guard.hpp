@@ -1,0 +1,74 @@
+// The bound on an operation where neither server nor network says anything more.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+
+#include <sys/socket.h>
+
+namespace pgcoro::detail
+{
+
+// Cuts a connection whose operation is overdue, by shutting its socket down: whoever waits for it then reads
+// the end of the stream. That is safe from any thread and with any executor, unlike cancelling a wait, and
+// costs the operation two atomic writes. All functions may be called from any thread.
+class socket_guard
+{
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+
+    // The socket that is guarded from now on; -1 for none.
+    void watch(int fd)
+    {
+        std::lock_guard lock(mutex_);
+        fd_ = fd;
+    }
+
+    // An operation begins that must end by then.
+    void begin(time_point deadline) noexcept
+    {
+        deadline_.store(deadline.time_since_epoch().count(), std::memory_order_relaxed);
+    }
+
+    // It ended; false when it was cut meanwhile.
+    bool end() noexcept { return deadline_.exchange(nothing, std::memory_order_relaxed) != was_cut; }
+
+    // Was the operation under way cut?
+    bool is_cut() const noexcept { return deadline_.load(std::memory_order_relaxed) == was_cut; }
+
+    // Cuts the operation under way if its deadline has passed; tells whether it did.
+    bool expire(time_point now)
+    {
+        auto seen = deadline_.load(std::memory_order_relaxed);
+        if (seen == nothing || seen == was_cut || now.time_since_epoch().count() < seen) return false;
+        // An operation that ended, or was followed by another, meanwhile is not this one: leave it alone.
+        if (!deadline_.compare_exchange_strong(seen, was_cut)) return false;
+        shut_down();
+        return true;
+    }
+
+    // Cuts whatever is under way, and the connection with it.
+    void cut()
+    {
+        deadline_.store(was_cut);
+        shut_down();
+    }
+
+private:
+    void shut_down()
+    {
+        std::lock_guard lock(mutex_);
+        if (fd_ >= 0) ::shutdown(fd_, SHUT_RDWR);
+    }
+
+    using rep = time_point::rep;
+    static constexpr rep nothing = 0;
+    static constexpr rep was_cut = -1;
+
+    std::atomic<rep> deadline_{nothing};
+    std::mutex mutex_;
+    int fd_ = -1;
+};
+
+} // namespace pgcoro::detail

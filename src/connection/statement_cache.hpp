@@ -1,0 +1,123 @@
+// Which statements are prepared on a connection.
+#pragma once
+
+#include <pgcoro/types/params.hpp>
+
+#include <boost/multi_index/hashed_index.hpp>
+#include <boost/multi_index/identity.hpp>
+#include <boost/multi_index/sequenced_index.hpp>
+#include <boost/multi_index_container.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgcoro::detail
+{
+
+// Least recently used first out, bounded. The key is the text with the parameters' declared types, because
+// the server fixes those when it prepares. Names are never used twice on a connection.
+class statement_cache
+{
+public:
+    struct statement
+    {
+        std::string sql;
+        std::vector<oid> types;
+        std::string name;
+    };
+
+    explicit statement_cache(std::size_t capacity)
+        : capacity_(capacity)
+    {}
+
+    bool enabled() const noexcept { return capacity_ > 0; }
+    std::size_t size() const noexcept { return entries_.size(); }
+
+    // The prepared statement, now the most recently used; null when there is none.
+    const statement* find(std::string_view sql, const params& args)
+    {
+        auto& by_key = entries_.get<1>();
+        auto it = by_key.find(key{sql, args}, hash(), equal());
+        if (it == by_key.end()) return nullptr;
+        entries_.relocate(entries_.begin(), entries_.project<0>(it));
+        return &*it;
+    }
+
+    // A name that no statement has had.
+    std::string new_name() { return "pgcoro_" + std::to_string(++names_); }
+
+    // The statement was prepared. What must go to make room for it is put on unwanted().
+    void add(std::string_view sql, const params& args, std::string name)
+    {
+        statement added{std::string(sql), {}, std::move(name)};
+        for (std::size_t i = 0; i < args.size(); ++i) added.types.push_back(args[i].type);
+        entries_.push_front(std::move(added));
+        while (entries_.size() > capacity_) {
+            unwanted_.push_back(entries_.back().name);
+            entries_.pop_back();
+        }
+    }
+
+    // The server has it no more, or it must be prepared anew.
+    void erase(std::string_view sql, const params& args, bool deallocate)
+    {
+        auto& by_key = entries_.get<1>();
+        auto it = by_key.find(key{sql, args}, hash(), equal());
+        if (it == by_key.end()) return;
+        if (deallocate) unwanted_.push_back(it->name);
+        by_key.erase(it);
+    }
+
+    // Statements to be deallocated with the next round trip that has room for it.
+    std::vector<std::string>& unwanted() noexcept { return unwanted_; }
+
+    void clear() noexcept
+    {
+        entries_.clear();
+        unwanted_.clear();
+    }
+
+private:
+    struct key
+    {
+        std::string_view sql;
+        const params& args;
+    };
+
+    struct hash
+    {
+        std::size_t operator()(const statement& s) const { return operator()(s.sql); }
+        std::size_t operator()(const key& k) const { return operator()(k.sql); }
+        std::size_t operator()(std::string_view sql) const { return std::hash<std::string_view>()(sql); }
+    };
+
+    struct equal
+    {
+        bool operator()(const statement& a, const statement& b) const
+        {
+            return a.sql == b.sql && a.types == b.types;
+        }
+        bool operator()(const key& k, const statement& s) const
+        {
+            if (k.sql != s.sql || k.args.size() != s.types.size()) return false;
+            for (std::size_t i = 0; i < s.types.size(); ++i)
+                if (k.args[i].type != s.types[i]) return false;
+            return true;
+        }
+        bool operator()(const statement& s, const key& k) const { return operator()(k, s); }
+    };
+
+    using entries = boost::multi_index_container<
+        statement, boost::multi_index::indexed_by<boost::multi_index::sequenced<>,
+                                                  boost::multi_index::hashed_unique<
+                                                      boost::multi_index::identity<statement>, hash, equal>>>;
+
+    std::size_t capacity_;
+    std::uint64_t names_ = 0;
+    entries entries_;
+    std::vector<std::string> unwanted_;
+};
+
+} // namespace pgcoro::detail

@@ -1,0 +1,123 @@
+#include "connection/wire.hpp"
+
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/query.hpp>
+
+#include <openssl/ssl.h>
+
+#include <cerrno>
+
+#include <utility>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace pgcoro::detail
+{
+
+namespace
+{
+
+void throw_if_failed(boost::system::error_code ec)
+{
+    if (ec) throw boost::system::system_error(ec);
+}
+
+asio::execution_context& context_of(const asio::any_io_executor& executor)
+{
+    return asio::query(executor, asio::execution::context);
+}
+
+} // namespace
+
+wire::~wire()
+{
+    unbind();
+    PQfinish(conn_);
+}
+
+void wire::bind(const asio::any_io_executor& executor)
+{
+    if (socket_) {
+        auto bound = socket_->get_executor();
+        if (&context_of(bound) == &context_of(executor)) return;
+    }
+    unbind();
+    int fd = ::fcntl(PQsocket(conn_), F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        throw boost::system::system_error(errno, boost::system::system_category(), "duplicating a socket");
+    socket_.emplace(executor);
+    boost::system::error_code ec;
+    socket_->assign(fd, ec);
+    if (ec) {
+        ::close(fd);
+        socket_.reset();
+        throw boost::system::system_error(ec, "registering a socket with the event loop");
+    }
+    guard_->watch(fd);
+    ssl_ = PQsslInUse(conn_) ? PQsslStruct(conn_, "OpenSSL") : nullptr;
+}
+
+void wire::unbind() noexcept
+{
+    timer_.reset();
+    if (!socket_) return;
+    guard_->watch(-1);
+    // Not close(): the socket lives on in libpq's descriptor, and so would its place in the event loop.
+    ::close(socket_->release());
+    socket_.reset();
+}
+
+bool wire::tls_pending() const noexcept { return ssl_ && SSL_pending(static_cast<SSL*>(ssl_)) > 0; }
+
+asio::awaitable<void> wire::wait(asio::posix::descriptor_base::wait_type direction)
+{
+    auto [ec] = co_await socket_->async_wait(direction, asio::as_tuple(asio::deferred));
+    throw_if_failed(ec);
+}
+
+asio::awaitable<void> wire::step()
+{
+    using base = asio::posix::descriptor_base;
+    if (flushing_) {
+        // Both ways: with a large request the server may stop reading until its answers are taken.
+        auto both =
+            asio::experimental::make_parallel_group(socket_->async_wait(base::wait_read, asio::deferred),
+                                                    socket_->async_wait(base::wait_write, asio::deferred));
+        auto [order, read, write] =
+            co_await both.async_wait(asio::experimental::wait_for_one(), asio::deferred);
+        throw_if_failed(order[0] == 0 ? read : write);
+        if (order[0] == 0) consume();
+        flush();
+        co_return;
+    }
+    // TLS records may be inside OpenSSL already, where the socket does not show them any more.
+    if (!tls_pending()) co_await wait(base::wait_read);
+    consume();
+}
+
+asio::awaitable<result_ptr> wire::next_result()
+{
+    while (busy()) co_await step();
+    co_return result_ptr(PQgetResult(conn_));
+}
+
+void wire::begin(time_point deadline, bool timed)
+{
+    guard_->begin(deadline);
+    if (!timed) return;
+    timed_ = true;
+    if (!timer_) timer_.emplace(socket_->get_executor());
+    timer_->expires_at(deadline);
+    timer_->async_wait([guard = guard_](boost::system::error_code ec) {
+        if (!ec) guard->expire(std::chrono::steady_clock::now());
+    });
+}
+
+bool wire::end() noexcept
+{
+    if (std::exchange(timed_, false)) timer_->cancel();
+    return guard_->end();
+}
+
+} // namespace pgcoro::detail

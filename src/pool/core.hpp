@@ -1,0 +1,159 @@
+// The pool's mind: which connection goes to whom, when to open, check and close. No I/O, no lock, no clock:
+// events come in with the time they happened at, actions go out.
+#pragma once
+
+#include <pgcoro/observer/observer.hpp>
+#include <pgcoro/pool/options.hpp>
+
+#include <boost/container/small_vector.hpp>
+#include <boost/intrusive/list.hpp>
+#include <boost/intrusive/set.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <vector>
+
+namespace pgcoro::detail
+{
+
+class pool_core
+{
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+    using duration = std::chrono::steady_clock::duration;
+    using slot_id = std::uint32_t;
+
+    // What has to be made sure of before a connection is used.
+    enum class check : std::uint8_t {
+        none,
+        peek, // look at its socket
+        ping, // look, and ask the server
+    };
+
+    struct grant
+    {
+        slot_id slot = 0;
+        check need = check::none;
+    };
+
+    enum class refusal : std::uint8_t { timeout, closed, connect_failed };
+
+    // A caller that waits. Owned by the caller; must not go away while queued() is true.
+    class waiter : public boost::intrusive::list_base_hook<>, public boost::intrusive::set_base_hook<>
+    {
+    public:
+        explicit waiter(time_point until) noexcept
+            : deadline(until)
+        {}
+        bool queued() const noexcept { return list_base_hook<>::is_linked(); }
+
+        time_point deadline;
+        friend bool operator<(const waiter& a, const waiter& b) noexcept { return a.deadline < b.deadline; }
+    };
+
+    // What is to be done now, outside.
+    struct actions
+    {
+        template <class T>
+        using list = boost::container::small_vector<T, 2>;
+
+        list<std::pair<waiter*, grant>> granted;
+        list<std::pair<waiter*, refusal>> refused;
+        list<slot_id> connect;
+        list<slot_id> clean; // bring back to a usable state, then tell cleaned()
+        list<std::pair<slot_id, close_reason>> close;
+    };
+
+    struct counts
+    {
+        std::size_t idle = 0;
+        std::size_t in_use = 0;
+        std::size_t connecting = 0;
+        std::size_t cleaning = 0;
+        std::size_t waiting = 0;
+        std::size_t open() const noexcept { return idle + in_use + cleaning; }
+        std::size_t taken() const noexcept { return open() + connecting; }
+    };
+
+    pool_core(const pool_options& options, std::uint64_t seed);
+
+    // An idle connection at once, unless others wait for one.
+    std::optional<grant> try_acquire(time_point now);
+    // Puts a caller in the queue; `first` if it had its turn and got a dead connection. False when too many
+    // wait.
+    bool enqueue(waiter& w, bool first, time_point now, actions& out);
+    // It no longer wants one. False when it is not queued: it was granted a connection, or refused.
+    bool cancel(waiter& w);
+
+    // A connection comes back. What it was left as:
+    enum class returned : std::uint8_t { clean, dirty, broken };
+    void release(slot_id slot, returned as, time_point now, actions& out);
+    // The same for a clean one when nobody waits, without actions; false when there is more to do.
+    bool park(slot_id slot, time_point now);
+    void cleaned(slot_id slot, bool usable, time_point now, actions& out);
+
+    // A check was passed; or not: then the connection is gone, and all older ones are suspect.
+    void proved(slot_id slot) noexcept { slots_[slot].generation = generation_; }
+    void found_dead(slot_id slot, time_point now, actions& out);
+
+    void connected(slot_id slot, time_point now, actions& out);
+    // `permanent`: trying again will not help (a wrong password): who waits is told at once, if there is no
+    // connection left to wait for.
+    void connect_failed(slot_id slot, bool permanent, time_point now, actions& out);
+
+    // Time has passed: callers whose patience is over, connections too old or idle for too long.
+    void tick(time_point now, actions& out);
+    // When tick() should be called next at the latest.
+    time_point next_tick(time_point now) const;
+
+    // Keep at least that many connections open from now on.
+    void warm(std::size_t n, time_point now, actions& out);
+    // Nobody gets a connection any more; what comes back is closed.
+    void close(time_point now, actions& out);
+
+    bool closed() const noexcept { return closed_; }
+    const counts& count() const noexcept { return counts_; }
+    std::size_t capacity() const noexcept { return slots_.size(); }
+    bool in_use(slot_id slot) const noexcept { return slots_[slot].state == state::in_use; }
+    bool cleaning(slot_id slot) const noexcept { return slots_[slot].state == state::cleaning; }
+    time_point opened_at(slot_id slot) const noexcept { return slots_[slot].opened; }
+
+private:
+    enum class state : std::uint8_t { empty, connecting, idle, in_use, cleaning };
+
+    struct entry
+    {
+        pool_core::state state = state::empty;
+        std::uint32_t generation = 0;
+        time_point opened;
+        time_point expires;
+        time_point used;
+    };
+
+    void set_state(slot_id slot, state to) noexcept;
+    bool expired(const entry& s, time_point now) const noexcept { return now >= s.expires; }
+    check needed_check(const entry& s, time_point now) const noexcept;
+    void hand_out_or_park(slot_id slot, time_point now, actions& out);
+    void discard(slot_id slot, close_reason why, actions& out);
+    void start_connects(time_point now, actions& out);
+    void refuse(waiter& w, refusal why, actions& out);
+    void unlink(waiter& w);
+
+    pool_options options_;
+    std::minstd_rand random_;
+    std::vector<entry> slots_;
+    std::vector<slot_id> empty_;
+    std::vector<slot_id> idle_; // a stack: what was used last is used next, the rest may age
+    boost::intrusive::list<waiter> queue_;
+    boost::intrusive::multiset<waiter> deadlines_;
+    counts counts_;
+    std::uint32_t generation_ = 0;
+    std::size_t warm_ = 0;
+    unsigned failures_ = 0; // connects in a row
+    time_point connect_after_{};
+    bool closed_ = false;
+};
+
+} // namespace pgcoro::detail

@@ -1,0 +1,114 @@
+#include <pgcoro/pool/pool.hpp>
+
+#include "pool/pool_impl.hpp"
+
+#include <stdexcept>
+#include <utility>
+
+namespace pgcoro
+{
+
+namespace asio = boost::asio;
+
+lease::lease(std::shared_ptr<detail::pool_impl> pool, connection* c, std::uint32_t slot) noexcept
+    : pool_(std::move(pool))
+    , connection_(c)
+    , slot_(slot)
+{}
+
+lease::lease(lease&& other) noexcept
+    : pool_(std::move(other.pool_))
+    , connection_(std::exchange(other.connection_, nullptr))
+    , slot_(other.slot_)
+{}
+
+lease& lease::operator=(lease&& other) noexcept
+{
+    if (this != &other) {
+        release();
+        pool_ = std::move(other.pool_);
+        connection_ = std::exchange(other.connection_, nullptr);
+        slot_ = other.slot_;
+    }
+    return *this;
+}
+
+lease::~lease() { release(); }
+
+connection& lease::get() const
+{
+    if (!connection_) throw std::logic_error("pgcoro: this lease is empty: it was released, or moved from");
+    return *connection_;
+}
+
+void lease::release() noexcept
+{
+    if (!std::exchange(connection_, nullptr)) return;
+    std::exchange(pool_, nullptr)->release(slot_);
+}
+
+namespace
+{
+
+pool_options options_for(std::string_view uri)
+{
+    pool_options options;
+    options.connection = connection_options::from_uri(uri);
+    return options;
+}
+
+} // namespace
+
+pool::pool(asio::any_io_executor executor, pool_options options)
+    : impl_(std::make_shared<detail::pool_impl>(std::move(executor), std::move(options)))
+{}
+
+pool::pool(asio::any_io_executor executor, std::string_view uri)
+    : pool(std::move(executor), options_for(uri))
+{}
+
+pool& pool::operator=(pool&& other) noexcept
+{
+    if (this != &other) {
+        if (impl_) impl_->abandon();
+        impl_ = std::move(other.impl_);
+    }
+    return *this;
+}
+
+pool::~pool()
+{
+    if (impl_) impl_->abandon();
+}
+
+detail::pool_impl& pool::impl() const
+{
+    if (!impl_) throw std::logic_error("pgcoro: this pool was moved from");
+    return *impl_;
+}
+
+asio::awaitable<lease> pool::acquire(std::source_location where)
+{
+    return impl().acquire(impl().options().acquire_timeout, where);
+}
+
+asio::awaitable<lease> pool::acquire(std::chrono::milliseconds within, std::source_location where)
+{
+    return impl().acquire(within, where);
+}
+
+asio::awaitable<result> pool::run(std::string_view sql, params args)
+{
+    auto held = co_await acquire();
+    auto got = co_await held->run(sql, std::move(args));
+    held.release(); // before the caller goes on, who may want it again
+    co_return got;
+}
+
+asio::awaitable<void> pool::warm_up() { return impl().warm_up(); }
+asio::awaitable<void> pool::verify() { return impl().verify(); }
+asio::awaitable<void> pool::close(std::chrono::milliseconds within) { return impl().close(within); }
+pool_stats pool::stats() const { return impl().stats(); }
+const pool_options& pool::options() const { return impl().options(); }
+
+} // namespace pgcoro

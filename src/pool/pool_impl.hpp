@@ -1,0 +1,78 @@
+// The pool's body: lock, connections and timer around the core.
+#pragma once
+
+#include "connection/one_shot.hpp"
+#include "connection/session.hpp"
+#include "pool/core.hpp"
+
+#include <pgcoro/pool/pool.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace pgcoro::detail
+{
+
+class pool_impl : public std::enable_shared_from_this<pool_impl>
+{
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+    using slot_id = pool_core::slot_id;
+
+    pool_impl(asio::any_io_executor executor, pool_options options);
+
+    asio::awaitable<lease> acquire(std::chrono::milliseconds within, std::source_location where);
+    void release(slot_id slot) noexcept;
+    asio::awaitable<void> warm_up();
+    asio::awaitable<void> verify();
+    asio::awaitable<void> close(std::chrono::milliseconds within);
+    void abandon() noexcept;
+
+    pool_stats stats() const;
+    const pool_options& options() const noexcept { return options_; }
+
+private:
+    struct waiting;
+    struct place
+    {
+        std::unique_ptr<pgcoro::connection> connection;
+        time_point leased_at;
+        std::source_location leased_by;
+        bool leak_reported = false;
+    };
+    class lock_and_act;
+
+    asio::awaitable<pool_core::grant> wait_for_turn(time_point begun, time_point deadline, bool first);
+    void start(asio::awaitable<void> (pool_impl::*work)(slot_id), slot_id slot);
+    asio::awaitable<void> connect(slot_id slot);
+    asio::awaitable<void> clean(slot_id slot);
+    asio::awaitable<bool> passes(connection& c, pool_core::check need);
+    lease lend(slot_id slot, std::source_location where);
+
+    void arm(time_point now);
+    void on_timer();
+    std::string state_text() const;
+    [[noreturn]] void refuse(pool_core::refusal why, time_point begun);
+    void report_failed_acquire(time_point begun, const char* why);
+
+    pool_options options_;
+    std::shared_ptr<const connection_options> connection_options_;
+    asio::any_io_executor executor_;
+
+    mutable std::mutex mutex_; // guards all below; never held over a suspension or a call to the outside
+    pool_core core_;
+    std::vector<place> places_;
+    asio::steady_timer timer_;
+    time_point armed_for_ = time_point::max();
+    pool_stats counters_;
+    std::exception_ptr connect_failure_;
+    time_point connect_failed_at_;
+    std::vector<std::shared_ptr<one_shot>>
+        on_change_; // told after each connect, and when the pool has emptied
+};
+
+} // namespace pgcoro::detail
