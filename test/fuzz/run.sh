@@ -19,5 +19,5 @@ for source in "$root"/test/fuzz/*.cpp; do
     echo "== fuzz_$name, $seconds s"
     # 64 KiB of input never justify 512 MiB of memory, nor ten seconds.
     "./test/fuzz/fuzz_$name" -max_total_time="$seconds" -max_len=65536 -rss_limit_mb=512 -timeout=10 \
-        -print_final_stats=1 -verbosity=0 "corpus_$name" "$root/test/fuzz/seeds"
+        -print_final_stats=1 -verbosity=0 -use_value_profile=1 "corpus_$name"
 done
