@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size < 2) return 0;
     constexpr auto count = boost::mp11::mp_size<fuzz::readable>::value;
     boost::mp11::mp_with_index<count>(data[0] % count, [&](auto i) {
-        using type = typename boost::mp11::mp_at<fuzz::readable, decltype(i)>::type;
+        using type = boost::mp11::mp_at<fuzz::readable, decltype(i)>;
         read_and_send<type>({reinterpret_cast<const char*>(data + 2), static_cast<int>(size - 2),
                              column_type<type>(data[1])});
     });
