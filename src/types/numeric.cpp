@@ -84,6 +84,13 @@ std::string_view trimmed(std::string_view text) noexcept
 
 } // namespace
 
+numeric::numeric() noexcept = default;
+numeric::numeric(const numeric& other) = default;
+numeric::numeric(numeric&& other) noexcept = default;
+numeric& numeric::operator=(const numeric& other) = default;
+numeric& numeric::operator=(numeric&& other) noexcept = default;
+numeric::~numeric() = default;
+
 numeric::numeric(std::int64_t value)
     : numeric(std::string_view(std::to_string(value)))
 {}

@@ -21,7 +21,14 @@ class numeric
 {
 public:
     /// 0.
-    numeric() = default;
+    numeric() noexcept;
+    // Not inline: GCC 12 sees ghosts (-Wstringop-overread) in the copies that it makes of small_vector's
+    // moves.
+    numeric(const numeric& other);
+    numeric(numeric&& other) noexcept;
+    numeric& operator=(const numeric& other);
+    numeric& operator=(numeric&& other) noexcept;
+    ~numeric();
     explicit numeric(std::int64_t value);
     /// From "-12.50", "1e-7", "NaN", "Infinity", "-inf". Throws `mapping_error` for any other text, and
     /// beyond PostgreSQL's limits: 131,072 digits before the point, 16,383 behind it.
