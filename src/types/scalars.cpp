@@ -9,18 +9,15 @@ void throw_mapping_error(const std::string& why) { throw mapping_error(why); }
 
 namespace detail
 {
-namespace
-{
-
-bool is_utf8(std::string_view text)
+bool is_text(std::string_view bytes)
 {
     using traits = boost::locale::utf::utf_traits<char>;
-    for (auto it = text.begin(); it != text.end();)
-        if (!boost::locale::utf::is_valid_codepoint(traits::decode(it, text.end()))) return false;
+    for (auto it = bytes.begin(); it != bytes.end();) {
+        auto c = traits::decode(it, bytes.end());
+        if (c == 0 || !boost::locale::utf::is_valid_codepoint(c)) return false;
+    }
     return true;
 }
-
-} // namespace
 
 void throw_out_of_range(long long value, long long least, unsigned long long most)
 {
@@ -37,7 +34,7 @@ std::string_view decode_text(field_view f)
         text.remove_prefix(1);
     }
     // A composite's or a vector's bytes are not text; they hold zeros, or are no UTF-8.
-    if (f.type >= oids::first_user_defined && (text.find('\0') != text.npos || !is_utf8(text)))
+    if (is_user_defined(f.type) && !is_text(text))
         throw_mapping_error("the binary format of this type is not text: cast it to text in the statement");
     return text;
 }

@@ -49,7 +49,7 @@ public:
             add(std::string_view(value));
         } else {
             static_assert(encodable<T>, "specialise pgcoro::codec for this type to send it as a parameter");
-            auto& added = begin(codec<T>::type, codec<T>::parameter_format);
+            auto& added = begin(type_of(value), codec<T>::parameter_format);
             if constexpr (detail::is_optional<T>) {
                 if (!value) {
                     added.size = -1;
@@ -71,6 +71,16 @@ public:
     const char* data() const noexcept { return data_.data(); }
 
 private:
+    // Most types have one PostgreSQL type; some values carry theirs along (raw).
+    template <class T>
+    static oid type_of(const T& value) noexcept
+    {
+        if constexpr (requires { codec<T>::type_of(value); })
+            return codec<T>::type_of(value);
+        else
+            return codec<T>::type;
+    }
+
     entry& begin(oid type, format in);
     void end(entry& added);
     [[noreturn]] void rethrow(const mapping_error& e);

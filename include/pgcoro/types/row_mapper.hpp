@@ -1,8 +1,9 @@
 #pragma once
 
+#include <pgcoro/types/composites.hpp>
 #include <pgcoro/types/scalars.hpp>
 
-#include <boost/describe/members.hpp>
+#include <boost/mp11/algorithm.hpp>
 #include <boost/pfr/core.hpp>
 
 #include <array>
@@ -12,6 +13,7 @@
 #include <tuple>
 #include <typeinfo>
 #include <utility>
+#include <variant>
 
 namespace pgcoro
 {
@@ -59,9 +61,6 @@ template <class T>
 inline constexpr bool is_tuple = false;
 template <class... T>
 inline constexpr bool is_tuple<std::tuple<T...>> = true;
-
-template <class T>
-concept described = boost::describe::has_describe_members<T>::value && !std::is_union_v<T>;
 
 } // namespace detail
 
@@ -112,7 +111,8 @@ public:
     {
         return [&]<std::size_t... I>(std::index_sequence<I...>)
         {
-            return std::tuple<T...>{detail::decode_column<T>(columns_[I], I, field(I))...};
+            return std::tuple<T...>{
+                detail::decode_column<T>(columns_[I], I, field(I))...}; // from left to right
         }
         (std::index_sequence_for<T...>());
     }
@@ -125,8 +125,7 @@ private:
 template <class T>
 requires(detail::described<T> && !decodable<T>) class row_mapper<T>
 {
-    using members =
-        boost::describe::describe_members<T, boost::describe::mod_public | boost::describe::mod_inherited>;
+    using members = detail::described_members<T>;
     static constexpr std::size_t count = boost::mp11::mp_size<members>::value;
 
 public:
@@ -196,5 +195,65 @@ public:
 private:
     std::span<const column> columns_;
 };
+
+/// A T, or why there is none: `if (row) use(*row); else log(row.error().what());`.
+template <class T>
+class mapped
+{
+public:
+    mapped(T value)
+        : held_(std::move(value))
+    {}
+    mapped(mapping_error why)
+        : held_(std::move(why))
+    {}
+
+    bool has_value() const noexcept { return held_.index() == 0; }
+    explicit operator bool() const noexcept { return has_value(); }
+
+    /// The value; throws the error when there is none.
+    const T& value() const&
+    {
+        if (!has_value()) throw error();
+        return **this;
+    }
+    T&& value() &&
+    {
+        if (!has_value()) throw error();
+        return *std::move(*this);
+    }
+
+    /// The value, which must be there.
+    const T& operator*() const& noexcept { return *std::get_if<0>(&held_); }
+    T&& operator*() && noexcept { return std::move(*std::get_if<0>(&held_)); }
+    const T* operator->() const noexcept { return std::get_if<0>(&held_); }
+    /// The error, which must be there.
+    const mapping_error& error() const noexcept { return *std::get_if<1>(&held_); }
+
+private:
+    std::variant<T, mapping_error> held_;
+};
+
+/// As the mapper's constructor, but what does not fit is returned, not thrown.
+template <class T>
+mapped<row_mapper<T>> try_mapper(std::span<const column> columns)
+{
+    try {
+        return row_mapper<T>(columns);
+    } catch (const mapping_error& e) {
+        return e;
+    }
+}
+
+/// One row, as the mapper's call, but what does not fit is returned, not thrown: the other rows can be read.
+template <class T, class Field>
+mapped<T> try_map(const row_mapper<T>& mapper, Field&& field)
+{
+    try {
+        return mapper(field);
+    } catch (const mapping_error& e) {
+        return e;
+    }
+}
 
 } // namespace pgcoro

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pgcoro
@@ -47,7 +48,8 @@ constexpr oid integer_type() noexcept
 } // namespace detail
 
 /// Integers: from and to smallint, integer and bigint, whichever the column is. A value that the C++ type
-/// cannot hold is a `mapping_error`, as is an unsigned one beyond bigint. Columns of type oid are read, too.
+/// cannot hold is a `mapping_error`, as is an unsigned one beyond bigint. Columns of type oid, xid and xid8,
+/// which are unsigned, are read, too.
 template <detail::integer T>
 struct codec<T>
 {
@@ -55,7 +57,8 @@ struct codec<T>
     static constexpr format parameter_format = format::binary;
     static constexpr bool accepts(oid t) noexcept
     {
-        return t == oids::int8 || t == oids::int4 || t == oids::int2 || t == oids::oid_;
+        return t == oids::int8 || t == oids::int4 || t == oids::int2 || t == oids::oid_ || t == oids::xid ||
+               t == oids::xid8;
     }
 
     static T decode(field_view f)
@@ -64,10 +67,13 @@ struct codec<T>
         switch (f.size) {
         case 8:
             wide = read_number<std::int64_t>(f.data);
+            if (f.type == oids::xid8 && wide < 0) [[unlikely]]
+                throw_mapping_error("a transaction id beyond bigint's range");
             break;
         case 4:
-            wide = f.type == oids::oid_ ? static_cast<std::int64_t>(read_number<std::uint32_t>(f.data))
-                                        : read_number<std::int32_t>(f.data);
+            wide = f.type == oids::oid_ || f.type == oids::xid
+                       ? static_cast<std::int64_t>(read_number<std::uint32_t>(f.data))
+                       : read_number<std::int32_t>(f.data);
             break;
         case 2:
             wide = read_number<std::int16_t>(f.data);
@@ -140,9 +146,12 @@ constexpr bool accepts_text(oid t) noexcept
     case oids::unknown:
         return true;
     default:
-        return t >= oids::first_user_defined;
+        return is_user_defined(t);
     }
 }
+
+// UTF-8 without NUL?
+bool is_text(std::string_view bytes);
 
 // The text in a field; jsonb's version byte is dropped, and a user's type that is no UTF-8 text refused.
 std::string_view decode_text(field_view f);
@@ -174,6 +183,21 @@ template <>
 struct codec<std::string_view> : detail::text_codec<std::string_view>
 {};
 
+/// One byte: the type "char", and text of exactly one byte. As a parameter it is text.
+template <>
+struct codec<char>
+{
+    static constexpr oid type = oids::infer;
+    static constexpr format parameter_format = format::text;
+    static constexpr bool accepts(oid t) noexcept { return t == oids::char_ || detail::accepts_text(t); }
+    static char decode(field_view f)
+    {
+        if (f.size != 1) throw_mapping_error("the text is not of one byte: use std::string");
+        return *f.data;
+    }
+    static void encode(char v, encoder& out) { detail::encode_text({&v, 1}, out); }
+};
+
 /// As a parameter only.
 template <>
 struct codec<const char*>
@@ -201,10 +225,7 @@ struct codec<std::vector<std::byte>>
 {
     static constexpr oid type = oids::bytea;
     static constexpr format parameter_format = format::binary;
-    static constexpr bool accepts(oid t) noexcept
-    {
-        return t == oids::bytea || t >= oids::first_user_defined;
-    }
+    static constexpr bool accepts(oid t) noexcept { return t == oids::bytea || is_user_defined(t); }
     static std::vector<std::byte> decode(field_view f)
     {
         auto* first = reinterpret_cast<const std::byte*>(f.data);
@@ -218,7 +239,7 @@ struct codec<std::vector<std::byte>>
 
 /// NULL is `nullopt`.
 template <class T>
-struct codec<std::optional<T>>
+requires(decodable<T> || encodable<T>) struct codec<std::optional<T>>
 {
     static constexpr oid type = codec<T>::type;
     static constexpr format parameter_format = codec<T>::parameter_format;
