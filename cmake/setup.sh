@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs with apt what a build of pgcoro and its tests needs and this machine lacks, and says what. Does nothing, and
-# asks the network nothing, when all is there. Needs root or sudo only if something is missing.
+# Installs with apt what a build of pgcoro, its tests and its examples needs and this machine lacks, and says what. Does
+# nothing, and asks the network nothing, when all is there. Needs root or sudo only if something is missing.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -42,6 +42,7 @@ has pkg-config || missing+=(pkg-config)
 boost_is_there headers || missing+=(boost-dev)
 boost_is_there json || missing+=(boost-json-dev)
 boost_is_there unit_test_framework || missing+=(boost-test-dev)
+any_of /usr{,/local}/include/CLI/CLI.hpp || missing+=(libcli11-dev)
 postgres_is_there || missing+=(postgresql)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
