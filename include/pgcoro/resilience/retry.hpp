@@ -89,7 +89,7 @@ concept retry_predicate = std::predicate<P&, const std::exception&> || std::pred
 /// A call is one coroutine frame, and no allocation besides while nothing fails.
 template <async_operation Op, retry_predicate Predicate>
 boost::asio::awaitable<detail::awaited_t<Op>> retry(retry_policy policy, Op op, Predicate retryable,
-                                                    retry_options options = {})
+                                                    retry_options options = retry_options())
 {
     using result_type = detail::awaited_t<Op>;
     retry_loop loop(policy, options);
@@ -129,7 +129,8 @@ boost::asio::awaitable<detail::awaited_t<Op>> retry(retry_policy policy, Op op, 
 
 /// The same for errors whose `is_transient()` is true.
 template <async_operation Op>
-boost::asio::awaitable<detail::awaited_t<Op>> retry(retry_policy policy, Op op, retry_options options = {})
+boost::asio::awaitable<detail::awaited_t<Op>> retry(retry_policy policy, Op op,
+                                                    retry_options options = retry_options())
 {
     return retry(
         std::move(policy), std::move(op), [](const error& e) { return e.is_transient(); },

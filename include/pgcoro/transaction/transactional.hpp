@@ -71,9 +71,12 @@ concept transaction_body = requires
 /// the attempts are used up the last error reaches the caller, with a note of all attempts. Other errors:
 /// those of `pool::acquire`; `commit_unknown`; `deadline_exceeded`. Cancellation: any kind; the transaction
 /// is rolled back in the background. `body` is kept in the coroutine until it ends; `pool` must outlive it.
+///
+/// With GCC 12 give `options` a name: it destroys an aggregate twice that is written into a `co_await`
+/// expression, `co_await transactional(pool, body, {.read_only = true})`.
 template <transaction_body Body>
 std::invoke_result_t<Body&, transaction&> transactional(
-    pool& p, Body body, transaction_options options = {},
+    pool& p, Body body, transaction_options options = transaction_options(),
     std::source_location where = std::source_location::current())
 {
     using value_type = typename detail::awaited<std::invoke_result_t<Body&, transaction&>>::type;
@@ -105,8 +108,8 @@ std::invoke_result_t<Body&, transaction&> transactional(
 
 /// `transactional` with that many attempts: for transactions that take locks in no fixed order.
 template <transaction_body Body>
-std::invoke_result_t<Body&, transaction&> with_deadlock_retry(pool& p, Body body, int attempts = 5,
-                                                              transaction_options options = {})
+std::invoke_result_t<Body&, transaction&> with_deadlock_retry(
+    pool& p, Body body, int attempts = 5, transaction_options options = transaction_options())
 {
     options.retry.max_attempts = attempts;
     return transactional(p, std::move(body), std::move(options));
@@ -114,8 +117,8 @@ std::invoke_result_t<Body&, transaction&> with_deadlock_retry(pool& p, Body body
 
 /// `transactional` at isolation level serializable, with that many attempts.
 template <transaction_body Body>
-std::invoke_result_t<Body&, transaction&> with_serializable_retry(pool& p, Body body, int attempts = 5,
-                                                                  transaction_options options = {})
+std::invoke_result_t<Body&, transaction&> with_serializable_retry(
+    pool& p, Body body, int attempts = 5, transaction_options options = transaction_options())
 {
     options.isolation = isolation::serializable;
     options.retry.max_attempts = attempts;
