@@ -1,12 +1,16 @@
 // Runs the example of README.md. DATABASE_URL, or libpq's PG* variables, say where; the table `account`
 // (id bigint, owner text, cents bigint), with rows 1 and 2, must be there.
-#include "example.hpp"
+#include <pgcoro/pgcoro.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <exception>
 #include <iostream>
+
+namespace asio = boost::asio;
+
+asio::awaitable<std::int64_t> serve(pgcoro::pool& pool); // README.md
 
 namespace
 {
