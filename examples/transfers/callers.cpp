@@ -78,6 +78,10 @@ asio::awaitable<void> callers::call(int number)
         options.name = "transfer";
         options.isolation = n % 2 == 0 ? pgcoro::isolation::serializable : pgcoro::isolation::read_committed;
         options.retry = patient_retry();
+        // A lock that was waited for too long is worth another attempt, like one that ended in a deadlock.
+        options.retry_if = [](const pgcoro::error& e) {
+            return e.sqlstate() == pgcoro::sqlstates::lock_not_available;
+        };
         options.metrics = &metrics;
 
         auto begun = clock::now();

@@ -160,6 +160,7 @@ void print_table(std::ostream& out, const summary& s)
     row("serialization failures", grouped(m.serialization_failures));
     row("connections lost",
         grouped(m.connections_lost) + " in a transfer; " + grouped(s.connects) + " opened");
+    row("other failures", grouped(m.other_failures));
     row("retries", grouped(m.retries));
     row("commits resolved", grouped(m.commits_resolved));
     out << "Check:\n";
