@@ -13,7 +13,7 @@
 #include <cerrno>
 #include <charconv>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -100,7 +100,11 @@ struct process_state
 std::optional<process_state> state_of(const std::string& process)
 {
     std::ifstream file("/proc/" + process + "/stat");
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    // A process that ends meanwhile is a read error, which a stream's iterator would throw, and this does
+    // not.
+    std::ostringstream content;
+    content << file.rdbuf();
+    const std::string text = std::move(content).str();
     const auto name_end = text.rfind(')'); // the name itself may hold spaces and parentheses
     if (name_end == std::string::npos || name_end + 4 >= text.size()) return {};
     process_state result{text[name_end + 2], 0};
