@@ -162,7 +162,7 @@ int run(const settings& s)
     options.name = "transfers";
     options.size = static_cast<std::size_t>(s.pool_size);
     options.max_overflow = static_cast<std::size_t>(s.max_overflow);
-    options.acquire_timeout = std::chrono::minutes(5); // to queue for long is what is asked for here
+    options.acquire_timeout = std::chrono::minutes(1); // to queue for long is what is asked for here
     pgcoro::pool pool(io.get_executor(), std::move(options));
 
     summary result;
