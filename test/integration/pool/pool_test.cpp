@@ -254,8 +254,8 @@ BOOST_AUTO_TEST_CASE(a_connection_killed_while_idle_is_not_handed_out)
         pool p(co_await asio::this_coro::executor, o);
         co_await p.warm_up();
         BOOST_TEST(p.stats().idle == 3u);
-        shared_server().psql(
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'pool test'");
+        shared_server().psql("select pg_terminate_backend(pid, 5000) from pg_stat_activity where "
+                             "application_name = 'pool test'");
         for (int i = 0; i < 3; ++i) {
             auto one = co_await p.query_value<int>("select 1");
             BOOST_TEST(one == 1);
