@@ -37,6 +37,7 @@ struct settings
     double seconds = 2;
     int runs = 5;
     std::vector<std::string> only;
+    std::string contender;
     bool peers = true;
     bool json = false;
 };
@@ -59,6 +60,8 @@ std::optional<int> parse(int argc, char** argv, settings& s)
     app.add_option("--only", s.only, "These measures, such as P1,P5")
         ->delimiter(',')
         ->check(CLI::IsMember(ids));
+    app.add_option("--contender", s.contender,
+                   "Run this one alone, such as floor, and tell no ratios: for a profiler");
     app.add_flag("!--no-peers", s.peers, "Leave out libpqxx and pgbench");
     app.add_flag("--json", s.json, "Write the result as JSON");
     try {
@@ -73,9 +76,11 @@ std::optional<int> parse(int argc, char** argv, settings& s)
 outcome run(measure m, const settings& s)
 {
     constexpr seconds warm_up{0.1};
-    if (!s.peers)
-        std::erase_if(m.contenders,
-                      [](const contender& c) { return c.name == "libpqxx" || c.name == "pgbench"; });
+    std::erase_if(m.contenders, [&](const contender& c) {
+        if (!s.contender.empty()) return c.name != s.contender;
+        return !s.peers && (c.name == "libpqxx" || c.name == "pgbench");
+    });
+    if (!s.contender.empty()) m.goals.clear();
     outcome o{std::move(m), {}};
     for (auto& c : o.what.contenders) c.run(warm_up);
     for (int i = 0; i < s.runs; ++i)
