@@ -9,9 +9,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <random>
 #include <vector>
+
+#include <sys/socket.h>
 
 namespace pgcoro::detail
 {
@@ -188,6 +191,14 @@ PGconn* start(const conninfo& parameters)
     return conn;
 }
 
+// Has the other side closed the connection, with nothing left to read?
+bool is_at_end(int socket)
+{
+    char byte;
+    auto n = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
 // One address. `failure` is filled, and null returned, when it did not work.
 asio::awaitable<std::unique_ptr<wire>> attempt(const conninfo& parameters, time_point deadline,
                                                connect_failure& failure)
@@ -230,9 +241,12 @@ asio::awaitable<std::unique_ptr<wire>> attempt(const conninfo& parameters, time_
             co_return nullptr;
         }
         reached = PQstatus(conn);
+        bool gone = direction == asio::posix::descriptor_base::wait_read && is_at_end(PQsocket(conn));
         next = PQconnectPoll(conn);
         if (next == PGRES_POLLING_FAILED) {
             failure = read_connect_failure(conn, reached, any_role);
+            // A server that goes away in answer to the request for TLS says nothing about TLS.
+            if (gone && failure.why == connection_failure::tls) failure.why = connection_failure::lost;
             co_return nullptr;
         }
     }
