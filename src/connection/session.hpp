@@ -5,6 +5,7 @@
 #include "connection/statement_cache.hpp"
 #include "connection/wire.hpp"
 
+#include <pgcoro/connection/host.hpp>
 #include <pgcoro/connection/options.hpp>
 
 #include <atomic>
@@ -36,7 +37,9 @@ struct reply
     result_ptr after;
 };
 
-class session
+class row_source;
+
+class session final : public statement_host
 {
 public:
     using time_point = std::chrono::steady_clock::time_point;
@@ -89,10 +92,21 @@ public:
     wire& socket() noexcept { return *wire_; }
     const connection_options& options() const noexcept { return *options_; }
 
+    // Ends a stream of rows that was left open; it gives an error from now on.
+    void abandon_stream() noexcept;
+
+    // A connection as it is: nothing goes before a statement, and errors are as they are.
+    session& on() override { return *this; }
+    prologue begin(std::string_view) override { return {}; }
+    void told(const char*) override {}
+    std::exception_ptr failed(std::exception_ptr why, std::string_view) override { return why; }
+
     // Deadlines are watched by somebody who calls socket().guard().expire(): no timer is needed here.
     void set_watched() noexcept { watched_ = true; }
 
 private:
+    friend class row_source;
+
     // What is under way: nothing; something that is not cancelled from outside; run(); run(), and the server
     // was asked to stop it.
     enum class work { none, internal, statement, cancelled_statement };
@@ -101,14 +115,20 @@ private:
     struct cancel_request;
     enum class piece { before, prepare, main, after, sync, deallocate };
     struct exchange;
+    // What an answer was: nothing to give on, or the result of the statement or of what came after it.
+    enum class taken { nothing, main, after };
 
     session(std::shared_ptr<const connection_options> options, std::string label, std::unique_ptr<wire> w);
 
     void check_idle() const;
+    asio::awaitable<void> make_ready(std::string_view sql);
     void send(const request& r, const statement_cache::statement* known, exchange& x);
     void send_statement(std::string_view sql, const params& args, piece as, exchange& x);
     void send_known(std::string_view sql, const params& args, const std::string& name);
     void send_unprepared(std::string_view sql, const params& args);
+    taken take(exchange& x, result_ptr& answer);
+    void settle(exchange& x);
+    bool forget_lost_statement(const exchange& x, std::string_view sql, const params& args);
     void need(int sent, std::string_view sql);
     [[noreturn]] void fail(const PGresult* result, std::string_view sql);
     [[noreturn]] void fail_overdue(std::string_view sql);
@@ -116,7 +136,7 @@ private:
     time_point response_deadline() const noexcept;
     asio::awaitable<void> drain();
     asio::awaitable<std::string> run_simple(const char* sql);
-    void report(const request& r, const reply& got, const PGresult* error, time_point begun,
+    void report(std::string_view sql, std::uint64_t rows, const PGresult* error, time_point begun,
                 bool prepared) const;
 
     std::shared_ptr<const connection_options> options_;
@@ -127,6 +147,8 @@ private:
     statement_cache statements_;
     std::vector<std::string> preparing_; // names that the server may have, if its answer was not read
     int syncs_due_ = 0;
+    bool sync_owed_ = false; // statements were sent, and the Sync behind them was not
+    row_source* stream_ = nullptr;
     // cancel() changes work_ and cancelling_ only together, under the mutex, and only while a statement runs.
     std::atomic<work> work_{work::none};
     std::mutex cancel_mutex_;

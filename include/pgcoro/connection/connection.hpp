@@ -2,6 +2,7 @@
 
 #include <pgcoro/connection/options.hpp>
 #include <pgcoro/connection/querying.hpp>
+#include <pgcoro/connection/statements.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -11,11 +12,6 @@
 
 namespace pgcoro
 {
-
-namespace detail
-{
-class session;
-} // namespace detail
 
 /// A session with the server, run by one coroutine at a time on that coroutine's own executor.
 ///
@@ -35,7 +31,7 @@ class session;
 /// **Threads.** One at a time, though not always the same: the connection moves to whichever executor's
 /// coroutine uses it. cancel() may be called from any thread while an operation is under way. Like every I/O
 /// object of Asio it must not outlive the I/O context that it was last used on.
-class connection : public querying<connection>
+class connection : public querying<connection>, public statements<connection>
 {
 public:
     /// Connects and logs in. Names are resolved without blocking; hosts and addresses are tried in order,
@@ -79,6 +75,7 @@ public:
     /// For the floors above this one.
     explicit connection(std::unique_ptr<detail::session> session) noexcept;
     detail::session& session() const;
+    detail::statement_host& host() const;
 
 private:
     std::unique_ptr<detail::session> session_;

@@ -71,6 +71,10 @@ public:
     template <class T>
     T as() const;
 
+    /// The same by a mapper that was made for these columns.
+    template <class T>
+    T as(const column_list& columns, const row_mapper<T>& map) const;
+
 private:
     const PGresult* result_;
     int index_;
@@ -199,9 +203,14 @@ template <class T>
 T row::as() const
 {
     auto list = result::columns_of(result_);
-    row_mapper<T> map(list);
+    return as<T>(list, row_mapper<T>(list));
+}
+
+template <class T>
+T row::as(const column_list& columns, const row_mapper<T>& map) const
+{
     return map(
-        [&](std::size_t i) { return result::value(result_, index_, static_cast<int>(i), list[i].type); });
+        [&](std::size_t i) { return result::value(result_, index_, static_cast<int>(i), columns[i].type); });
 }
 
 } // namespace pgcoro
