@@ -31,6 +31,18 @@ asio::awaitable<std::uint64_t> take_turns(callers& all)
     co_return done;
 }
 
+// What as many coroutines cost that only take turns, without a pool: the processor's caches do not hold
+// 10,000.
+asio::awaitable<std::uint64_t> only_take_turns(callers& all)
+{
+    std::uint64_t done = 0;
+    for (; !all.stop(); ++done) {
+        co_await asio::post(asio::deferred);
+        co_await asio::post(asio::deferred);
+    }
+    co_return done;
+}
+
 asio::awaitable<std::uint64_t> select_in_turn(callers& all, std::size_t who)
 {
     random_rows rows(who);
@@ -90,6 +102,8 @@ asio::awaitable<void> weigh(callers& all, std::size_t n, double& bytes)
 const std::string hundred = "pgcoro, 100 callers";
 const std::string thousand = "pgcoro, 1,000 callers";
 const std::string ten_thousand = "pgcoro, 10,000 callers";
+const std::string bare_hundred = "bare coroutines, 100";
+const std::string bare_ten_thousand = "bare coroutines, 10,000";
 const std::string in_turn = "pgcoro, 64 callers, a select each";
 
 const std::string memory = "bytes a waiter";
@@ -121,6 +135,13 @@ measure waiters(const environment& where)
                                     all->run_to_end(weigh(*all, number, bytes));
                                     s.extra[memory] = bytes;
                                     return s;
+                                }});
+    }
+    for (auto& [name, n] : {std::pair(bare_hundred, 100), std::pair(bare_ten_thousand, 10'000)}) {
+        auto number = static_cast<std::size_t>(n);
+        m.contenders.push_back({name, [all, number](seconds how_long) {
+                                    return all->run(number, how_long,
+                                                    [&](std::size_t) { return only_take_turns(*all); });
                                 }});
     }
     m.contenders.push_back({in_turn, [all](seconds how_long) {
