@@ -81,7 +81,7 @@ bool pool_core::enqueue(waiter& w, bool first, time_point now, actions& out)
         queue_.push_front(w);
     else
         queue_.push_back(w);
-    deadlines_.insert(w);
+    deadlines_.insert(deadlines_.end(), w); // most are the latest so far, and need no search
     counts_.waiting = queue_.size();
     // Whatever is idle is too old, or it would have been handed out; or others wait, and then nothing is.
     while (!idle_.empty() && !queue_.empty()) {
