@@ -66,7 +66,7 @@ pool_core::check pool_core::needed_check(const entry& s, time_point now) const n
 
 std::optional<pool_core::grant> pool_core::try_acquire(time_point now)
 {
-    if (idle_.empty() || !queue_.empty() || closed_ || suspended_) return std::nullopt;
+    if (idle_.empty() || closed_ || suspended_) return std::nullopt;
     auto id = idle_.back();
     auto& s = slots_[id];
     if (expired(s, now)) return std::nullopt; // enqueue() throws it out

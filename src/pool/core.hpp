@@ -80,7 +80,7 @@ public:
 
     pool_core(const pool_options& options, std::uint64_t seed);
 
-    // An idle connection at once, unless others wait for one.
+    // An idle connection at once. While others wait nothing is idle, so that nobody overtakes them.
     std::optional<grant> try_acquire(time_point now);
     // Puts a caller in the queue; `first` if it had its turn and got a dead connection. False when too many
     // wait.
