@@ -64,7 +64,7 @@ void row_source::finish()
     abandon();
     if (!in_time) s.fail_overdue(sql_);
     if (!exchange_.error && !s.broken()) return;
-    bool lost = s.forget_lost_statement(exchange_, sql_, args_);
+    bool lost = s.forget_lost_statement(exchange_, sql_);
     if (lost && idle_ && !again_ && rows_ == 0) {
         again_ = true; // prepared anew, once
         over_ = false;

@@ -171,8 +171,8 @@ asio::awaitable<reply> session::run(request r)
         if (!in_time) fail_overdue(r.sql);
         if (!x.error && !broken_) co_return got;
 
-        if (forget_lost_statement(x, r.sql, args)) {
-            if (!r.after.empty()) forget_lost_statement(x, r.after, no_params);
+        if (forget_lost_statement(x, r.sql)) {
+            if (!r.after.empty()) forget_lost_statement(x, r.after);
             if (idle && !again) continue; // prepared anew, once; in a transaction it is too late
         }
         fail(x.error.get(), r.sql);

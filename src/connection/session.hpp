@@ -37,6 +37,7 @@ struct reply
     result_ptr after;
 };
 
+class batch;
 class row_source;
 
 class session final : public statement_host
@@ -106,6 +107,8 @@ public:
 
 private:
     friend class row_source;
+    friend class batch_run;
+    friend asio::awaitable<void> run_batch(statement_host&, batch&);
 
     // What is under way: nothing; something that is not cancelled from outside; run(); run(), and the server
     // was asked to stop it.
@@ -128,7 +131,7 @@ private:
     void send_unprepared(std::string_view sql, const params& args);
     taken take(exchange& x, result_ptr& answer);
     void settle(exchange& x);
-    bool forget_lost_statement(const exchange& x, std::string_view sql, const params& args);
+    bool forget_lost_statement(const exchange& x, std::string_view sql);
     void need(int sent, std::string_view sql);
     [[noreturn]] void fail(const PGresult* result, std::string_view sql);
     [[noreturn]] void fail_overdue(std::string_view sql);

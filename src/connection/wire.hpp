@@ -56,6 +56,10 @@ public:
     // Has libpq nothing to give before more is sent or received?
     bool busy() const noexcept { return !broken_ && (flushing_ || PQisBusy(conn_)); }
 
+    // The same two apart, for who sends on while it reads.
+    bool flushing() const noexcept { return !broken_ && flushing_; }
+    bool answer_ready() const noexcept { return broken_ || !PQisBusy(conn_); }
+
     // The next wait while busy() is for bytes to read, and for nothing else: then `co_await readable()` and
     // consume() do it without a coroutine of their own. Otherwise `co_await step()`.
     bool only_reads() const noexcept { return !flushing_ && !ssl_; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/connection/pipeline.hpp>
 #include <pgcoro/connection/stream.hpp>
 
 #include <string_view>
@@ -25,6 +26,9 @@ public:
         return row_stream<Row>(
             detail::make_row_source(self().host(), sql, params::of(args...), options.chunk));
     }
+
+    /// Several statements in one round trip; see `pgcoro::pipeline`.
+    pgcoro::pipeline pipeline(barrier b = barrier::none) { return pgcoro::pipeline(self().host(), b); }
 
 private:
     Derived& self() noexcept { return static_cast<Derived&>(*this); }
