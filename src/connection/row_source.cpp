@@ -27,7 +27,7 @@ asio::awaitable<void> row_source::open()
     singly_ = false;
     operation_.emplace(s, session::work::statement, std::min(s.response_deadline(), prologue_.deadline));
     session_ = &s;
-    s.stream_ = this;
+    s.holder_ = this;
     s.send(r, known, exchange_);
     want_rows_singly();
     s.wire_->flush();
@@ -48,7 +48,7 @@ void row_source::want_rows_singly()
 void row_source::abandon() noexcept
 {
     over_ = true;
-    if (session_) session_->stream_ = nullptr;
+    if (session_) session_->holder_ = nullptr;
     session_ = nullptr;
     operation_.reset();
 }
@@ -122,11 +122,6 @@ asio::awaitable<result_ptr> row_source::next()
     if (session_ || begun_once_) failure = host_.failed(failure, sql_);
     abandon();
     std::rethrow_exception(failure);
-}
-
-void session::abandon_stream() noexcept
-{
-    if (stream_) stream_->abandon();
 }
 
 void row_source_deleter::operator()(row_source* s) const noexcept { delete s; }

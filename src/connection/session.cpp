@@ -45,7 +45,7 @@ session::session(std::shared_ptr<const connection_options> options, std::string 
         this);
 }
 
-session::~session() { abandon_stream(); }
+session::~session() { end_holder(); }
 
 asio::awaitable<std::unique_ptr<session>> session::connect(std::shared_ptr<const connection_options> options,
                                                            std::string label, time_point deadline)

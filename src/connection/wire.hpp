@@ -76,6 +76,10 @@ public:
     // As step(), for this long at most; false when nothing came.
     asio::awaitable<bool> step_within(std::chrono::milliseconds limit);
 
+    // Waits until the socket took all there is to send. False when the server has an error to tell meanwhile,
+    // as far as that can be seen; it is left for later then. For COPY, which libpq reads no answers of.
+    asio::awaitable<bool> flush_all();
+
     // Waits while busy, then takes the next result: null at the end of a statement's results. A connection
     // that breaks shows as a result with an error, and PQstatus CONNECTION_BAD.
     asio::awaitable<result_ptr> next_result();
@@ -96,6 +100,8 @@ public:
 
 private:
     bool tls_pending() const noexcept;
+    bool error_ahead() const noexcept;
+    asio::awaitable<bool> wait_both();
 
     PGconn* conn_ = nullptr;
     void* ssl_ = nullptr;
