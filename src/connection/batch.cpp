@@ -52,7 +52,8 @@ public:
         if (!in_time) session_.fail_overdue(current_sql());
         if (session_.broken()) session_.fail(exchange_.error.get(), current_sql());
         if (exchange_.error && !failure_) // for instance a deferred constraint
-            failure_ = error_of(exchange_.error.get(), {}, "at the end of the pipeline, when it was committed");
+            failure_ =
+                error_of(exchange_.error.get(), {}, "at the end of the pipeline, when it was committed");
     }
 
     // The first error, where there are no barriers.
@@ -182,7 +183,10 @@ private:
         }
     }
 
-    static std::string name_of(std::size_t i) { return "in statement " + std::to_string(i + 1) + " of the pipeline"; }
+    static std::string name_of(std::size_t i)
+    {
+        return "in statement " + std::to_string(i + 1) + " of the pipeline";
+    }
     std::string_view current_sql() const
     {
         return on_their_way_.empty() ? std::string_view() : on_their_way_.front();

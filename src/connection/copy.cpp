@@ -143,7 +143,10 @@ private:
         return *session_;
     }
 
-    session::time_point deadline(session& s) const { return std::min(s.response_deadline(), prologue_.deadline); }
+    session::time_point deadline(session& s) const
+    {
+        return std::min(s.response_deadline(), prologue_.deadline);
+    }
 
     asio::awaitable<void> resume(session& s)
     {

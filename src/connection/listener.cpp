@@ -23,7 +23,8 @@ listener::listener(connection_options options, std::vector<std::string> channels
     for (auto& c : channels_) quote_identifier(c);
     if (keeping_.ping_every.count() < 1)
         throw std::invalid_argument("pgcoro: listener_options::ping_every is " +
-                                    std::to_string(keeping_.ping_every.count()) + " ms: it must be 1 ms or more");
+                                    std::to_string(keeping_.ping_every.count()) +
+                                    " ms: it must be 1 ms or more");
 }
 
 asio::awaitable<void> listener::connect()

@@ -29,11 +29,12 @@ std::string many_statement(many kind, const table& where, const std::vector<many
         return std::find(keys.begin(), keys.end(), columns[i].name) != keys.end();
     };
     if (kind != many::insert && keys.empty())
-        throw std::invalid_argument("pgcoro: rows of table " + where.name + " are to be found by no key at all");
+        throw std::invalid_argument("pgcoro: rows of table " + where.name +
+                                    " are to be found by no key at all");
     for (auto& key : keys)
         if (std::none_of(columns.begin(), columns.end(), [&](auto& c) { return c.name == key; }))
-            throw std::invalid_argument("pgcoro: the key " + key + " is not among the columns of the rows for table " +
-                                        where.name);
+            throw std::invalid_argument("pgcoro: the key " + key +
+                                        " is not among the columns of the rows for table " + where.name);
 
     auto name = [&](std::size_t i) { return quote_identifier(columns[i].name); };
     // The arrays' columns have names of their own here, which no name of the user's can meet.
@@ -41,11 +42,14 @@ std::string many_statement(many kind, const table& where, const std::vector<many
         auto v = "u.c" + std::to_string(i);
         return columns[i].cast.empty() ? v : v + "::" + columns[i].cast;
     };
-    auto from = "unnest(" + list_of(columns, ", ", [&](std::size_t i) {
-                    auto array = "$" + std::to_string(i + 1);
-                    return columns[i].cast.empty() ? array : array + "::text[]";
-                }) +
-                ") as u(" + list_of(columns, ", ", [&](std::size_t i) { return "c" + std::to_string(i); }) + ")";
+    auto from = "unnest(" +
+                list_of(columns, ", ",
+                        [&](std::size_t i) {
+                            auto array = "$" + std::to_string(i + 1);
+                            return columns[i].cast.empty() ? array : array + "::text[]";
+                        }) +
+                ") as u(" + list_of(columns, ", ", [&](std::size_t i) { return "c" + std::to_string(i); }) +
+                ")";
     auto assigned = list_of(columns, ", ", [&](std::size_t i) {
         if (is_key(i)) return std::string();
         return name(i) + " = " + (kind == many::update ? value(i) : "excluded." + name(i));

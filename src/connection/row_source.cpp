@@ -104,7 +104,7 @@ asio::awaitable<result_ptr> row_source::take_next()
         bool fatal = exchange_.error && is_fatal(exchange_.error.get());
         if (gone || fatal || w.broken() || exchange_.done())
             finish();
-        else
+        else if (!exchange_.error) // behind an error nothing more is run
             want_rows_singly();
     }
     co_return nullptr;

@@ -94,7 +94,8 @@ asio::awaitable<std::uint64_t> session::run_script(statement_host& host, std::st
         throw e;
     }
     if (copied)
-        throw std::logic_error("pgcoro: COPY … TO STDOUT in a script: its rows were thrown away; use copy_out");
+        throw std::logic_error(
+            "pgcoro: COPY … TO STDOUT in a script: its rows were thrown away; use copy_out");
     if (!with.after.empty() && last)
         host.told(PQgetisnull(last.get(), 0, 0) ? nullptr : PQgetvalue(last.get(), 0, 0));
     co_return statements - (with.after.empty() ? 0 : 1);

@@ -34,8 +34,8 @@ std::string in_pieces(std::string_view sql, std::size_t chunk)
 std::string copy_out_csv_statement(std::string_view sql, const csv_options& options)
 {
     std::string delimiter(options.delimiter == '\'' ? 2 : 1, options.delimiter);
-    return "copy (" + std::string(sql) + "\n) to stdout (format csv, header " + (options.header ? "true" : "false") +
-           ", delimiter '" + delimiter + "', encoding 'UTF8')";
+    return "copy (" + std::string(sql) + "\n) to stdout (format csv, header " +
+           (options.header ? "true" : "false") + ", delimiter '" + delimiter + "', encoding 'UTF8')";
 }
 
 } // namespace pgcoro::detail

@@ -12,7 +12,8 @@ std::string quote_identifier(std::string_view name)
     std::string quoted = "\"";
     for (char c : name) {
         if (c == '\0')
-            throw std::invalid_argument("pgcoro: an identifier has a NUL: " + std::string(name.substr(0, name.find('\0'))));
+            throw std::invalid_argument("pgcoro: an identifier has a NUL: " +
+                                        std::string(name.substr(0, name.find('\0'))));
         if (c == '"') quoted += '"';
         quoted += c;
     }
@@ -70,7 +71,8 @@ std::vector<target_column> read_columns(const result& got)
 {
     std::vector<target_column> columns;
     using known = std::tuple<std::string, oid, std::string, bool>;
-    for (auto& [name, type, type_name, text] : got.as<known>()) columns.push_back({name, type, type_name, text});
+    for (auto& [name, type, type_name, text] : got.as<known>())
+        columns.push_back({name, type, type_name, text});
     return columns;
 }
 
@@ -93,8 +95,9 @@ std::vector<target_column> choose_columns(const table& where, std::vector<target
 {
     if (where.columns.empty() && member_names.empty()) {
         if (all.size() != size)
-            throw mapping_error("the rows have " + std::to_string(size) + " members, and table " + where.name +
-                                " has " + std::to_string(all.size()) + " columns: name those that are meant");
+            throw mapping_error("the rows have " + std::to_string(size) + " members, and table " +
+                                where.name + " has " + std::to_string(all.size()) +
+                                " columns: name those that are meant");
         return all;
     }
     std::vector<target_column> chosen;

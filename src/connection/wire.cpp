@@ -81,8 +81,9 @@ asio::awaitable<void> wire::wait(asio::posix::descriptor_base::wait_type directi
 asio::awaitable<bool> wire::wait_both()
 {
     using base = asio::posix::descriptor_base;
-    auto both = asio::experimental::make_parallel_group(socket_->async_wait(base::wait_read, asio::deferred),
-                                                        socket_->async_wait(base::wait_write, asio::deferred));
+    auto both =
+        asio::experimental::make_parallel_group(socket_->async_wait(base::wait_read, asio::deferred),
+                                                socket_->async_wait(base::wait_write, asio::deferred));
     auto [order, read, write] = co_await both.async_wait(asio::experimental::wait_for_one(), asio::deferred);
     throw_if_failed(order[0] == 0 ? read : write);
     co_return order[0] == 0;

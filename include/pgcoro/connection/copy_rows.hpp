@@ -83,7 +83,8 @@ class copy_writer
     using members = row_members<Row>;
     template <class T>
     using write_of = typename copy_field<typename T::type>::write;
-    using writers = boost::mp11::mp_rename<boost::mp11::mp_transform<write_of, typename members::types>, std::tuple>;
+    using writers =
+        boost::mp11::mp_rename<boost::mp11::mp_transform<write_of, typename members::types>, std::tuple>;
 
 public:
     explicit copy_writer(std::vector<target_column> columns)
@@ -113,7 +114,8 @@ private:
     void choose(std::index_sequence<I...>)
     {
         ((std::get<I>(writers_) =
-              copy_field<typename boost::mp11::mp_at_c<typename members::types, I>::type>::choose(columns_[I]),
+              copy_field<typename boost::mp11::mp_at_c<typename members::types, I>::type>::choose(
+                  columns_[I]),
           binary_ = binary_ && std::get<I>(writers_)),
          ...);
     }

@@ -44,8 +44,8 @@ public:
 
     /// The next notification; after a lost connection is back, and listens, first one whose `gap` is true.
     /// Waits as long as it takes, also for a server that is away. Throws `connection_error` where waiting
-    /// does not mend it (wrong password …), and `server_error` when the server refuses to listen, as a standby
-    /// does; the next call tries again. Cancellation: any kind; no notification is lost.
+    /// does not mend it (wrong password …), and `server_error` when the server refuses to listen, as a
+    /// standby does; the next call tries again. Cancellation: any kind; no notification is lost.
     boost::asio::awaitable<notification> next();
 
     /// Connected, and listening?

@@ -45,7 +45,8 @@ struct many_member
         if constexpr (requires(const value& v) { codec<value>::type_of(v); })
             return false;
         else
-            return codec<value>::parameter_format == format::binary && array_of(codec<value>::type) != oids::infer;
+            return codec<value>::parameter_format == format::binary &&
+                   array_of(codec<value>::type) != oids::infer;
     }();
     using list = std::vector<std::optional<std::conditional_t<native, value, std::string>>>;
 
@@ -81,12 +82,14 @@ class many_batch final : public batch
     using members = row_members<row_type>;
     template <class T>
     using list_of = typename many_member<typename T::type>::list;
-    using lists = boost::mp11::mp_rename<boost::mp11::mp_transform<list_of, typename members::types>, std::tuple>;
+    using lists =
+        boost::mp11::mp_rename<boost::mp11::mp_transform<list_of, typename members::types>, std::tuple>;
 
 public:
     template <class T>
     using travels_as_text = boost::mp11::mp_bool<!many_member<typename T::type>::native>;
-    static constexpr bool needs_types = boost::mp11::mp_any_of<typename members::types, travels_as_text>::value;
+    static constexpr bool needs_types =
+        boost::mp11::mp_any_of<typename members::types, travels_as_text>::value;
 
     many_batch(const Range& rows, std::string sql, std::vector<std::string> columns)
         : rows_(rows)

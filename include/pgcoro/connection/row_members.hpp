@@ -39,7 +39,8 @@ struct row_members
     }
 
     template <class Descriptor>
-    using member_type = std::type_identity<std::remove_cvref_t<decltype(std::declval<Row&>().*Descriptor::pointer)>>;
+    using member_type =
+        std::type_identity<std::remove_cvref_t<decltype(std::declval<Row&>().*Descriptor::pointer)>>;
 
     using types = decltype(of()); // std::type_identity of each
     static constexpr std::size_t size = boost::mp11::mp_size<types>::value;

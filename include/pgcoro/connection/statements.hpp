@@ -83,18 +83,21 @@ public:
         return write_many(self(), detail::many::insert, std::move(into), {}, rows);
     }
 
-    /// Updates rows found by `keys`, which are some of the columns; the others are set. As insert_many(). A row
-    /// that is not found is no error, and is not counted; which of two rows with one key counts is not known.
+    /// Updates rows found by `keys`, which are some of the columns; the others are set. As insert_many(). A
+    /// row that is not found is no error, and is not counted; which of two rows with one key counts is not
+    /// known.
     template <std::ranges::forward_range Range>
-    boost::asio::awaitable<std::uint64_t> update_many(table in, std::vector<std::string> keys, const Range& rows)
+    boost::asio::awaitable<std::uint64_t> update_many(table in, std::vector<std::string> keys,
+                                                      const Range& rows)
     {
         return write_many(self(), detail::many::update, std::move(in), std::move(keys), rows);
     }
 
-    /// Inserts rows, or updates those that are there, found by `keys`, for which there must be a unique index.
-    /// As insert_many(). Two rows with one key are `server_error` 21000.
+    /// Inserts rows, or updates those that are there, found by `keys`, for which there must be a unique
+    /// index. As insert_many(). Two rows with one key are `server_error` 21000.
     template <std::ranges::forward_range Range>
-    boost::asio::awaitable<std::uint64_t> upsert_many(table into, std::vector<std::string> keys, const Range& rows)
+    boost::asio::awaitable<std::uint64_t> upsert_many(table into, std::vector<std::string> keys,
+                                                      const Range& rows)
     {
         return write_many(self(), detail::many::upsert, std::move(into), std::move(keys), rows);
     }
@@ -112,8 +115,8 @@ public:
     /// The same with rows from a coroutine: `generate()` gives `awaitable<std::optional<Row>>`, nothing at
     /// the end. It must not use this connection. What it throws ends the COPY, and nothing stays.
     template <class Generator>
-    requires(!std::ranges::range<Generator> && std::is_invocable_v<Generator&>) boost::asio::awaitable<std::uint64_t>
-    copy_in(table into, Generator generate)
+    requires(!std::ranges::range<Generator> && std::is_invocable_v<Generator&>)
+        boost::asio::awaitable<std::uint64_t> copy_in(table into, Generator generate)
     {
         return copy_generated(self(), std::move(into), std::move(generate));
     }
@@ -124,15 +127,18 @@ public:
     {
         auto columns = "select * from (" + std::string(sql) + "\n) as q limit 0";
         return copy_stream<Row>(detail::copy_operation(self().host()),
-                                detail::make_row_source(self().host(), columns, params(), 1), std::string(sql));
+                                detail::make_row_source(self().host(), columns, params(), 1),
+                                std::string(sql));
     }
 
     /// The rows of a query as CSV: `sink(std::string_view)` gets it line by line, and gives `awaitable<void>`
     /// or `void`; while it works, the server waits. What it throws ends the COPY. Gives the number of rows.
     template <class Sink>
-    boost::asio::awaitable<std::uint64_t> copy_out_csv(std::string_view sql, Sink sink, csv_options options = csv_options())
+    boost::asio::awaitable<std::uint64_t> copy_out_csv(std::string_view sql, Sink sink,
+                                                       csv_options options = csv_options())
     {
-        return copy_csv(self(), detail::copy_out_csv_statement(sql, options), options.header, std::move(sink));
+        return copy_csv(self(), detail::copy_out_csv_statement(sql, options), options.header,
+                        std::move(sink));
     }
 
     /// Runs statements separated by semicolons, without parameters, in one round trip; their rows are thrown
@@ -143,8 +149,8 @@ public:
         return detail::run_script(self().host(), std::string(sql));
     }
 
-    /// One large bytea in pieces of `chunk` bytes, so that the client never has all of it. The statement gives
-    /// one row of one bytea; NULL, and no row, are no pieces. The server puts the value together once.
+    /// One large bytea in pieces of `chunk` bytes, so that the client never has all of it. The statement
+    /// gives one row of one bytea; NULL, and no row, are no pieces. The server puts the value together once.
     template <class... T>
     row_stream<std::vector<std::byte>> stream_bytes(std::size_t chunk, std::string_view sql, const T&... args)
     {
@@ -176,11 +182,11 @@ private:
         if (std::ranges::empty(rows)) co_return 0;
         std::vector<detail::target_column> known;
         if constexpr (batch::needs_types) known = co_await look_up<row_type>(self, where);
-        std::vector<std::string> names;
-        for (auto& c : known) names.push_back(c.name);
-        if (!batch::needs_types) names = detail::column_names(where, members::names(), members::size);
-        auto sql = detail::many_statement(kind, where, batch::travelling(names, known), keys);
-        batch all(rows, std::move(sql), std::move(names));
+        std::vector<std::string> columns;
+        for (auto& c : known) columns.push_back(c.name);
+        if (!batch::needs_types) columns = detail::column_names(where, members::names(), members::size);
+        auto sql = detail::many_statement(kind, where, batch::travelling(columns, known), keys);
+        batch all(rows, std::move(sql), std::move(columns));
         co_await detail::run_batch(self.host(), all);
         co_return all.count();
     }

@@ -20,6 +20,17 @@ std::string quote_identifier(std::string_view name);
 /// stands in double quotes, as in SQL. Upper and lower case are kept, unlike in SQL.
 std::string quote_name(std::string_view name);
 
+/// Names of columns or channels: `names("id", "owner")`. The same as {"id", "owner"}, which GCC 12 does not
+/// compile inside a `co_await` expression.
+template <class... T>
+std::vector<std::string> names(const T&... each)
+{
+    std::vector<std::string> all;
+    all.reserve(sizeof...(each));
+    (all.emplace_back(each), ...);
+    return all;
+}
+
 /// A table, and which of its columns rows go to or come from.
 struct table
 {

@@ -9,6 +9,7 @@
 
 using pgcoro::connection;
 using pgcoro::mapping_error;
+using pgcoro::names;
 using pgcoro::server_error;
 using pgcoro::table;
 
@@ -40,7 +41,8 @@ std::vector<person> people(int n)
 {
     std::vector<person> made;
     for (int i = 1; i <= n; ++i) {
-        person p{"tab\t, \"quote\", \\, line\n" + std::to_string(i), i, i % 2 ? mood::happy : mood::sad, i / 2.0};
+        person p{"tab\t, \"quote\", \\, line\n" + std::to_string(i), i, i % 2 ? mood::happy : mood::sad,
+                 i / 2.0};
         if (i % 3 == 0) p.name.reset();
         made.push_back(std::move(p));
     }
@@ -52,7 +54,8 @@ asio::awaitable<void> create_tables(connection& c)
     co_await c.execute_script(
         "create type pg_temp.mood as enum ('sad', 'happy');"
         "create temp table people (id int primary key, feels mood, \"height\" float8, name varchar(40));"
-        "create temp table pairs (n int check (n <> 13), text text, m int generated always as (n + 1) stored)");
+        "create temp table pairs (n int check (n <> 13), text text, m int generated always as (n + 1) "
+        "stored)");
 }
 
 template <class Body>
@@ -98,12 +101,13 @@ BOOST_AUTO_TEST_CASE(types_that_have_no_binary_way_into_a_column_go_as_text)
 {
     with_tables([](connection& c) -> asio::awaitable<void> {
         co_await c.execute("create temp table texts (d date, n numeric, a int[], j jsonb, b bytea)");
-        using row = std::tuple<std::string, std::int64_t, std::vector<int>, std::string, std::vector<std::byte>>;
+        using row =
+            std::tuple<std::string, std::int64_t, std::vector<int>, std::string, std::vector<std::byte>>;
         std::vector<row> rows{{"2024-02-29", 5, {1, 2}, "{\"a\": \"\\\\\"}", {std::byte(0), std::byte(92)}}};
         auto n = co_await c.copy_in("texts", rows);
         BOOST_TEST(n == 1u);
-        auto back = co_await c.query_value<bool>(
-            "select d = '2024-02-29' and n = 5 and a = '{1,2}' and j->>'a' = '\\' and b = '\\x005c' from texts");
+        auto back = co_await c.query_value<bool>("select d = '2024-02-29' and n = 5 and a = '{1,2}' and "
+                                                 "j->>'a' = '\\' and b = '\\x005c' from texts");
         BOOST_TEST(back);
     });
 }
@@ -115,7 +119,7 @@ BOOST_AUTO_TEST_CASE(aggregates_and_tuples_go_to_the_columns_named)
         auto n = co_await c.copy_in("pairs", rows); // all that are not generated
         BOOST_TEST(n == 2u);
         std::vector<std::tuple<std::string, short>> turned{{"three", 3}};
-        co_await c.copy_in(table("pairs", {"text", "n"}), turned);
+        co_await c.copy_in(table("pairs", names("text", "n")), turned);
         auto back = co_await c.query_as<pair>("select n, text from pairs order by n");
         BOOST_TEST((back == std::vector<pair>{{1, "one"}, {2, "two"}, {3, "three"}}));
     });
@@ -126,12 +130,12 @@ BOOST_AUTO_TEST_CASE(names_are_quoted)
     with_tables([](connection& c) -> asio::awaitable<void> {
         co_await c.execute("create temp table \"Odd \"\"name\"\"; --\" (\"Select\" int)");
         std::vector<std::tuple<int>> rows{{7}};
-        co_await c.copy_in(table("\"Odd \"\"name\"\"; --\"", {"Select"}), rows);
+        co_await c.copy_in(table("\"Odd \"\"name\"\"; --\"", names("Select")), rows);
         auto sum = co_await c.query_value<int>("select \"Select\" from \"Odd \"\"name\"\"; --\"");
         BOOST_TEST(sum == 7);
         auto e = co_await failure_of<server_error>(c.copy_in(table("pairs; drop table pairs"), rows));
         BOOST_TEST(e.sqlstate() == pgcoro::sqlstate("42P01"));
-        auto missing = co_await failure_of<mapping_error>(c.copy_in(table("pairs", {"nn"}), rows));
+        auto missing = co_await failure_of<mapping_error>(c.copy_in(table("pairs", names("nn")), rows));
         BOOST_TEST(contains(missing.what(), "no column nn"));
         BOOST_TEST(contains(missing.what(), "n, text"));
         co_await failure_of<mapping_error>(c.copy_in("pairs", rows)); // two columns, one member
@@ -228,8 +232,9 @@ BOOST_AUTO_TEST_CASE(no_more_is_read_from_the_source_than_the_server_takes)
             BOOST_TEST(!e);
             BOOST_TEST(n == 5000u);
         });
-        while (server.psql("select count(*) from pg_stat_activity where wait_event = 'relation' and query like "
-                           "'copy \"locked\"%'") != "1")
+        while (
+            server.psql("select count(*) from pg_stat_activity where wait_event = 'relation' and query like "
+                        "'copy \"locked\"%'") != "1")
             co_await yield();
         for (int i = 0; i < 100; ++i) co_await yield();
         BOOST_TEST(made < 2000); // COPY waits before it reads: sockets' buffers alone take something
@@ -312,7 +317,8 @@ BOOST_AUTO_TEST_CASE(csv_goes_to_a_sink)
     with_tables([](connection& c) -> asio::awaitable<void> {
         std::string text;
         auto sink = [&](std::string_view part) { text += part; };
-        auto n = co_await c.copy_out_csv("select 1 as a, 'x,y'::text as b union all select 2, null order by 1", sink);
+        auto n = co_await c.copy_out_csv(
+            "select 1 as a, 'x,y'::text as b union all select 2, null order by 1", sink);
         BOOST_TEST(n == 2u);
         BOOST_TEST(text == "a,b\n1,\"x,y\"\n2,\n");
         text.clear();
@@ -320,11 +326,13 @@ BOOST_AUTO_TEST_CASE(csv_goes_to_a_sink)
             co_await yield();
             text += part;
         };
-        n = co_await c.copy_out_csv("select 1, 2 -- a comment", slow, {.header = false, .delimiter = '\''});
+        pgcoro::csv_options plain{.header = false, .delimiter = '\''};
+        n = co_await c.copy_out_csv("select 1, 2 -- a comment", slow, plain);
         BOOST_TEST(n == 1u);
         BOOST_TEST(text == "1'2\n");
         auto failing = [](std::string_view) { throw std::runtime_error("full"); };
-        co_await failure_of<std::runtime_error>(c.copy_out_csv("select generate_series(1, 1000000)", failing));
+        co_await failure_of<std::runtime_error>(
+            c.copy_out_csv("select generate_series(1, 1000000)", failing));
     });
 }
 

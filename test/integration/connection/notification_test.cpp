@@ -7,7 +7,7 @@
 
 using pgcoro::connection;
 using pgcoro::listener;
-using pgcoro::notification;
+using pgcoro::names;
 
 namespace
 {
@@ -37,7 +37,7 @@ BOOST_AUTO_TEST_SUITE(notifications)
 BOOST_AUTO_TEST_CASE(what_is_sent_arrives_also_when_it_came_during_a_query)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {
-        co_await c.listen({"Orders \"x\"", "other"});
+        co_await c.listen(names("Orders \"x\"", "other"));
         notify("Orders \"x\"", "first");
         co_await c.query("select pg_sleep(0.01)");
         notify("other", "");
@@ -53,7 +53,7 @@ BOOST_AUTO_TEST_CASE(what_is_sent_arrives_also_when_it_came_during_a_query)
         auto none = co_await c.wait_notification(std::chrono::milliseconds(1));
         BOOST_TEST(!none);
         co_await check_usable(c);
-        co_await c.unlisten({"other"});
+        co_await c.unlisten(names("other"));
         notify("other", "");
         notify("Orders \"x\"", "last");
         auto last = co_await c.wait_notification();
@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(a_wait_is_given_up_and_nothing_is_lost)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {
         using namespace asio::experimental::awaitable_operators;
-        co_await c.listen({"kept"});
+        co_await c.listen(names("kept"));
         auto either = co_await (c.wait_notification() || yield());
         BOOST_TEST(either.index() == 1u);
         co_await check_usable(c);
@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(a_wait_is_given_up_and_nothing_is_lost)
 BOOST_AUTO_TEST_CASE(a_lost_connection_ends_the_wait)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {
-        co_await c.listen({"c"});
+        co_await c.listen(names("c"));
         shared_server().psql("select pg_terminate_backend(" + std::to_string(c.backend_pid()) + ")");
         co_await failure_of<pgcoro::connection_error>(c.wait_notification());
         BOOST_TEST(!c.is_open());
@@ -171,8 +171,10 @@ BOOST_AUTO_TEST_CASE(a_listener_is_given_up_at_any_point)
 {
     watchdog dog(2 * patience);
     asio::io_context io;
-    for (int turns = 0; turns < 60; ++turns) {
-        listener l(shared_options(), {"c"}, quick());
+    auto keeping = quick();
+    keeping.ping_every = std::chrono::milliseconds(1); // so that the event loop always has a next turn
+    for (int turns = 0; turns < 40; ++turns) {
+        listener l(shared_options(), {"c"}, keeping);
         auto next = [&]() -> asio::awaitable<void> { co_await l.next(); };
         BOOST_TEST(!cancel_after(io, turns, next));
         auto speak = [&]() -> asio::awaitable<void> {

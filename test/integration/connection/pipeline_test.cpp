@@ -159,7 +159,8 @@ BOOST_AUTO_TEST_CASE(large_requests_with_large_answers_do_not_block_each_other)
         std::string large(1'000'000, 'x');
         auto batch = c.pipeline();
         std::vector<pgcoro::pending<std::string>> echoes;
-        for (int i = 0; i < 30; ++i) echoes.push_back(batch.query_value<std::string>("select $1::text", large));
+        for (int i = 0; i < 30; ++i)
+            echoes.push_back(batch.query_value<std::string>("select $1::text", large));
         co_await batch.run();
         for (auto& e : echoes) BOOST_TEST((e.get() == large));
     });

@@ -15,8 +15,9 @@ BOOST_AUTO_TEST_SUITE(scripts)
 BOOST_AUTO_TEST_CASE(several_statements_run_and_are_counted)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {
-        auto n = co_await c.execute_script("create temp table t (n int);; insert into t values (1), (2); -- end\n"
-                                           "select * from t; do $$ begin null; end $$ -- no semicolon");
+        auto n =
+            co_await c.execute_script("create temp table t (n int);; insert into t values (1), (2); -- end\n"
+                                      "select * from t; do $$ begin null; end $$ -- no semicolon");
         BOOST_TEST(n == 4u);
         auto rows = co_await c.query_value<int>("select count(*)::int from t");
         BOOST_TEST(rows == 2);
@@ -29,14 +30,16 @@ BOOST_AUTO_TEST_CASE(several_statements_run_and_are_counted)
 BOOST_AUTO_TEST_CASE(an_error_tells_statement_and_line_and_undoes_the_script)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {
-        auto script = "create temp table gone (n int);\n-- ü\nselect 1;\nselect\n  nothing from nowhere;\nselect 2";
+        auto script =
+            "create temp table gone (n int);\n-- ü\nselect 1;\nselect\n  nothing from nowhere;\nselect 2";
         auto e = co_await failure_of<server_error>(c.execute_script(script));
         BOOST_TEST(e.sqlstate() == pgcoro::sqlstate("42P01"));
         BOOST_TEST_INFO(e.what());
         BOOST_TEST(contains(e.what(), "statement 3 of the script, in line 5"));
         auto there = co_await c.query_value<bool>("select to_regclass('gone') is not null");
         BOOST_TEST(!there);
-        co_await failure_of<std::invalid_argument>(c.execute_script(std::string_view("select 1;\0select 2", 18)));
+        co_await failure_of<std::invalid_argument>(
+            c.execute_script(std::string_view("select 1;\0select 2", 18)));
         co_await check_usable(c);
     });
 }
@@ -48,7 +51,8 @@ BOOST_AUTO_TEST_CASE(copy_in_a_script_is_refused_and_the_connection_goes_on)
         auto e = co_await failure_of<server_error>(c.execute_script("select 1; copy t from stdin; select 2"));
         BOOST_TEST(contains(e.what(), "use copy_in"));
         co_await check_usable(c);
-        co_await failure_of<std::logic_error>(c.execute_script("copy (select generate_series(1, 9999)) to stdout"));
+        co_await failure_of<std::logic_error>(
+            c.execute_script("copy (select generate_series(1, 9999)) to stdout"));
         co_await check_usable(c);
     });
 }
@@ -67,7 +71,8 @@ BOOST_AUTO_TEST_CASE(a_script_that_drops_prepared_statements_is_noticed)
 BOOST_AUTO_TEST_CASE(a_script_is_given_up_at_any_point)
 {
     cancel_everywhere(shared_options(), [](connection& c) -> asio::awaitable<void> {
-        co_await c.execute_script("select pg_sleep(0.001); select generate_series(1, 10000); select pg_sleep(0.001)");
+        co_await c.execute_script(
+            "select pg_sleep(0.001); select generate_series(1, 10000); select pg_sleep(0.001)");
     });
 }
 
@@ -77,7 +82,8 @@ BOOST_AUTO_TEST_CASE(a_transaction_runs_a_script_as_part_of_itself)
         auto executor = co_await asio::this_coro::executor;
         pgcoro::pool pool(executor, shared_server().uri());
         auto works = [](pgcoro::transaction& tx) -> asio::awaitable<void> {
-            auto n = co_await tx.execute_script("create table scripted (n int); insert into scripted values (1)");
+            auto n =
+                co_await tx.execute_script("create table scripted (n int); insert into scripted values (1)");
             BOOST_TEST(n == 2u);
             BOOST_TEST(!tx.id().empty());
         };
@@ -108,7 +114,8 @@ BOOST_AUTO_TEST_SUITE(odds_and_ends)
 BOOST_AUTO_TEST_CASE(a_large_bytea_comes_in_pieces)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {
-        co_await c.execute("create temp table b as select 1 as id, decode(repeat('00ff', 500000), 'hex') as v");
+        co_await c.execute(
+            "create temp table b as select 1 as id, decode(repeat('00ff', 500000), 'hex') as v");
         auto pieces = c.stream_bytes(300'000, "select v from b where id = $1", 1);
         std::vector<std::size_t> sizes;
         std::vector<std::byte> all;
@@ -134,8 +141,10 @@ BOOST_AUTO_TEST_CASE(rows_are_json_objects)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {
         auto got = co_await c.query("select 1 as a, 'x'::text as b, null::int as c, array[true] as d");
-        BOOST_TEST(boost::json::serialize(pgcoro::to_json(got[0])) == R"({"a":1,"b":"x","c":null,"d":[true]})");
-        BOOST_TEST(boost::json::serialize(pgcoro::to_json(got)) == R"([{"a":1,"b":"x","c":null,"d":[true]}])");
+        BOOST_TEST(boost::json::serialize(pgcoro::to_json(got[0])) ==
+                   R"({"a":1,"b":"x","c":null,"d":[true]})");
+        BOOST_TEST(boost::json::serialize(pgcoro::to_json(got)) ==
+                   R"([{"a":1,"b":"x","c":null,"d":[true]}])");
         BOOST_TEST(pgcoro::to_json(pgcoro::result()).empty());
     });
 }

@@ -123,7 +123,8 @@ BOOST_AUTO_TEST_CASE(a_stream_that_ends_early_stops_the_statement_and_the_connec
         auto pid = c.backend_pid();
         for (int taken = 0; taken < 5; ++taken) {
             {
-                auto rows = c.stream<std::string>("select repeat('x', 1000) from generate_series(1, 100000000)");
+                auto rows =
+                    c.stream<std::string>("select repeat('x', 1000) from generate_series(1, 100000000)");
                 for (int i = 0; i < taken; ++i) {
                     auto r = co_await rows.next();
                     BOOST_TEST(r.has_value());
@@ -142,7 +143,8 @@ BOOST_AUTO_TEST_CASE(a_stream_is_given_up_at_any_point)
         options.statement_cache_size = cache;
         int n = 0;
         cancel_everywhere(options, [&](connection& c) -> asio::awaitable<void> {
-            auto sql = "select " + std::to_string(++n) + "::int4, repeat('x', 1000) from generate_series(1, 500)";
+            auto sql =
+                "select " + std::to_string(++n) + "::int4, repeat('x', 1000) from generate_series(1, 500)";
             auto rows = c.stream<std::tuple<int, std::string>>(sql);
             for (;;) {
                 auto r = co_await rows.next();
@@ -182,6 +184,16 @@ BOOST_AUTO_TEST_CASE(an_error_after_some_rows_comes_when_they_are_read)
         BOOST_TEST(e.sqlstate() == pgcoro::sqlstate("22012"));
         auto end = co_await rows.next();
         BOOST_TEST(!end);
+        co_await check_usable(c);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_statement_that_cannot_be_prepared_is_the_servers_error)
+{
+    with_connection([](connection& c) -> asio::awaitable<void> {
+        auto rows = c.stream<int>("nonsense");
+        auto e = co_await failure_of<server_error>(rows.next());
+        BOOST_TEST(e.sqlstate() == pgcoro::sqlstate("42601"));
         co_await check_usable(c);
     });
 }
