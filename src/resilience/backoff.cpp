@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
+#include <tuple>
 
 namespace pgcoro
 {
@@ -50,14 +50,12 @@ void check_factor(double factor, double least)
 
 } // namespace
 
-backoff::backoff(shape s, duration first, duration ceiling, double factor, jitter j,
-                 std::vector<duration> delays)
+backoff::backoff(shape s, duration first, duration ceiling, double factor, jitter j) noexcept
     : shape_(s)
     , jitter_(j)
     , first_(first)
     , ceiling_(ceiling)
     , factor_(factor)
-    , delays_(std::move(delays))
 {}
 
 backoff backoff::exponential(duration first, duration ceiling, jitter j, double factor)
@@ -87,13 +85,17 @@ backoff backoff::random(duration least, duration most, jitter j)
     return {shape::random, least, most, 1, j};
 }
 
-backoff backoff::list(std::vector<duration> delays, jitter j)
+backoff backoff::list(std::initializer_list<duration> delays, jitter j)
 {
-    if (delays.empty()) detail::out_of_range("backoff", "list of delays", "at least one long", "empty");
+    constexpr auto most = std::tuple_size_v<decltype(delays_)>;
+    if (delays.size() == 0 || delays.size() > most)
+        detail::out_of_range("backoff", "list of delays", "one to " + std::to_string(most) + " long",
+                             std::to_string(delays.size()));
     for (auto delay : delays) check_not_negative("delay in the list", delay);
-    const auto first = delays.front();
-    const auto ceiling = *std::max_element(delays.begin(), delays.end());
-    return {shape::list, first, ceiling, 1, j, std::move(delays)};
+    backoff made(shape::list, *delays.begin(), std::max(delays), 1, j);
+    std::ranges::copy(delays, made.delays_.begin());
+    made.count_ = delays.size();
+    return made;
 }
 
 duration backoff::curve(int attempt) const noexcept
@@ -106,7 +108,7 @@ duration backoff::curve(int attempt) const noexcept
     case shape::linear:
         return at_most(ceiling_, number(first_) * (1 + factor_ * before));
     case shape::list:
-        return delays_[std::min(static_cast<std::size_t>(before), delays_.size() - 1)];
+        return delays_[std::min(static_cast<std::size_t>(before), count_ - 1)];
     case shape::random:
         break;
     }

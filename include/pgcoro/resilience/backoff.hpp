@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <cstddef>
+#include <initializer_list>
 #include <random>
-#include <vector>
 
 namespace pgcoro
 {
@@ -41,8 +43,8 @@ public:
     /// Anything between the two, each time anew; a jitter other than none then applies to what was drawn.
     static backoff random(duration least, duration most, jitter j = jitter::none);
 
-    /// These delays, in their order; the last one repeats. The ceiling is the largest. At least one.
-    static backoff list(std::vector<duration> delays, jitter j = jitter::none);
+    /// These delays, in their order; the last one repeats. The ceiling is the largest. One to 12 of them.
+    static backoff list(std::initializer_list<duration> delays, jitter j = jitter::none);
 
     /// The delay after the failure of attempt number `attempt`, counted from 1 (less counts as 1).
     /// `previous` is the delay before that attempt, zero for the first; only decorrelated jitter asks for it.
@@ -64,8 +66,7 @@ public:
 private:
     enum class shape { exponential, linear, random, list };
 
-    backoff(shape s, duration first, duration ceiling, double factor, jitter j,
-            std::vector<duration> delays = {});
+    backoff(shape s, duration first, duration ceiling, double factor, jitter j) noexcept;
 
     duration spread(int attempt, duration previous, double on_curve, double on_jitter) const noexcept;
 
@@ -74,7 +75,9 @@ private:
     duration first_;
     duration ceiling_;
     double factor_;
-    std::vector<duration> delays_;
+    // Held in place, so that options with a backoff are trivially destructible: see retry_options::operation.
+    std::array<duration, 12> delays_{};
+    std::size_t count_ = 0;
 };
 
 } // namespace pgcoro

@@ -5,8 +5,8 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <string_view>
+#include <type_traits>
 
 namespace pgcoro
 {
@@ -58,8 +58,9 @@ struct transaction_options
     retry_policy retry = transaction_retry();
 
     /// Errors to retry beside deadlocks, serialization failures and lost connections, for instance the unique
-    /// violation of a key that the body draws anew each time. May be empty.
-    std::function<bool(const error&)> retry_if;
+    /// violation of a key that the body draws anew each time: a function, or a lambda without captures. May
+    /// be null.
+    bool (*retry_if)(const error&) = nullptr;
 
     /// If the answer to COMMIT is lost, ask the server what came of it. For that the transaction's id is
     /// asked for along with its statements until it has one. Without it a lost answer is always
@@ -76,5 +77,9 @@ struct transaction_options
     /// Throws `std::invalid_argument` that names the option, its value and what it may be.
     void validate() const;
 };
+
+// GCC 12 destroys an aggregate twice that is written into a co_await expression, as these options usually
+// are.
+static_assert(std::is_trivially_destructible_v<transaction_options>);
 
 } // namespace pgcoro

@@ -71,9 +71,6 @@ concept transaction_body = requires
 /// the attempts are used up the last error reaches the caller, with a note of all attempts. Other errors:
 /// those of `pool::acquire`; `commit_unknown`; `deadline_exceeded`. Cancellation: any kind; the transaction
 /// is rolled back in the background. `body` is kept in the coroutine until it ends; `pool` must outlive it.
-///
-/// With GCC 12 give `options` a name: it destroys an aggregate twice that is written into a `co_await`
-/// expression, `co_await transactional(pool, body, {.read_only = true})`.
 template <transaction_body Body>
 std::invoke_result_t<Body&, transaction&> transactional(
     pool& p, Body body, transaction_options options = transaction_options(),

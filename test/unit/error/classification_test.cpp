@@ -23,7 +23,7 @@ const expectation table[] = {
     {"02000", none},
     {"08000", connection_lost},
     {"08006", connection_lost},
-    {"08P01", connection_lost},
+    {"08P01", caller}, // a wrong number of parameters, after which the server goes on
     {"0A000", caller},
     {"22003", caller},
     {"23502", constraint},
