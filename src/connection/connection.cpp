@@ -34,6 +34,8 @@ detail::session& connection::session() const
     return *session_;
 }
 
+detail::statement_host& connection::host() const { return session(); }
+
 asio::awaitable<result> connection::run(std::string_view sql, params args)
 {
     detail::request r;

@@ -3,17 +3,15 @@
 #include "connection/clock.hpp"
 #include "connection/connect.hpp"
 #include "connection/diagnostics.hpp"
+#include "connection/exchange.hpp"
+#include "connection/operation.hpp"
 
 #include <pgcoro/observer/observer.hpp>
 
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <boost/container/small_vector.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <charconv>
 #include <stdexcept>
 
 #include <sys/socket.h>
@@ -25,182 +23,7 @@ namespace
 
 using clock = std::chrono::steady_clock;
 
-// Parameters as libpq wants them: parallel arrays.
-struct bound_params
-{
-    boost::container::small_vector<oid, 16> types;
-    boost::container::small_vector<const char*, 16> values;
-    boost::container::small_vector<int, 16> lengths;
-    boost::container::small_vector<int, 16> formats;
-
-    explicit bound_params(const params& args)
-    {
-        for (std::size_t i = 0; i < args.size(); ++i) {
-            auto& p = args[i];
-            types.push_back(p.type);
-            values.push_back(p.size < 0 ? nullptr : args.data() + p.offset);
-            lengths.push_back(p.size);
-            formats.push_back(static_cast<int>(p.in));
-        }
-    }
-    int count() const { return static_cast<int>(values.size()); }
-};
-
-// Few threads, because each may block for long; never joined, because the process must be able to end.
-asio::thread_pool& cancel_threads()
-{
-    static auto& threads = *new asio::thread_pool(4);
-    return threads;
-}
-
-void send_cancel(PGcancel* canceller)
-{
-    std::array<char, 256> why{}; // nobody to tell: what was to be cancelled ends by its own bounds then
-    PQcancel(canceller, why.data(), why.size());
-}
-
-constexpr int binary = 1;
-const params no_params;
-
-// The session ends with such an error, whatever else was asked of it.
-bool is_fatal(const PGresult* error)
-{
-    std::string_view severity = PQresultErrorField(error, PG_DIAG_SEVERITY_NONLOCALIZED)
-                                    ? PQresultErrorField(error, PG_DIAG_SEVERITY_NONLOCALIZED)
-                                    : "";
-    return severity == "FATAL" || severity == "PANIC";
-}
-
-// Refuses what the server would not: libpq would end the text at a NUL, and a parameter that the text never
-// mentions passes unseen when its type is known. Every $n is counted, also in a literal or a comment, where
-// it is none: a surplus may go unnoticed then, but nothing right is refused.
-void check_text(std::string_view sql, std::size_t parameters)
-{
-    if (auto at = sql.find('\0'); at != sql.npos)
-        throw std::invalid_argument("pgcoro: the SQL has a NUL character at position " +
-                                    std::to_string(at + 1) + ": " + std::string(sql.substr(0, at)));
-    if (parameters == 0) return;
-    std::size_t highest = 0;
-    for (auto at = sql.find('$'); at != sql.npos; at = sql.find('$', at + 1)) {
-        std::size_t n = 0;
-        std::from_chars(sql.data() + at + 1, sql.data() + sql.size(), n);
-        highest = std::max(highest, n);
-    }
-    if (parameters > highest)
-        throw std::invalid_argument(
-            "pgcoro: " + std::to_string(parameters) +
-            (parameters == 1 ? " parameter was" : " parameters were") + " given, and the SQL mentions " +
-            (highest == 0 ? std::string("none") : "none beyond $" + std::to_string(highest)) + ": " +
-            std::string(sql));
-}
-
-// Was it a statement after which none is prepared any more?
-bool drops_statements(PGresult* done)
-{
-    std::string_view tag = PQcmdStatus(done);
-    return tag == "DISCARD ALL" || tag == "DEALLOCATE ALL";
-}
-
-sqlstate code_of(const PGresult* error)
-{
-    auto* text = PQresultErrorField(error, PG_DIAG_SQLSTATE);
-    return sqlstate(text ? text : "");
-}
-
 } // namespace
-
-// A cancel request on its way. It outlives the session if it must: PQcancel may block for long.
-struct session::cancel_request
-{
-    std::shared_ptr<one_shot> finished = std::make_shared<one_shot>();
-};
-
-// What one round trip consists of, and how far its answers have come.
-struct session::exchange
-{
-    boost::container::small_vector<piece, 8> pieces;
-    std::size_t at = 0;
-    struct preparation
-    {
-        std::string_view sql;
-        const params* args;
-        std::string name;
-    };
-    boost::container::small_vector<preparation, 2> prepares;
-    std::size_t prepared = 0; // so many of them are confirmed
-    std::size_t deallocated = 0;
-    result_ptr error;
-
-    bool done() const noexcept { return at == pieces.size(); }
-};
-
-// The session is taken, for something that is not a statement, as long as this lives.
-class session::claim
-{
-public:
-    explicit claim(session& s)
-        : session_(s)
-    {
-        session_.work_ = work::internal;
-    }
-    claim(const claim&) = delete;
-    claim& operator=(const claim&) = delete;
-    ~claim() { session_.work_ = work::none; }
-
-private:
-    session& session_;
-};
-
-// From sending to the last answer. Left any other way, the session is interrupted, and the server told to
-// stop. Used as a local of a coroutine, so that it also ends when the coroutine is destroyed.
-class session::operation
-{
-public:
-    // `of`: a statement, or internal, where a claim is held.
-    operation(session& s, work of, time_point deadline)
-        : session_(s)
-        , of_(of)
-    {
-        session_.work_ = of;
-        session_.wire_->begin(deadline, !session_.watched_);
-    }
-    operation(const operation&) = delete;
-    operation& operator=(const operation&) = delete;
-
-    ~operation()
-    {
-        if (finished_) return;
-        in_time();
-        session_.interrupted_ = true;
-        if (!session_.broken()) session_.ask_to_stop();
-    }
-
-    // All answers are there. False when the connection was cut meanwhile because the deadline had passed.
-    bool finish() noexcept
-    {
-        finished_ = true;
-        return in_time();
-    }
-
-private:
-    bool in_time() noexcept
-    {
-        if (of_ == work::statement) {
-            auto expected = work::statement;
-            if (!session_.work_.compare_exchange_strong(expected, work::none)) {
-                std::lock_guard lock(session_.cancel_mutex_); // cancel() may not be through yet
-                session_.work_ = work::none;
-            }
-        }
-        if (session_.wire_->end()) return true;
-        session_.broken_ = true;
-        return false;
-    }
-
-    session& session_;
-    work of_;
-    bool finished_ = false;
-};
 
 session::session(std::shared_ptr<const connection_options> options, std::string label,
                  std::unique_ptr<wire> w)
@@ -222,7 +45,7 @@ session::session(std::shared_ptr<const connection_options> options, std::string 
         this);
 }
 
-session::~session() = default;
+session::~session() { end_holder(); }
 
 asio::awaitable<std::unique_ptr<session>> session::connect(std::shared_ptr<const connection_options> options,
                                                            std::string label, time_point deadline)
@@ -248,33 +71,6 @@ session::time_point session::response_deadline() const noexcept
 {
     if (options_->statement_timeout.count() == 0) return time_point::max();
     return coarse_now() + options_->statement_timeout + options_->response_grace;
-}
-
-void session::cancel()
-{
-    std::lock_guard lock(cancel_mutex_);
-    auto now = work::statement;
-    if (work_.compare_exchange_strong(now, work::cancelled_statement) || now == work::cancelled_statement)
-        ask_to_stop();
-}
-
-void session::ask_to_stop()
-{
-    // One at a time: a second one still on its way would be forgotten, and hit whatever comes next. One that
-    // is through may have come before the statement did.
-    if (cancelling_ && !cancelling_->finished->told()) return;
-    cancelling_ = std::make_shared<cancel_request>();
-    asio::post(cancel_threads(), [request = cancelling_, canceller = canceller_] {
-        // Also when the session is gone meanwhile: a server that works does not see that its client left.
-        send_cancel(canceller.get());
-        request->finished->tell();
-    });
-}
-
-void session::abort()
-{
-    asio::post(cancel_threads(), [canceller = canceller_] { send_cancel(canceller.get()); });
-    wire_->guard().cut();
 }
 
 bool session::looks_dead() const noexcept
@@ -309,82 +105,14 @@ void session::need(int sent, std::string_view sql)
     if (!sent) fail(nullptr, sql);
 }
 
-void session::send_known(std::string_view sql, const params& args, const std::string& name)
-{
-    bound_params bound(args);
-    need(PQsendQueryPrepared(wire_->get(), name.c_str(), bound.count(), bound.values.data(),
-                             bound.lengths.data(), bound.formats.data(), binary),
-         sql);
-}
-
-// With no parameters too: the simple protocol would answer in text.
-void session::send_unprepared(std::string_view sql, const params& args)
-{
-    bound_params bound(args);
-    need(PQsendQueryParams(wire_->get(), std::string(sql).c_str(), bound.count(), bound.types.data(),
-                           bound.values.data(), bound.lengths.data(), bound.formats.data(), binary),
-         sql);
-}
-
-// In a pipeline: with its preparation, where it is new.
-void session::send_statement(std::string_view sql, const params& args, piece as, exchange& x)
-{
-    if (!statements_.enabled()) {
-        send_unprepared(sql, args);
-    } else if (auto* known = statements_.find(sql, args)) {
-        send_known(sql, args, known->name);
-    } else {
-        auto name = statements_.new_name();
-        preparing_.push_back(name);
-        x.prepares.push_back({sql, &args, name});
-        bound_params bound(args);
-        need(PQsendPrepare(wire_->get(), name.c_str(), std::string(sql).c_str(), bound.count(),
-                           bound.types.data()),
-             sql);
-        x.pieces.push_back(piece::prepare);
-        send_known(sql, args, name);
-    }
-    x.pieces.push_back(as);
-}
-
 void session::check_idle() const
 {
     if (busy())
         throw std::logic_error("pgcoro: an operation is already under way on this connection; one at a time");
 }
 
-void session::send(const request& r, const statement_cache::statement* known, exchange& x)
-{
-    auto& args = r.args ? *r.args : no_params;
-    if (r.before.empty() && r.after.empty() && (known || !statements_.enabled())) { // the hot path
-        x.pieces.push_back(piece::main);
-        return known ? send_known(r.sql, args, known->name) : send_unprepared(r.sql, args);
-    }
-
-    need(PQenterPipelineMode(wire_->get()), r.sql);
-    auto sync = [&] {
-        need(PQpipelineSync(wire_->get()), r.sql);
-        x.pieces.push_back(piece::sync);
-        ++syncs_due_;
-    };
-    for (auto& sql : r.before) {
-        send_unprepared(sql, no_params);
-        x.pieces.push_back(piece::before);
-    }
-    send_statement(r.sql, args, piece::main, x);
-    if (!r.after.empty()) send_statement(r.after, no_params, piece::after, x);
-    sync();
-    if (!x.prepares.empty() && !statements_.unwanted().empty()) {
-        // Behind a Sync of their own: if they fail, in a failed transaction, the statement does not.
-        for (auto& name : statements_.unwanted()) {
-            send_unprepared("deallocate " + name, no_params);
-            x.pieces.push_back(piece::deallocate);
-        }
-        sync();
-    }
-}
-
-asio::awaitable<reply> session::run(request r)
+// Before a statement: what is left of the one before it is cleared away.
+asio::awaitable<void> session::make_ready(std::string_view sql)
 {
     check_idle();
     auto executor = co_await asio::this_coro::executor;
@@ -394,7 +122,15 @@ asio::awaitable<reply> session::run(request r)
         throw connection_error(connection_failure::lost,
                                "the connection was lost before this statement (" +
                                    describe_peer(wire_->get()) + "): get another one",
-                               {}, r.sql);
+                               {}, sql);
+}
+
+asio::awaitable<reply> session::run(request r)
+{
+    check_idle();
+    auto executor = co_await asio::this_coro::executor;
+    wire_->bind(executor);
+    if (interrupted_ || cancelling_ || broken()) co_await make_ready(r.sql);
 
     auto& args = r.args ? *r.args : no_params;
     auto* observer = options_->observer;
@@ -419,85 +155,25 @@ asio::awaitable<reply> session::run(request r)
                 wire_->consume();
             }
             result_ptr answer(PQgetResult(wire_->get()));
-            auto current = x.pieces[x.at];
-            if (!answer) { // a statement's end; or, of a broken connection, the end of all
-                if (wire_->broken()) break;
-                // A Sync ends with its own result only: an error may come before it, when it commits.
-                if (current != piece::sync) ++x.at;
-                continue;
-            }
-            switch (PQresultStatus(answer.get())) {
-            case PGRES_PIPELINE_SYNC:
-                --syncs_due_;
-                x.at =
-                    static_cast<std::size_t>(std::find(x.pieces.begin() + static_cast<std::ptrdiff_t>(x.at),
-                                                       x.pieces.end(), piece::sync) -
-                                             x.pieces.begin() + 1);
-                break;
-            case PGRES_PIPELINE_ABORTED:
-                break;
-            case PGRES_COPY_IN:
-            case PGRES_COPY_OUT:
-            case PGRES_COPY_BOTH:
-                broken_ = true; // in a pipeline there is no way out of COPY
-                throw std::logic_error("pgcoro: COPY … FROM STDIN or TO STDOUT does not go through query or "
-                                       "execute; the connection is given up");
-            case PGRES_FATAL_ERROR:
-            case PGRES_BAD_RESPONSE:
-            case PGRES_NONFATAL_ERROR:
-                if (current == piece::deallocate) { // somebody else's DISCARD ALL came before it
-                    if (code_of(answer.get()) == sqlstates::invalid_sql_statement_name) ++x.deallocated;
-                } else if (!x.error) {
-                    x.error = std::move(answer);
-                }
-                break;
-            default:
-                switch (current) {
-                case piece::main:
-                    got.main = std::move(answer);
-                    break;
-                case piece::after:
-                    got.after = std::move(answer);
-                    break;
-                case piece::prepare: {
-                    auto& p = x.prepares[x.prepared++];
-                    statements_.add(p.sql, *p.args, std::move(p.name));
-                    break;
-                }
-                case piece::deallocate:
-                    ++x.deallocated;
-                    break;
-                default:
-                    break;
-                }
-            }
+            if (!answer && wire_->broken()) break; // a broken connection's end of all
+            auto what = take(x, answer);
+            if (what == taken::main)
+                got.main = std::move(answer);
+            else if (what == taken::after)
+                got.after = std::move(answer);
             if (wire_->broken() || (x.error && is_fatal(x.error.get()))) break;
         }
         bool in_time = op.finish();
-        preparing_.clear(); // if it was not prepared, there was an error
-        if (!x.done() || wire_->broken()) broken_ = true;
-        if (!broken_ && PQpipelineStatus(wire_->get()) != PQ_PIPELINE_OFF)
-            broken_ = !PQexitPipelineMode(wire_->get());
-        auto& unwanted = statements_.unwanted();
-        unwanted.erase(unwanted.begin(), unwanted.begin() + static_cast<std::ptrdiff_t>(x.deallocated));
+        settle(x);
         if (got.main && drops_statements(got.main.get())) statements_.clear();
-        if (observer) report(r, got, x.error.get(), begun, !x.prepares.empty());
+        if (observer)
+            report(r.sql, got.main ? rows_of(got.main.get()) : 0, x.error.get(), begun, !x.prepares.empty());
         if (!in_time) fail_overdue(r.sql);
         if (!x.error && !broken_) co_return got;
 
-        if (x.error && !broken_ && statements_.enabled()) {
-            auto code = code_of(x.error.get());
-            auto* routine = PQresultErrorField(x.error.get(), PG_DIAG_SOURCE_FUNCTION);
-            // "cached plan must not change result type": told by the routine, because the message is
-            // translated.
-            bool stale = code == sqlstates::feature_not_supported && routine &&
-                         std::string_view(routine) == "RevalidateCachedQuery";
-            bool gone = code == sqlstates::invalid_sql_statement_name;
-            if (stale || gone) {
-                statements_.erase(r.sql, args, stale);
-                if (!r.after.empty()) statements_.erase(r.after, no_params, stale);
-                if (idle && !again) continue; // prepared anew, once; in a transaction it is too late
-            }
+        if (forget_lost_statement(x, r.sql)) {
+            if (!r.after.empty()) forget_lost_statement(x, r.after);
+            if (idle && !again) continue; // prepared anew, once; in a transaction it is too late
         }
         fail(x.error.get(), r.sql);
     }
@@ -525,95 +201,11 @@ asio::awaitable<std::string> session::run_simple(const char* sql)
 
 asio::awaitable<std::string> session::command(const char* sql)
 {
-    check_idle();
-    auto executor = co_await asio::this_coro::executor;
-    wire_->bind(executor);
-    if (interrupted_ || cancelling_) co_await recover(response_deadline(), false);
-    if (broken()) fail(nullptr, sql);
+    co_await make_ready(sql);
     operation op(*this, work::statement, response_deadline());
     auto tag = co_await run_simple(sql);
     if (!op.finish()) fail_overdue(sql);
     co_return tag;
-}
-
-// Reads to the end of whatever was under way.
-asio::awaitable<void> session::drain()
-{
-    auto* conn = wire_->get();
-    wire_->flush();
-    // The request to stop may have come before the statement, and gone by unheard: then it is repeated.
-    auto patience = std::chrono::milliseconds(10);
-    for (;;) {
-        while (wire_->busy()) {
-            bool came = co_await wire_->step_within(patience);
-            if (came) continue;
-            ask_to_stop();
-            patience = std::min(patience * 2, std::chrono::milliseconds(1000));
-        }
-        result_ptr answer(PQgetResult(conn));
-        if (wire_->broken()) fail(answer.get(), {});
-        if (!answer) {
-            if (PQpipelineStatus(conn) == PQ_PIPELINE_OFF || syncs_due_ == 0) break;
-            continue;
-        }
-        switch (PQresultStatus(answer.get())) {
-        case PGRES_PIPELINE_SYNC:
-            --syncs_due_;
-            break;
-        case PGRES_COPY_IN:
-        case PGRES_COPY_BOTH:
-            PQputCopyEnd(conn, "given up by the client");
-            wire_->flush();
-            break;
-        case PGRES_COPY_OUT:
-            for (;;) {
-                char* bytes = nullptr;
-                auto n = PQgetCopyData(conn, &bytes, 1);
-                PQfreemem(bytes);
-                if (n < 0) break;
-                if (n == 0) co_await wire_->step();
-            }
-            break;
-        default:
-            break;
-        }
-    }
-    if (PQpipelineStatus(conn) != PQ_PIPELINE_OFF && !PQexitPipelineMode(conn)) fail(nullptr, {});
-}
-
-asio::awaitable<void> session::recover(time_point deadline, bool rollback)
-{
-    check_idle();
-    claim here(*this);
-    auto executor = co_await asio::this_coro::executor;
-    wire_->bind(executor);
-    if (broken()) fail(nullptr, {});
-    if (interrupted_) {
-        operation op(*this, work::internal, deadline);
-        co_await drain();
-        if (!op.finish()) fail_overdue({});
-        interrupted_ = false;
-        for (auto& name : preparing_) statements_.unwanted().push_back(std::move(name));
-        preparing_.clear();
-    }
-    if (cancelling_) {
-        // A cancel that is still on its way when the session is used again would hit the wrong statement.
-        auto why = co_await cancelling_->finished->async_wait(deadline, asio::deferred);
-        if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
-        if (why == wake::expired) {
-            broken_ = true;
-            throw connection_error(
-                connection_failure::timeout,
-                "the server (" + describe_peer(wire_->get()) +
-                    ") did not take a cancel request in time, so the connection was given up");
-        }
-        cancelling_.reset();
-    }
-    if (rollback && in_transaction()) {
-        operation op(*this, work::internal, deadline);
-        co_await run_simple("rollback");
-        if (!op.finish()) fail_overdue({});
-    }
 }
 
 asio::awaitable<void> session::ping(time_point deadline)
@@ -629,19 +221,16 @@ asio::awaitable<void> session::ping(time_point deadline)
     if (!op.finish()) fail_overdue({});
 }
 
-void session::report(const request& r, const reply& got, const PGresult* error, time_point begun,
+void session::report(std::string_view sql, std::uint64_t rows, const PGresult* error, time_point begun,
                      bool prepared) const
 {
     query_event event;
     event.pool = label_;
-    event.sql = r.sql;
+    event.sql = sql;
     event.duration = clock::now() - begun;
     auto code = error ? code_of(error) : sqlstate();
     if (!error || code) event.sqlstate = code.str();
-    if (got.main) {
-        event.rows = static_cast<std::uint64_t>(PQntuples(got.main.get()));
-        if (event.rows == 0) event.rows = std::strtoull(PQcmdTuples(got.main.get()), nullptr, 10);
-    }
+    event.rows = rows;
     event.prepared_now = prepared;
     options_->observer->on_query(event);
 }

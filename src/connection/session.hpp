@@ -5,11 +5,14 @@
 #include "connection/statement_cache.hpp"
 #include "connection/wire.hpp"
 
+#include <pgcoro/connection/host.hpp>
+#include <pgcoro/connection/notification.hpp>
 #include <pgcoro/connection/options.hpp>
 
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,7 +39,20 @@ struct reply
     result_ptr after;
 };
 
-class session
+class batch;
+
+// Something that holds a session over several calls of its user.
+class session_holder
+{
+public:
+    // Lets go, whatever state that leaves the session in.
+    virtual void abandon() noexcept = 0;
+
+protected:
+    ~session_holder() = default;
+};
+
+class session final : public statement_host
 {
 public:
     using time_point = std::chrono::steady_clock::time_point;
@@ -59,6 +75,13 @@ public:
     // A statement of the simple protocol that nothing can be said before or after, such as COMMIT; gives its
     // command tag. Throws as run() does.
     asio::awaitable<std::string> command(const char* sql);
+
+    // Statements of a script, by the simple protocol, for the host. Gives their number. Throws as run() does;
+    // errors say which statement it was.
+    asio::awaitable<std::uint64_t> run_script(statement_host& host, std::string sql);
+
+    // The next notification, those that came during other operations first; nothing when none came in time.
+    asio::awaitable<std::optional<notification>> next_notification(std::chrono::milliseconds limit);
 
     // A round trip that does nothing, by the deadline. Throws connection_error.
     asio::awaitable<void> ping(time_point deadline);
@@ -89,10 +112,27 @@ public:
     wire& socket() noexcept { return *wire_; }
     const connection_options& options() const noexcept { return *options_; }
 
+    // Ends a stream of rows, or a COPY, that was left open.
+    void end_holder() noexcept
+    {
+        if (holder_) holder_->abandon();
+    }
+
+    // A connection as it is: nothing goes before a statement, and errors are as they are.
+    session& on() override { return *this; }
+    prologue begin(std::string_view) override { return {}; }
+    void told(const char*) override {}
+    std::exception_ptr failed(std::exception_ptr why, std::string_view) override { return why; }
+
     // Deadlines are watched by somebody who calls socket().guard().expire(): no timer is needed here.
     void set_watched() noexcept { watched_ = true; }
 
 private:
+    friend class row_source;
+    friend class copy_channel;
+    friend class batch_run;
+    friend asio::awaitable<void> run_batch(statement_host&, batch&);
+
     // What is under way: nothing; something that is not cancelled from outside; run(); run(), and the server
     // was asked to stop it.
     enum class work { none, internal, statement, cancelled_statement };
@@ -101,14 +141,20 @@ private:
     struct cancel_request;
     enum class piece { before, prepare, main, after, sync, deallocate };
     struct exchange;
+    // What an answer was: nothing to give on, or the result of the statement or of what came after it.
+    enum class taken { nothing, main, after };
 
     session(std::shared_ptr<const connection_options> options, std::string label, std::unique_ptr<wire> w);
 
     void check_idle() const;
+    asio::awaitable<void> make_ready(std::string_view sql);
     void send(const request& r, const statement_cache::statement* known, exchange& x);
     void send_statement(std::string_view sql, const params& args, piece as, exchange& x);
     void send_known(std::string_view sql, const params& args, const std::string& name);
     void send_unprepared(std::string_view sql, const params& args);
+    taken take(exchange& x, result_ptr& answer);
+    void settle(exchange& x);
+    bool forget_lost_statement(const exchange& x, std::string_view sql);
     void need(int sent, std::string_view sql);
     [[noreturn]] void fail(const PGresult* result, std::string_view sql);
     [[noreturn]] void fail_overdue(std::string_view sql);
@@ -116,7 +162,7 @@ private:
     time_point response_deadline() const noexcept;
     asio::awaitable<void> drain();
     asio::awaitable<std::string> run_simple(const char* sql);
-    void report(const request& r, const reply& got, const PGresult* error, time_point begun,
+    void report(std::string_view sql, std::uint64_t rows, const PGresult* error, time_point begun,
                 bool prepared) const;
 
     std::shared_ptr<const connection_options> options_;
@@ -127,6 +173,8 @@ private:
     statement_cache statements_;
     std::vector<std::string> preparing_; // names that the server may have, if its answer was not read
     int syncs_due_ = 0;
+    bool sync_owed_ = false; // statements were sent, and the Sync behind them was not
+    session_holder* holder_ = nullptr;
     // cancel() changes work_ and cancelling_ only together, under the mutex, and only while a statement runs.
     std::atomic<work> work_{work::none};
     std::mutex cancel_mutex_;

@@ -45,14 +45,23 @@ public:
         return &*it;
     }
 
+    static statement describe(std::string_view sql, const params& args, std::string name)
+    {
+        statement made{std::string(sql), {}, std::move(name)};
+        for (std::size_t i = 0; i < args.size(); ++i) made.types.push_back(args[i].type);
+        return made;
+    }
+    static bool is(const statement& s, std::string_view sql, const params& args)
+    {
+        return equal()(key{sql, args}, s);
+    }
+
     // A name that no statement has had.
     std::string new_name() { return "pgcoro_" + std::to_string(++names_); }
 
     // The statement was prepared. What must go to make room for it is put on unwanted().
-    void add(std::string_view sql, const params& args, std::string name)
+    void add(statement added)
     {
-        statement added{std::string(sql), {}, std::move(name)};
-        for (std::size_t i = 0; i < args.size(); ++i) added.types.push_back(args[i].type);
         entries_.push_front(std::move(added));
         while (entries_.size() > capacity_) {
             unwanted_.push_back(entries_.back().name);
@@ -60,14 +69,24 @@ public:
         }
     }
 
-    // The server has it no more, or it must be prepared anew.
-    void erase(std::string_view sql, const params& args, bool deallocate)
+    // The server has it no more, or it must be prepared anew, whatever its parameters' types.
+    void erase(std::string_view sql, bool deallocate)
     {
-        auto& by_key = entries_.get<1>();
-        auto it = by_key.find(key{sql, args}, hash(), equal());
-        if (it == by_key.end()) return;
-        if (deallocate) unwanted_.push_back(it->name);
-        by_key.erase(it);
+        for (auto it = entries_.begin(); it != entries_.end();) {
+            if (it->sql != sql) {
+                ++it;
+                continue;
+            }
+            if (deallocate) unwanted_.push_back(it->name);
+            it = entries_.erase(it);
+        }
+    }
+
+    // As erase(), all of them.
+    void erase_all()
+    {
+        for (auto& s : entries_) unwanted_.push_back(s.name);
+        entries_.clear();
     }
 
     // Statements to be deallocated with the next round trip that has room for it.

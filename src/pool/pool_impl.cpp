@@ -320,6 +320,7 @@ std::string pool_impl::state_text() const
 void pool_impl::release(slot_id slot) noexcept
 {
     auto& session = places_[slot].connection->session();
+    session.end_holder();
     auto as = session.broken()  ? pool_core::returned::broken
               : session.clean() ? pool_core::returned::clean
                                 : pool_core::returned::dirty;

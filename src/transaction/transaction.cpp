@@ -2,8 +2,6 @@
 
 #include "connection/session.hpp"
 
-#include <boost/container/static_vector.hpp>
-
 namespace pgcoro
 {
 
@@ -50,11 +48,13 @@ transaction::transaction(lease held, const transaction_options& options, deadlin
     , attempt_(attempt)
 {}
 
-asio::awaitable<result> transaction::run(std::string_view sql, params args)
+detail::session& transaction::on() { return lease_->session(); }
+
+detail::prologue transaction::begin(std::string_view sql)
 {
     auto& session = lease_->session();
-    boost::container::static_vector<std::string, 2> before;
-    if (!begun_) before.push_back(begin_statement(options_));
+    detail::prologue p;
+    if (!begun_) p.before.push_back(begin_statement(options_));
     if (!until_.is_never()) {
         auto left = std::chrono::ceil<std::chrono::milliseconds>(until_.remaining());
         if (left.count() <= 0) {
@@ -64,33 +64,60 @@ asio::awaitable<result> transaction::run(std::string_view sql, params args)
         // The server stops by itself when the time is over; told in the same round trip.
         auto usual = session.options().statement_timeout;
         if (usual.count() == 0 || left < usual)
-            before.push_back("set local statement_timeout = " + std::to_string(left.count()));
+            p.before.push_back("set local statement_timeout = " + std::to_string(left.count()));
+        p.deadline = until_.time() + session.options().response_grace;
     }
+    if (options_.resolve_commit && !options_.read_only && id_.empty())
+        p.after = "select pg_current_xact_id_if_assigned()::text";
+    begun_ = true;
+    return p;
+}
 
+void transaction::told(const char* id)
+{
+    if (id) id_ = id;
+}
+
+std::exception_ptr transaction::failed(std::exception_ptr why, std::string_view sql)
+{
+    try {
+        std::rethrow_exception(why);
+    } catch (const deadline_exceeded&) {
+        return why;
+    } catch (const error& e) {
+        bool over = until_.expired() && (was_stopped(e) || e.invalidates_connection());
+        if (over) {
+            auto late = out_of_time(sql);
+            late.add_note(e.what());
+            why = std::make_exception_ptr(late);
+        }
+        if (!failure_) failure_ = why;
+    } catch (...) {
+        // A cancellation, or misuse. Refused before it was sent, it took the BEGIN with it.
+        if (lease_->session().clean()) begun_ = false;
+    }
+    return why;
+}
+
+asio::awaitable<result> transaction::run(std::string_view sql, params args)
+{
+    auto& session = lease_->session();
+    auto with = begin(sql);
     detail::request r;
     r.sql = sql;
     r.args = &args;
-    r.before = {before.data(), before.size()};
-    bool ask_id = options_.resolve_commit && !options_.read_only && id_.empty();
-    if (ask_id) r.after = "select pg_current_xact_id_if_assigned()::text";
-    if (!until_.is_never()) r.deadline = until_.time() + session.options().response_grace;
-    begun_ = true;
+    r.before = {with.before.data(), with.before.size()};
+    r.after = with.after;
+    r.deadline = with.deadline;
+    std::exception_ptr failure;
     try {
         auto got = co_await session.run(r);
-        if (ask_id && got.after && !PQgetisnull(got.after.get(), 0, 0))
-            id_ = PQgetvalue(got.after.get(), 0, 0);
+        if (got.after) told(PQgetisnull(got.after.get(), 0, 0) ? nullptr : PQgetvalue(got.after.get(), 0, 0));
         co_return result(got.main.release());
-    } catch (const error& e) {
-        bool over = until_.expired() && (was_stopped(e) || e.invalidates_connection());
-        if (!over) {
-            if (!failure_) failure_ = std::current_exception();
-            throw;
-        }
-        auto late = out_of_time(sql);
-        late.add_note(e.what());
-        if (!failure_) failure_ = std::make_exception_ptr(late);
-        throw late;
+    } catch (...) {
+        failure = failed(std::current_exception(), sql);
     }
+    std::rethrow_exception(failure);
 }
 
 asio::awaitable<transaction::commit_result> transaction::commit(std::exception_ptr& lost)

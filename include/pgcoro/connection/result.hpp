@@ -35,6 +35,8 @@ public:
     oid type() const noexcept { return column_.type; }
     /// The value in PostgreSQL's binary format; empty for NULL.
     std::string_view bytes() const noexcept { return value_.bytes(); }
+    /// What a codec sees of it.
+    const field_view& view() const noexcept { return value_; }
 
     /// The value as T. Throws `mapping_error` when it does not fit, or is NULL and T no `std::optional`.
     template <class T>
@@ -70,6 +72,10 @@ public:
     /// `result::as` checks the columns only once.
     template <class T>
     T as() const;
+
+    /// The same by a mapper that was made for these columns.
+    template <class T>
+    T as(const column_list& columns, const row_mapper<T>& map) const;
 
 private:
     const PGresult* result_;
@@ -113,6 +119,21 @@ public:
         rows.reserve(static_cast<std::size_t>(n));
         for (int r = 0; r < n; ++r)
             rows.push_back(map([&](std::size_t i) { return value(r, static_cast<int>(i), list[i].type); }));
+        return rows;
+    }
+
+    /// As as(), but a row that does not fit is an error in its place. Columns that do not fit throw.
+    template <class T>
+    std::vector<mapped<T>> try_as() const
+    {
+        std::vector<mapped<T>> rows;
+        if (!owned_) return rows;
+        auto list = columns();
+        row_mapper<T> map(list);
+        rows.reserve(size());
+        for (int r = 0, n = PQntuples(get()); r < n; ++r)
+            rows.push_back(
+                try_map(map, [&](std::size_t i) { return value(r, static_cast<int>(i), list[i].type); }));
         return rows;
     }
 
@@ -199,9 +220,14 @@ template <class T>
 T row::as() const
 {
     auto list = result::columns_of(result_);
-    row_mapper<T> map(list);
+    return as<T>(list, row_mapper<T>(list));
+}
+
+template <class T>
+T row::as(const column_list& columns, const row_mapper<T>& map) const
+{
     return map(
-        [&](std::size_t i) { return result::value(result_, index_, static_cast<int>(i), list[i].type); });
+        [&](std::size_t i) { return result::value(result_, index_, static_cast<int>(i), columns[i].type); });
 }
 
 } // namespace pgcoro

@@ -17,7 +17,9 @@ namespace pgcoro
 /// **Errors** beyond those of `querying`: `deadline_exceeded` when the transaction's time is over. After an
 /// error of the server's the transaction can only be rolled back; that happens also if the body swallows the
 /// error. **Cancellation:** any kind; the transaction is rolled back. **Threads:** one coroutine at a time.
-class transaction : public querying<transaction>
+class transaction final : public querying<transaction>,
+                          public statements<transaction>,
+                          private detail::statement_host
 {
 public:
     transaction(lease held, const transaction_options& options, deadline until, int attempt);
@@ -53,6 +55,13 @@ public:
     /// @}
 
 private:
+    friend class statements<transaction>;
+    detail::statement_host& host() noexcept { return *this; }
+    detail::session& on() override;
+    detail::prologue begin(std::string_view sql) override;
+    void told(const char* id) override;
+    std::exception_ptr failed(std::exception_ptr why, std::string_view sql) override;
+
     lease lease_;
     const transaction_options& options_;
     deadline until_;

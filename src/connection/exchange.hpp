@@ -1,0 +1,46 @@
+// One round trip: what was sent, and how far its answers have come.
+#pragma once
+
+#include "connection/session.hpp"
+
+#include <boost/container/small_vector.hpp>
+
+namespace pgcoro::detail
+{
+
+// What one round trip consists of, and how far its answers have come.
+struct session::exchange
+{
+    boost::container::small_vector<piece, 8> pieces;
+    std::size_t at = 0;
+    boost::container::small_vector<statement_cache::statement, 2> prepares;
+    std::size_t prepared = 0; // so many of them are answered
+    std::size_t deallocated = 0;
+    bool prepared_any = false;
+    result_ptr error;
+
+    // One that this round trip prepares, and that is not answered yet.
+    const statement_cache::statement* find_coming(std::string_view sql, const params& args) const;
+
+    bool done() const noexcept { return at == pieces.size(); }
+};
+
+inline const params no_params;
+
+// The session ends with such an error, whatever else was asked of it.
+bool is_fatal(const PGresult* error);
+
+sqlstate code_of(const PGresult* error);
+
+// The number of rows that a statement gave or touched.
+std::uint64_t rows_of(PGresult* done);
+
+// Refuses what the server would not: libpq would end the text at a NUL, and a parameter that the text never
+// mentions passes unseen when its type is known. Every $n is counted, also in a literal or a comment, where
+// it is none: a surplus may go unnoticed then, but nothing right is refused.
+void check_text(std::string_view sql, std::size_t parameters);
+
+// Was it a statement after which none is prepared any more?
+bool drops_statements(PGresult* done);
+
+} // namespace pgcoro::detail
