@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pgcoro/connection/connection.hpp>
+#include <pgcoro/connection/listener.hpp>
 #include <pgcoro/error/error.hpp>
 #include <pgcoro/observer/observer.hpp>
 #include <pgcoro/pool/pool.hpp>

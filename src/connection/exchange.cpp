@@ -243,7 +243,7 @@ void session::settle(exchange& x)
 
 // Was the error that the server has the statement no more, or can use it no more? Then it is forgotten, to
 // be prepared anew.
-bool session::forget_lost_statement(const exchange& x, std::string_view sql, const params& args)
+bool session::forget_lost_statement(const exchange& x, std::string_view sql)
 {
     if (!x.error || broken_ || !statements_.enabled()) return false;
     auto code = code_of(x.error.get());
@@ -252,7 +252,7 @@ bool session::forget_lost_statement(const exchange& x, std::string_view sql, con
     bool stale = code == sqlstates::feature_not_supported && routine &&
                  std::string_view(routine) == "RevalidateCachedQuery";
     bool gone = code == sqlstates::invalid_sql_statement_name;
-    if (stale || gone) statements_.erase(sql, args, stale);
+    if (stale || gone) statements_.erase(sql, stale);
     return stale || gone;
 }
 

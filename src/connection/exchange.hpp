@@ -43,5 +43,4 @@ void check_text(std::string_view sql, std::size_t parameters);
 // Was it a statement after which none is prepared any more?
 bool drops_statements(PGresult* done);
 
-
 } // namespace pgcoro::detail

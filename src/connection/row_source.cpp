@@ -27,7 +27,7 @@ asio::awaitable<void> row_source::open()
     singly_ = false;
     operation_.emplace(s, session::work::statement, std::min(s.response_deadline(), prologue_.deadline));
     session_ = &s;
-    s.stream_ = this;
+    s.holder_ = this;
     s.send(r, known, exchange_);
     want_rows_singly();
     s.wire_->flush();
@@ -48,7 +48,7 @@ void row_source::want_rows_singly()
 void row_source::abandon() noexcept
 {
     over_ = true;
-    if (session_) session_->stream_ = nullptr;
+    if (session_) session_->holder_ = nullptr;
     session_ = nullptr;
     operation_.reset();
 }
@@ -64,7 +64,7 @@ void row_source::finish()
     abandon();
     if (!in_time) s.fail_overdue(sql_);
     if (!exchange_.error && !s.broken()) return;
-    bool lost = s.forget_lost_statement(exchange_, sql_, args_);
+    bool lost = s.forget_lost_statement(exchange_, sql_);
     if (lost && idle_ && !again_ && rows_ == 0) {
         again_ = true; // prepared anew, once
         over_ = false;
@@ -104,7 +104,7 @@ asio::awaitable<result_ptr> row_source::take_next()
         bool fatal = exchange_.error && is_fatal(exchange_.error.get());
         if (gone || fatal || w.broken() || exchange_.done())
             finish();
-        else
+        else if (!exchange_.error) // behind an error nothing more is run
             want_rows_singly();
     }
     co_return nullptr;
@@ -122,11 +122,6 @@ asio::awaitable<result_ptr> row_source::next()
     if (session_ || begun_once_) failure = host_.failed(failure, sql_);
     abandon();
     std::rethrow_exception(failure);
-}
-
-void session::abandon_stream() noexcept
-{
-    if (stream_) stream_->abandon();
 }
 
 void row_source_deleter::operator()(row_source* s) const noexcept { delete s; }

@@ -14,7 +14,7 @@ namespace pgcoro::detail
 
 // Begins with the first next(), and holds its session from then to the end of the rows, to an error, or to
 // its own end, which stops the statement.
-class row_source
+class row_source final : public session_holder
 {
 public:
     row_source(statement_host& host, std::string_view sql, params args, std::size_t chunk)
@@ -30,8 +30,7 @@ public:
     // The next rows; one result without any, for its columns, when there are none at all; then null.
     asio::awaitable<result_ptr> next();
 
-    // Leaves the session to others.
-    void abandon() noexcept;
+    void abandon() noexcept override;
 
 private:
     asio::awaitable<void> open();

@@ -45,7 +45,7 @@ session::session(std::shared_ptr<const connection_options> options, std::string 
         this);
 }
 
-session::~session() { abandon_stream(); }
+session::~session() { end_holder(); }
 
 asio::awaitable<std::unique_ptr<session>> session::connect(std::shared_ptr<const connection_options> options,
                                                            std::string label, time_point deadline)
@@ -170,9 +170,9 @@ asio::awaitable<result> session::run(request r)
         if (!in_time) fail_overdue(r.sql);
         if (!x.error && !broken_) co_return result(got.release());
 
-        if (forget_lost_statement(x, r.sql, args)) {
-            if (!r.after.empty()) forget_lost_statement(x, r.after, no_params);
-            if (r.prepare_first) forget_lost_statement(x, r.before.front(), no_params);
+        if (forget_lost_statement(x, r.sql)) {
+            if (!r.after.empty()) forget_lost_statement(x, r.after);
+            if (r.prepare_first) forget_lost_statement(x, r.before.front());
             if (idle && !again) continue; // prepared anew, once; in a transaction it is too late
         }
         fail(x.error.get(), r.sql);

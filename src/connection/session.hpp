@@ -6,12 +6,14 @@
 #include "connection/wire.hpp"
 
 #include <pgcoro/connection/host.hpp>
+#include <pgcoro/connection/notification.hpp>
 #include <pgcoro/connection/options.hpp>
 #include <pgcoro/connection/result.hpp>
 
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,7 +36,18 @@ struct request
     std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
 
-class row_source;
+class batch;
+
+// Something that holds a session over several calls of its user.
+class session_holder
+{
+public:
+    // Lets go, whatever state that leaves the session in.
+    virtual void abandon() noexcept = 0;
+
+protected:
+    ~session_holder() = default;
+};
 
 class session final : public statement_host
 {
@@ -59,6 +72,13 @@ public:
     // A statement of the simple protocol that nothing can be said before or after, such as COMMIT; gives its
     // command tag. Throws as run() does.
     asio::awaitable<std::string> command(const char* sql);
+
+    // Statements of a script, by the simple protocol, for the host. Gives their number. Throws as run() does;
+    // errors say which statement it was.
+    asio::awaitable<std::uint64_t> run_script(statement_host& host, std::string sql);
+
+    // The next notification, those that came during other operations first; nothing when none came in time.
+    asio::awaitable<std::optional<notification>> next_notification(std::chrono::milliseconds limit);
 
     // A round trip that does nothing, by the deadline. Throws connection_error.
     asio::awaitable<void> ping(time_point deadline);
@@ -89,8 +109,11 @@ public:
     wire& socket() noexcept { return *wire_; }
     const connection_options& options() const noexcept { return *options_; }
 
-    // Ends a stream of rows that was left open; it gives an error from now on.
-    void abandon_stream() noexcept;
+    // Ends a stream of rows, or a COPY, that was left open.
+    void end_holder() noexcept
+    {
+        if (holder_) holder_->abandon();
+    }
 
     // A connection as it is: nothing goes before a statement, and errors are as they are.
     session& on() override { return *this; }
@@ -103,6 +126,9 @@ public:
 
 private:
     friend class row_source;
+    friend class copy_channel;
+    friend class batch_run;
+    friend asio::awaitable<void> run_batch(statement_host&, batch&);
 
     // What is under way: nothing; something that is not cancelled from outside; run(); run(), and the server
     // was asked to stop it.
@@ -125,7 +151,7 @@ private:
     void send_unprepared(std::string_view sql, const params& args);
     taken take(exchange& x, result_ptr& answer);
     void settle(exchange& x);
-    bool forget_lost_statement(const exchange& x, std::string_view sql, const params& args);
+    bool forget_lost_statement(const exchange& x, std::string_view sql);
     void need(int sent, std::string_view sql);
     [[noreturn]] void fail(const PGresult* result, std::string_view sql);
     [[noreturn]] void fail_overdue(std::string_view sql);
@@ -145,7 +171,7 @@ private:
     std::vector<std::string> preparing_; // names that the server may have, if its answer was not read
     int syncs_due_ = 0;
     bool sync_owed_ = false; // statements were sent, and the Sync behind them was not
-    row_source* stream_ = nullptr;
+    session_holder* holder_ = nullptr;
     // cancel() changes work_ and cancelling_ only together, under the mutex, and only while a statement runs.
     std::atomic<work> work_{work::none};
     std::mutex cancel_mutex_;

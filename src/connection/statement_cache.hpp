@@ -69,14 +69,24 @@ public:
         }
     }
 
-    // The server has it no more, or it must be prepared anew.
-    void erase(std::string_view sql, const params& args, bool deallocate)
+    // The server has it no more, or it must be prepared anew, whatever its parameters' types.
+    void erase(std::string_view sql, bool deallocate)
     {
-        auto& by_key = entries_.get<1>();
-        auto it = by_key.find(key{sql, args}, hash(), equal());
-        if (it == by_key.end()) return;
-        if (deallocate) unwanted_.push_back(it->name);
-        by_key.erase(it);
+        for (auto it = entries_.begin(); it != entries_.end();) {
+            if (it->sql != sql) {
+                ++it;
+                continue;
+            }
+            if (deallocate) unwanted_.push_back(it->name);
+            it = entries_.erase(it);
+        }
+    }
+
+    // As erase(), all of them.
+    void erase_all()
+    {
+        for (auto& s : entries_) unwanted_.push_back(s.name);
+        entries_.clear();
     }
 
     // Statements to be deallocated with the next round trip that has room for it.

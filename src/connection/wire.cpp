@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace pgcoro::detail
@@ -73,23 +74,47 @@ asio::awaitable<void> wire::wait(asio::posix::descriptor_base::wait_type directi
     throw_if_failed(ec);
 }
 
-asio::awaitable<void> wire::step()
+// For whichever comes first; tells whether there is something to read.
+asio::awaitable<bool> wire::wait_both()
 {
     using base = asio::posix::descriptor_base;
+    auto both =
+        asio::experimental::make_parallel_group(socket_->async_wait(base::wait_read, asio::deferred),
+                                                socket_->async_wait(base::wait_write, asio::deferred));
+    auto [order, read, write] = co_await both.async_wait(asio::experimental::wait_for_one(), asio::deferred);
+    throw_if_failed(order[0] == 0 ? read : write);
+    co_return order[0] == 0;
+}
+
+// Is the next message of the server an ErrorResponse? Under TLS nobody can see.
+bool wire::error_ahead() const noexcept
+{
+    char type = 0;
+    return !ssl_ && ::recv(PQsocket(conn_), &type, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && type == 'E';
+}
+
+asio::awaitable<bool> wire::flush_all()
+{
+    for (flush(); flushing_ && !broken_; flush()) {
+        if (error_ahead()) co_return false;
+        bool readable_now = co_await wait_both();
+        if (readable_now && error_ahead()) co_return false;
+        if (readable_now) consume(); // notices, which else might block the server
+    }
+    co_return !broken_ && !error_ahead();
+}
+
+asio::awaitable<void> wire::step()
+{
     if (flushing_) {
         // Both ways: with a large request the server may stop reading until its answers are taken.
-        auto both =
-            asio::experimental::make_parallel_group(socket_->async_wait(base::wait_read, asio::deferred),
-                                                    socket_->async_wait(base::wait_write, asio::deferred));
-        auto [order, read, write] =
-            co_await both.async_wait(asio::experimental::wait_for_one(), asio::deferred);
-        throw_if_failed(order[0] == 0 ? read : write);
-        if (order[0] == 0) consume();
+        bool readable_now = co_await wait_both();
+        if (readable_now) consume();
         flush();
         co_return;
     }
     // TLS records may be inside OpenSSL already, where the socket does not show them any more.
-    if (!tls_pending()) co_await wait(base::wait_read);
+    if (!tls_pending()) co_await wait(asio::posix::descriptor_base::wait_read);
     consume();
 }
 

@@ -56,6 +56,10 @@ public:
     // Has libpq nothing to give before more is sent or received?
     bool busy() const noexcept { return !broken_ && (flushing_ || PQisBusy(conn_)); }
 
+    // The same two apart, for who sends on while it reads.
+    bool flushing() const noexcept { return !broken_ && flushing_; }
+    bool answer_ready() const noexcept { return broken_ || !PQisBusy(conn_); }
+
     // The next wait while busy() is for bytes to read, and for nothing else: then `co_await readable()` and
     // consume() do it without a coroutine of their own. Otherwise `co_await step()`.
     bool only_reads() const noexcept { return !flushing_ && !ssl_; }
@@ -71,6 +75,10 @@ public:
     asio::awaitable<void> step();
     // As step(), for this long at most; false when nothing came.
     asio::awaitable<bool> step_within(std::chrono::milliseconds limit);
+
+    // Waits until the socket took all there is to send. False when the server has an error to tell meanwhile,
+    // as far as that can be seen; it is left for later then. For COPY, which libpq reads no answers of.
+    asio::awaitable<bool> flush_all();
 
     // Waits while busy, then takes the next result: null at the end of a statement's results. A connection
     // that breaks shows as a result with an error, and PQstatus CONNECTION_BAD.
@@ -92,6 +100,8 @@ public:
 
 private:
     bool tls_pending() const noexcept;
+    bool error_ahead() const noexcept;
+    asio::awaitable<bool> wait_both();
 
     PGconn* conn_ = nullptr;
     void* ssl_ = nullptr;

@@ -1,6 +1,7 @@
 #include "pool/core.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace pgcoro::detail
 {
@@ -57,7 +58,7 @@ pool_core::check pool_core::needed_check(const entry& s, time_point now) const n
         break;
     }
     if (s.generation != generation_) return check::ping; // another one, no older than this, was found dead
-    auto idle = now - s.used;
+    auto idle = now - s.proved;
     return idle < options_.alive_bypass ? check::none
            : idle < options_.ping_after ? check::peek
                                         : check::ping;
@@ -65,7 +66,7 @@ pool_core::check pool_core::needed_check(const entry& s, time_point now) const n
 
 std::optional<pool_core::grant> pool_core::try_acquire(time_point now)
 {
-    if (idle_.empty() || !queue_.empty() || closed_) return std::nullopt;
+    if (idle_.empty() || closed_ || suspended_) return std::nullopt;
     auto id = idle_.back();
     auto& s = slots_[id];
     if (expired(s, now)) return std::nullopt; // enqueue() throws it out
@@ -83,18 +84,24 @@ bool pool_core::enqueue(waiter& w, bool first, time_point now, actions& out)
         queue_.push_back(w);
     deadlines_.insert(deadlines_.end(), w); // most are the latest so far, and need no search
     counts_.waiting = queue_.size();
-    // Whatever is idle is too old, or it would have been handed out; or others wait, and then nothing is.
-    while (!idle_.empty() && !queue_.empty()) {
-        auto id = idle_.back();
-        idle_.pop_back();
-        if (expired(slots_[id], now)) {
-            discard(id, close_reason::expired, out);
-            continue;
-        }
-        hand_out_or_park(id, now, out);
-    }
+    serve_from_idle(now, out);
     start_connects(now, out);
     return true;
+}
+
+// Whoever waits, for as long as something is idle. Mostly nothing is, or too old, or it would have been
+// handed out at once.
+void pool_core::serve_from_idle(time_point now, actions& out)
+{
+    while (!suspended_ && !idle_.empty() && !queue_.empty()) {
+        auto id = idle_.back();
+        idle_.pop_back();
+        auto& s = slots_[id];
+        if (expired(s, now))
+            discard(id, why_expired(s), out);
+        else
+            hand_out_or_park(id, now, out);
+    }
 }
 
 void pool_core::unlink(waiter& w)
@@ -128,7 +135,7 @@ void pool_core::discard(slot_id id, close_reason why, actions& out)
 void pool_core::hand_out_or_park(slot_id id, time_point now, actions& out)
 {
     auto& s = slots_[id];
-    if (!queue_.empty()) {
+    if (!queue_.empty() && !suspended_) {
         auto& w = queue_.front();
         unlink(w);
         set_state(id, state::in_use);
@@ -144,7 +151,7 @@ bool pool_core::park(slot_id id, time_point now)
 {
     auto& s = slots_[id];
     if (!queue_.empty() || closed_ || idle_.size() >= options_.size || expired(s, now)) return false;
-    s.used = now;
+    s.used = s.proved = now;
     set_state(id, state::idle);
     idle_.push_back(id);
     return true;
@@ -168,18 +175,33 @@ void pool_core::release(slot_id id, returned as, time_point now, actions& out)
     case returned::clean:
         break;
     }
-    s.used = now;
+    s.used = s.proved = now;
     if (expired(s, now)) {
-        discard(id, close_reason::expired, out);
+        discard(id, why_expired(s), out);
         start_connects(now, out);
         return;
     }
     hand_out_or_park(id, now, out);
 }
 
+void pool_core::proved(slot_id id, time_point now) noexcept
+{
+    slots_[id].generation = generation_;
+    slots_[id].proved = now;
+}
+
 void pool_core::cleaned(slot_id id, bool usable, time_point now, actions& out)
 {
-    if (usable) return release(id, returned::clean, now, out);
+    auto& s = slots_[id];
+    bool kept_alive = std::exchange(s.kept_alive, false);
+    if (kept_alive && !usable) return found_dead(id, now, out);
+    if (usable) {
+        auto used = s.used;
+        if (kept_alive) proved(id, now);
+        release(id, returned::clean, now, out);
+        if (kept_alive) s.used = used; // nobody used it, if it is still there
+        return;
+    }
     discard(id, close_reason::not_cleaned, out);
     start_connects(now, out);
 }
@@ -197,7 +219,8 @@ void pool_core::connected(slot_id id, time_point now, actions& out)
     connect_after_ = {};
     auto& s = slots_[id];
     s.generation = generation_;
-    s.opened = s.used = now;
+    s.opened = s.used = s.proved = now;
+    s.evicted = s.kept_alive = false;
     s.expires = time_point::max();
     if (options_.recycle_after.count() > 0) {
         auto share = std::uniform_real_distribution<double>(0, options_.recycle_jitter)(random_);
@@ -226,7 +249,7 @@ void pool_core::connect_failed(slot_id id, bool permanent, time_point now, actio
 bool pool_core::wants_connection() const noexcept
 {
     if (closed_ || empty_.empty() || counts_.connecting >= options_.max_connecting) return false;
-    return counts_.waiting > counts_.connecting || counts_.taken() < warm_;
+    return (counts_.waiting > counts_.connecting && !suspended_) || counts_.taken() < warm_;
 }
 
 void pool_core::start_connects(time_point now, actions& out)
@@ -243,17 +266,20 @@ void pool_core::tick(time_point now, actions& out)
 {
     while (!deadlines_.empty() && deadlines_.begin()->deadline <= now)
         refuse(*deadlines_.begin(), refusal::timeout, out);
-    auto leaves = [&](slot_id id) -> std::optional<close_reason> {
-        auto& s = slots_[id];
-        if (expired(s, now)) return close_reason::expired;
-        if (options_.idle_timeout.count() > 0 && now - s.used >= options_.idle_timeout)
-            return close_reason::idle;
-        return std::nullopt;
-    };
     std::erase_if(idle_, [&](slot_id id) {
-        auto why = leaves(id);
-        if (why) discard(id, *why, out);
-        return why.has_value();
+        auto& s = slots_[id];
+        if (expired(s, now)) {
+            discard(id, why_expired(s), out);
+        } else if (options_.idle_timeout.count() > 0 && now - s.used >= options_.idle_timeout) {
+            discard(id, close_reason::idle, out);
+        } else if (options_.keepalive.count() > 0 && now - s.proved >= options_.keepalive) {
+            s.kept_alive = true;
+            set_state(id, state::cleaning);
+            out.keepalive.push_back(id);
+        } else {
+            return false;
+        }
+        return true;
     });
     start_connects(now, out);
 }
@@ -268,6 +294,7 @@ pool_core::time_point pool_core::next_tick() const
         next = std::min(next, s.expires);
         if (options_.idle_timeout.count() > 0)
             next = std::min<time_point>(next, s.used + options_.idle_timeout);
+        if (options_.keepalive.count() > 0) next = std::min<time_point>(next, s.proved + options_.keepalive);
     }
     return next;
 }
@@ -275,6 +302,21 @@ pool_core::time_point pool_core::next_tick() const
 void pool_core::warm(std::size_t n, time_point now, actions& out)
 {
     warm_ = std::min(n, options_.size);
+    start_connects(now, out);
+}
+
+void pool_core::evict(time_point now, actions& out)
+{
+    for (auto id : idle_) discard(id, close_reason::evicted, out);
+    idle_.clear();
+    for (auto& s : slots_) s.evicted = s.state == state::in_use || s.state == state::cleaning;
+    start_connects(now, out);
+}
+
+void pool_core::resume(time_point now, actions& out)
+{
+    suspended_ = false;
+    serve_from_idle(now, out);
     start_connects(now, out);
 }
 

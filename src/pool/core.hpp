@@ -62,7 +62,8 @@ public:
         list<std::pair<waiter*, grant>> granted;
         list<std::pair<waiter*, refusal>> refused;
         list<slot_id> connect;
-        list<slot_id> clean; // bring back to a usable state, then tell cleaned()
+        list<slot_id> clean;     // bring back to a usable state, then tell cleaned()
+        list<slot_id> keepalive; // idle for long: ask for an answer, then tell cleaned()
         list<std::pair<slot_id, close_reason>> close;
     };
 
@@ -79,7 +80,7 @@ public:
 
     pool_core(const pool_options& options, std::uint64_t seed);
 
-    // An idle connection at once, unless others wait for one.
+    // An idle connection at once. While others wait nothing is idle, so that nobody overtakes them.
     std::optional<grant> try_acquire(time_point now);
     // Puts a caller in the queue; `first` if it had its turn and got a dead connection. False when too many
     // wait.
@@ -92,10 +93,11 @@ public:
     void release(slot_id slot, returned as, time_point now, actions& out);
     // The same for a clean one when nobody waits, without actions; false when there is more to do.
     bool park(slot_id slot, time_point now);
+    // What `clean` or `keepalive` asked for is done.
     void cleaned(slot_id slot, bool usable, time_point now, actions& out);
 
     // A check was passed; or not: then the connection is gone, and all older ones are suspect.
-    void proved(slot_id slot) noexcept { slots_[slot].generation = generation_; }
+    void proved(slot_id slot, time_point now) noexcept;
     void found_dead(slot_id slot, time_point now, actions& out);
 
     void connected(slot_id slot, time_point now, actions& out);
@@ -110,6 +112,11 @@ public:
 
     // Keep at least that many connections open from now on.
     void warm(std::size_t n, time_point now, actions& out);
+    // Close what is there: the idle now, the others when they come back.
+    void evict(time_point now, actions& out);
+    // Hand out nothing until resume(): callers wait, and time out.
+    void suspend() noexcept { suspended_ = true; }
+    void resume(time_point now, actions& out);
     // Nobody gets a connection any more; what comes back is closed.
     void close(time_point now, actions& out);
 
@@ -127,15 +134,23 @@ private:
     {
         pool_core::state state = state::empty;
         std::uint32_t generation = 0;
+        bool evicted = false;
+        bool kept_alive = false; // out for a check of the pool's own, not for a caller
         time_point opened;
         time_point expires;
-        time_point used;
+        time_point used;   // by a caller
+        time_point proved; // to be alive
     };
 
     void set_state(slot_id slot, state to) noexcept;
-    bool expired(const entry& s, time_point now) const noexcept { return now >= s.expires; }
+    bool expired(const entry& s, time_point now) const noexcept { return now >= s.expires || s.evicted; }
+    close_reason why_expired(const entry& s) const noexcept
+    {
+        return s.evicted ? close_reason::evicted : close_reason::expired;
+    }
     check needed_check(const entry& s, time_point now) const noexcept;
     void hand_out_or_park(slot_id slot, time_point now, actions& out);
+    void serve_from_idle(time_point now, actions& out);
     void discard(slot_id slot, close_reason why, actions& out);
     bool wants_connection() const noexcept;
     void start_connects(time_point now, actions& out);
@@ -154,6 +169,7 @@ private:
     std::size_t warm_ = 0;
     unsigned failures_ = 0; // connects in a row
     time_point connect_after_{};
+    bool suspended_ = false;
     bool closed_ = false;
 };
 

@@ -33,6 +33,7 @@ void pool_options::validate() const
     time("alive_bypass", alive_bypass, 0);
     time("ping_after", ping_after, 0);
     time("ping_timeout", ping_timeout, 1);
+    time("keepalive", keepalive, 0);
     time("cleanup_timeout", cleanup_timeout, 1);
     time("leak_threshold", leak_threshold, 0);
     if (!(recycle_jitter >= 0 && recycle_jitter <= 1))

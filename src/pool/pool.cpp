@@ -116,6 +116,9 @@ asio::awaitable<result> pool::run_kept(std::string_view sql, const params& args)
 asio::awaitable<void> pool::warm_up() { return impl().warm_up(); }
 asio::awaitable<void> pool::verify() { return impl().verify(); }
 asio::awaitable<void> pool::close(std::chrono::milliseconds within) { return impl().close(within); }
+void pool::evict() { impl().evict(); }
+void pool::suspend() { impl().suspend(); }
+void pool::resume() { impl().resume(); }
 pool_stats pool::stats() const { return impl().stats(); }
 const pool_options& pool::options() const { return impl().options(); }
 

@@ -2,8 +2,12 @@
 
 #include "connection/clock.hpp"
 
+#include <pgcoro/resilience/failure.hpp>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
@@ -109,6 +113,7 @@ public:
         }
         for (auto slot : todo.connect) pool_.start(&pool_impl::connect, slot);
         for (auto slot : todo.clean) pool_.start(&pool_impl::clean, slot);
+        for (auto slot : todo.keepalive) pool_.start(&pool_impl::keep_alive, slot);
     }
 
     const time_point now;
@@ -170,7 +175,19 @@ asio::awaitable<lease> pool_impl::acquire(std::chrono::milliseconds within, std:
                 continue;
             }
             std::lock_guard lock(mutex_);
-            core_.proved(grant->slot);
+            core_.proved(grant->slot, coarse_now());
+        }
+        if (options_.on_acquire) {
+            std::exception_ptr failure;
+            try {
+                co_await options_.on_acquire(*got);
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            if (failure) {
+                if (!is_cancellation(failure)) got->session().give_up();
+                std::rethrow_exception(failure);
+            }
         }
         if (observer) observer->on_acquire({options_.name, clock::now() - begun, queued});
         co_return got;
@@ -304,11 +321,12 @@ std::string pool_impl::state_text() const
 void pool_impl::release(slot_id slot) noexcept
 {
     auto& session = places_[slot].connection->session();
-    session.abandon_stream();
+    session.end_holder();
     auto as = session.broken()  ? pool_core::returned::broken
               : session.clean() ? pool_core::returned::clean
                                 : pool_core::returned::dirty;
     release_event event{options_.name, {}, as == pool_core::returned::dirty};
+    if (as == pool_core::returned::clean && options_.on_release) as = pool_core::returned::dirty;
     if (options_.observer) event.held = clock::now() - places_[slot].leased_at;
     bool parked = false;
     {
@@ -324,12 +342,49 @@ void pool_impl::release(slot_id slot) noexcept
     if (options_.observer) options_.observer->on_release(event);
 }
 
-// On the pool's own executor, and not before the caller, who may be a destructor, is through.
+// On the pool's own executor, and not before the caller, who may be a destructor, is through. On a strand of
+// its own, because a hook that takes too long is cancelled while it may run elsewhere.
 void pool_impl::start(asio::awaitable<void> (pool_impl::*work)(slot_id), slot_id slot)
 {
     asio::post(executor_, [self = shared_from_this(), work, slot] {
-        asio::co_spawn(self->executor_, ((*self).*work)(slot), asio::detached);
+        asio::co_spawn(asio::make_strand(self->executor_), ((*self).*work)(slot), asio::detached);
     });
+}
+
+// A hook of the user's, cancelled when it takes too long.
+asio::awaitable<void> pool_impl::bounded(asio::awaitable<void> hook, const char* name, time_point deadline)
+{
+    auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer timer(executor, deadline);
+    auto both = asio::experimental::make_parallel_group(
+        asio::co_spawn(executor, std::move(hook), asio::deferred), timer.async_wait(asio::deferred));
+    auto [order, failure, ec] = co_await both.async_wait(asio::experimental::wait_for_one(), asio::deferred);
+    if (order[0] != 0)
+        throw deadline_exceeded("pool '" + options_.name + "': the hook " + name + " took too long");
+    if (failure) std::rethrow_exception(failure);
+}
+
+// A new connection, with all that makes it one of this pool's.
+asio::awaitable<std::unique_ptr<connection>> pool_impl::open(time_point deadline)
+{
+    auto options = connection_options_;
+    if (options_.password) {
+        auto own = *options;
+        auto ask = [&]() -> asio::awaitable<void> {
+            own.parameters["password"] = co_await options_.password();
+        };
+        co_await bounded(ask(), "password", std::min(deadline, clock::now() + own.connect_timeout));
+        options = std::make_shared<const connection_options>(std::move(own));
+    }
+    auto session = co_await session::connect(std::move(options), options_.name, deadline);
+    auto made = std::make_unique<connection>(std::move(session));
+    if (options_.on_connect) {
+        auto until = std::min(deadline, clock::now() + connection_options_->connect_timeout);
+        co_await bounded(options_.on_connect(*made), "on_connect", until);
+        co_await made->session().recover(until, true);
+    }
+    made->session().set_watched();
+    co_return made;
 }
 
 asio::awaitable<void> pool_impl::connect(slot_id slot)
@@ -338,15 +393,9 @@ asio::awaitable<void> pool_impl::connect(slot_id slot)
     std::unique_ptr<connection> made;
     std::exception_ptr failure;
     try {
-        auto session = co_await session::connect(connection_options_, options_.name, time_point::max());
-        made = std::make_unique<connection>(std::move(session));
-        if (options_.on_connect) co_await options_.on_connect(*made);
-        if (!made->session().clean())
-            co_await made->session().recover(clock::now() + options_.cleanup_timeout, true);
-        made->session().set_watched();
+        made = co_await open(time_point::max());
     } catch (...) {
         failure = std::current_exception();
-        made.reset();
     }
     lock_and_act act(*this, clock::now());
     act.changed = true;
@@ -363,10 +412,12 @@ asio::awaitable<void> pool_impl::connect(slot_id slot)
     }
 }
 
+// Brings a connection back to a state in which the next caller can have it.
 asio::awaitable<void> pool_impl::clean(slot_id slot)
 {
     auto self = shared_from_this();
-    auto& session = places_[slot].connection->session();
+    auto& connection = *places_[slot].connection;
+    auto& session = connection.session();
     auto deadline = clock::now() + options_.cleanup_timeout;
     bool usable = false;
     try {
@@ -377,13 +428,25 @@ asio::awaitable<void> pool_impl::clean(slot_id slot)
             pause.expires_after(std::chrono::milliseconds(10));
             co_await pause.async_wait(asio::deferred);
         }
-        co_await session.recover(deadline, true);
+        if (!session.clean()) co_await session.recover(deadline, true);
+        if (options_.on_release) {
+            co_await bounded(options_.on_release(connection), "on_release", deadline);
+            if (!session.clean()) co_await session.recover(deadline, true);
+        }
         usable = session.clean();
     } catch (...) {
         // Why does not matter to anybody by now: it is closed, and that is told to the observer.
     }
     lock_and_act act(*this, clock::now());
     core_.cleaned(slot, usable, act.now, act.todo);
+}
+
+asio::awaitable<void> pool_impl::keep_alive(slot_id slot)
+{
+    auto self = shared_from_this();
+    bool alive = co_await passes(*places_[slot].connection, pool_core::check::ping);
+    lock_and_act act(*this, clock::now());
+    core_.cleaned(slot, alive, act.now, act.todo);
 }
 
 asio::awaitable<void> pool_impl::warm_up()
@@ -414,8 +477,8 @@ asio::awaitable<void> pool_impl::verify()
 {
     auto self = shared_from_this();
     auto deadline = clock::now() + options_.acquire_timeout;
-    auto session = co_await session::connect(connection_options_, options_.name, deadline);
-    co_await session->ping(deadline);
+    auto made = co_await open(deadline);
+    co_await made->session().ping(deadline);
 }
 
 asio::awaitable<void> pool_impl::close(std::chrono::milliseconds within)
@@ -442,6 +505,24 @@ asio::awaitable<void> pool_impl::close(std::chrono::milliseconds within)
         emptied = std::make_shared<one_shot>(); // a connect came to its end
         on_change_.push_back(emptied);
     }
+}
+
+void pool_impl::evict()
+{
+    lock_and_act act(*this, clock::now());
+    core_.evict(act.now, act.todo);
+}
+
+void pool_impl::suspend()
+{
+    std::lock_guard lock(mutex_);
+    core_.suspend();
+}
+
+void pool_impl::resume()
+{
+    lock_and_act act(*this, clock::now());
+    core_.resume(act.now, act.todo);
 }
 
 void pool_impl::abandon() noexcept

@@ -30,6 +30,9 @@ public:
     asio::awaitable<void> warm_up();
     asio::awaitable<void> verify();
     asio::awaitable<void> close(std::chrono::milliseconds within);
+    void evict();
+    void suspend();
+    void resume();
     void abandon() noexcept;
 
     pool_stats stats() const;
@@ -49,7 +52,10 @@ private:
     asio::awaitable<pool_core::grant> wait_for_turn(time_point begun, time_point deadline, bool first);
     void start(asio::awaitable<void> (pool_impl::*work)(slot_id), slot_id slot);
     asio::awaitable<void> connect(slot_id slot);
+    asio::awaitable<std::unique_ptr<pgcoro::connection>> open(time_point deadline);
+    asio::awaitable<void> bounded(asio::awaitable<void> hook, const char* name, time_point deadline);
     asio::awaitable<void> clean(slot_id slot);
+    asio::awaitable<void> keep_alive(slot_id slot);
     asio::awaitable<bool> passes(connection& c, pool_core::check need);
     lease lend(slot_id slot, std::source_location where);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/connection/notification.hpp>
 #include <pgcoro/connection/options.hpp>
 #include <pgcoro/connection/querying.hpp>
 #include <pgcoro/connection/statements.hpp>
@@ -8,7 +9,10 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace pgcoro
 {
@@ -48,6 +52,19 @@ public:
 
     /// As query(), with parameters made by hand.
     boost::asio::awaitable<result> run(std::string_view sql, params args);
+
+    /// Has notifications sent on these channels reach this connection; names as they are, upper and lower
+    /// case told apart. In a transaction from its commit on.
+    boost::asio::awaitable<void> listen(std::vector<std::string> channels);
+    /// The reverse. None named: all.
+    boost::asio::awaitable<void> unlisten(std::vector<std::string> channels = {});
+    /// The next notification, be it one that came while the connection did something else: none is lost as
+    /// long as the connection is there. Throws `connection_error` when that is gone; see `listener` for one
+    /// that comes back. Nothing else can be done with the connection meanwhile. Cancellation: any kind; none
+    /// is lost.
+    boost::asio::awaitable<notification> wait_notification();
+    /// The same; nothing when none came within the time.
+    boost::asio::awaitable<std::optional<notification>> wait_notification(std::chrono::milliseconds within);
 
     /// A round trip that does nothing. Throws `connection_error` when the connection does not answer in time.
     boost::asio::awaitable<void> ping(std::chrono::milliseconds within = std::chrono::seconds(5));

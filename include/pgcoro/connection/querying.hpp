@@ -44,6 +44,13 @@ public:
         return rows<Row>(self(), sql, params::of(args...));
     }
 
+    /// The same, but a row that does not fit is an error in its place, and the others can be read.
+    template <class Row, class... T>
+    boost::asio::awaitable<std::vector<mapped<Row>>> try_query_as(std::string_view sql, const T&... args)
+    {
+        return try_rows<Row>(self(), sql, params::of(args...));
+    }
+
     /// The only row, as `Row`. None, or more than one, is a `mapping_error`.
     template <class Row, class... T>
     boost::asio::awaitable<Row> query_value(std::string_view sql, const T&... args)
@@ -73,6 +80,13 @@ private:
     {
         result got = co_await self.run_kept(sql, args);
         co_return got.template as<Row>();
+    }
+    template <class Row>
+    static boost::asio::awaitable<std::vector<mapped<Row>>> try_rows(Derived& self, std::string_view sql,
+                                                                     params args)
+    {
+        result got = co_await self.run(sql, std::move(args));
+        co_return got.template try_as<Row>();
     }
     template <class Row>
     static boost::asio::awaitable<Row> value(Derived& self, std::string_view sql, params args)

@@ -35,6 +35,8 @@ public:
     oid type() const noexcept { return column_.type; }
     /// The value in PostgreSQL's binary format; empty for NULL.
     std::string_view bytes() const noexcept { return value_.bytes(); }
+    /// What a codec sees of it.
+    const field_view& view() const noexcept { return value_; }
 
     /// The value as T. Throws `mapping_error` when it does not fit, or is NULL and T no `std::optional`.
     template <class T>
@@ -117,6 +119,21 @@ public:
         rows.reserve(static_cast<std::size_t>(n));
         for (int r = 0; r < n; ++r)
             rows.push_back(map([&](std::size_t i) { return value(r, static_cast<int>(i), list[i].type); }));
+        return rows;
+    }
+
+    /// As as(), but a row that does not fit is an error in its place. Columns that do not fit throw.
+    template <class T>
+    std::vector<mapped<T>> try_as() const
+    {
+        std::vector<mapped<T>> rows;
+        if (!owned_) return rows;
+        auto list = columns();
+        row_mapper<T> map(list);
+        rows.reserve(size());
+        for (int r = 0, n = PQntuples(get()); r < n; ++r)
+            rows.push_back(
+                try_map(map, [&](std::size_t i) { return value(r, static_cast<int>(i), list[i].type); }));
         return rows;
     }
 

@@ -116,8 +116,7 @@ public:
     }
 
     /// The next rows: `most` at most, fewer at the end only; none when there are no more.
-    boost::asio::awaitable<std::vector<Row>> next_chunk(std::size_t most)
-    requires(!std::same_as<Row, row>)
+    boost::asio::awaitable<std::vector<Row>> next_chunk(std::size_t most) requires(!std::same_as<Row, row>)
     {
         std::vector<Row> taken;
         while (taken.size() < most) {

@@ -2,6 +2,8 @@
 
 #include <pgcoro/connection/connection.hpp>
 
+#include <boost/json/fwd.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -62,6 +64,10 @@ struct pool_options
     /// How long such a round trip may take before the connection is given up. At least 1 ms.
     std::chrono::milliseconds ping_timeout{2'000};
 
+    /// Idle connections are asked for an answer this often, so that firewalls do not forget them and dead
+    /// ones are found before a caller needs one. 0: never.
+    std::chrono::milliseconds keepalive{0};
+
     /// How many connections may be under way at once: a login costs the server a process, and this side the
     /// arithmetic of SCRAM. At least 1.
     std::size_t max_connecting = 4;
@@ -79,8 +85,35 @@ struct pool_options
     /// Runs on each new connection before anyone gets it. What it throws counts as a failed connect.
     std::function<boost::asio::awaitable<void>(pgcoro::connection&)> on_connect;
 
+    /// Runs each time before a caller gets a connection. What it throws reaches that caller, and the
+    /// connection is closed.
+    std::function<boost::asio::awaitable<void>(pgcoro::connection&)> on_acquire;
+
+    /// Runs each time a connection comes back, in the background and within `cleanup_timeout`, before anyone
+    /// else gets it. If it throws, the connection is closed.
+    std::function<boost::asio::awaitable<void>(pgcoro::connection&)> on_release;
+
+    /// Asked for the password at each connect, for credentials that change; the connection options' own is
+    /// then not used. What it throws counts as a failed connect.
+    std::function<boost::asio::awaitable<std::string>()> password;
+
     /// Told what the pool and its connections do; null for nobody. Must outlive the pool and its leases.
     pgcoro::observer* observer = nullptr;
+
+    /// From the environment: the connection as `connection_options::from_env()` has it, and POOL_SIZE,
+    /// POOL_MAX_OVERFLOW, POOL_TIMEOUT (acquire_timeout), POOL_RECYCLE (recycle_after), POOL_NAME,
+    /// POOL_RECYCLE_JITTER, POOL_IDLE_TIMEOUT, POOL_PRE_PING, POOL_ALIVE_BYPASS, POOL_PING_AFTER,
+    /// POOL_PING_TIMEOUT, POOL_KEEPALIVE, POOL_MAX_CONNECTING, POOL_MAX_WAITERS, POOL_CLEANUP_TIMEOUT,
+    /// POOL_LEAK_THRESHOLD, POOL_STATEMENT_TIMEOUT, POOL_LOCK_TIMEOUT,
+    /// POOL_IDLE_IN_TRANSACTION_SESSION_TIMEOUT, POOL_CONNECT_TIMEOUT, POOL_RESPONSE_GRACE,
+    /// POOL_STATEMENT_CACHE_SIZE. Durations are seconds, or have a unit: "500ms", "30s", "5min", "1h".
+    /// Throws `std::invalid_argument` that names the variable, its value and what it may be.
+    static pool_options from_env();
+
+    /// From JSON: the same options by their names in this struct, those of the connection included; "url" for
+    /// the database, "settings" an object of server settings. Durations as from the environment, or numbers
+    /// of seconds. Throws `std::invalid_argument` as from_env(), also for a key that it does not know.
+    static pool_options from_json(const boost::json::object& json);
 
     /// Throws `std::invalid_argument` that names the option, its value and what it may be.
     void validate() const;

@@ -114,6 +114,14 @@ public:
     /// start than start without its database. Throws `connection_error` whose why() tells the cause.
     boost::asio::awaitable<void> verify();
 
+    /// Closes all connections that are there now: those in use when they come back. For a changed password,
+    /// or a database that moved. Who asks meanwhile gets a new one.
+    void evict();
+
+    /// Hands out nothing until resume(): callers wait, up to their timeout. Leases that are out stay.
+    void suspend();
+    void resume();
+
     /// Refuses new callers and those who wait (`pool_closed`), waits until all leases are back, but no longer
     /// than `within`, then cuts what is still out. Cancellation: any kind; the pool stays closed.
     boost::asio::awaitable<void> close(std::chrono::milliseconds within = std::chrono::seconds(30));

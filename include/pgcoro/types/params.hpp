@@ -69,6 +69,8 @@ public:
     std::size_t size() const noexcept { return entries_.size(); }
     const entry& operator[](std::size_t i) const noexcept { return entries_[i]; }
     const char* data() const noexcept { return data_.data(); }
+    /// How many bytes data() has.
+    std::size_t bytes() const noexcept { return data_.size(); }
 
 private:
     // Most types have one PostgreSQL type; some values carry theirs along (raw).

@@ -506,6 +506,134 @@ BOOST_AUTO_TEST_CASE(a_server_that_says_nothing_is_given_up_and_the_pool_recover
     });
 }
 
+BOOST_AUTO_TEST_CASE(evicted_connections_are_closed_the_idle_at_once_the_others_on_return)
+{
+    run([]() -> asio::awaitable<void> {
+        pool p(co_await asio::this_coro::executor, options_of(2));
+        co_await p.warm_up();
+        lease held = co_await p.acquire();
+        p.evict();
+        BOOST_TEST(p.stats().closes == 1u);
+        BOOST_TEST(co_await held->query_value<int>("select 1") == 1);
+        held.release();
+        BOOST_TEST(p.stats().closes == 2u);
+        co_await until([&] { return p.stats().idle == 2; }); // kept warm
+        BOOST_TEST(p.stats().connects == 4u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_suspended_pool_lets_callers_wait_until_it_is_resumed)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        pool p(executor, options_of(2));
+        co_await p.warm_up();
+        p.suspend();
+        auto ask = [&]() -> asio::awaitable<void> { co_await p.execute("select 1"); };
+        beside waiting(executor, ask());
+        BOOST_CHECK_THROW(co_await p.acquire(20ms), pgcoro::pool_timeout);
+        BOOST_TEST(!waiting.done);
+        BOOST_TEST(p.stats().waiting == 1u);
+        p.resume();
+        co_await until([&] { return waiting.done; });
+        BOOST_TEST(!waiting.error);
+        BOOST_TEST(p.stats().connects == 2u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(the_password_is_asked_for_at_each_connect)
+{
+    run([]() -> asio::awaitable<void> {
+        pgcoro::testing::server_options with_password;
+        with_password.auth = "scram-sha-256";
+        with_password.password = "first";
+        pgcoro::testing::server mine(with_password);
+        auto o = options_of(1);
+        o.connection = pgcoro::connection_options::from_uri(mine.tcp_uri());
+        std::string secret = "first";
+        int asked = 0;
+        o.password = [&]() -> asio::awaitable<std::string> {
+            ++asked;
+            co_return secret;
+        };
+        pool p(co_await asio::this_coro::executor, o);
+        co_await p.execute("alter role postgres password 'second'");
+        secret = "second";
+        p.evict();
+        BOOST_TEST(co_await p.query_value<int>("select 1") == 1);
+        BOOST_TEST(asked == 2);
+        secret = "wrong";
+        p.evict();
+        try {
+            co_await p.acquire();
+            BOOST_ERROR("logged in with a wrong password");
+        } catch (const pgcoro::connection_error& e) {
+            BOOST_TEST((e.why() == pgcoro::connection_failure::authentication));
+            BOOST_TEST(std::string(e.what()).find("wrong") == std::string::npos, e.what()); // nor any other
+        }
+    });
+}
+
+BOOST_AUTO_TEST_CASE(hooks_run_before_a_caller_gets_a_connection_and_after_it_gave_it_back)
+{
+    run([]() -> asio::awaitable<void> {
+        auto o = options_of(1);
+        std::vector<std::string> calls;
+        bool fails = false;
+        o.on_acquire = [&](pgcoro::connection& c) -> asio::awaitable<void> {
+            calls.push_back("acquire");
+            co_await c.execute("select 1");
+            if (fails) throw std::runtime_error("hook");
+        };
+        o.on_release = [&](pgcoro::connection& c) -> asio::awaitable<void> {
+            calls.push_back("release");
+            co_await c.execute("select 2");
+        };
+        pool p(co_await asio::this_coro::executor, o);
+        co_await p.execute("select 3");
+        co_await p.execute("select 3");
+        co_await until([&] { return p.stats().idle == 1; });
+        BOOST_TEST(calls == (std::vector<std::string>{"acquire", "release", "acquire", "release"}),
+                   boost::test_tools::per_element());
+        fails = true;
+        BOOST_CHECK_THROW(co_await p.acquire(), std::runtime_error);
+        fails = false;
+        BOOST_TEST(p.stats().in_use == 0u);
+        BOOST_TEST(co_await p.query_value<int>("select 4") == 4);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_that_takes_too_long_costs_its_connection_only)
+{
+    run([]() -> asio::awaitable<void> {
+        auto o = options_of(1);
+        o.cleanup_timeout = 50ms;
+        bool slow = true;
+        o.on_release = [&](pgcoro::connection&) -> asio::awaitable<void> {
+            if (slow) co_await pause(60s);
+        };
+        pool p(co_await asio::this_coro::executor, o);
+        co_await p.execute("select 1");
+        co_await until([&] { return p.stats().closes == 1; });
+        slow = false;
+        BOOST_TEST(co_await p.query_value<int>("select 1") == 1);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(idle_connections_are_kept_alive_and_dead_ones_found_before_anyone_asks)
+{
+    run([]() -> asio::awaitable<void> {
+        auto o = options_of(2);
+        o.keepalive = 20ms;
+        pool p(co_await asio::this_coro::executor, o);
+        co_await p.warm_up();
+        shared_server().psql("select pg_terminate_backend(pid, 5000) from pg_stat_activity where "
+                             "application_name = 'pool test'");
+        co_await until([&] { return p.stats().found_dead == 2 && p.stats().idle == 2; });
+        BOOST_TEST(p.stats().connects == 4u);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(bad_options_are_refused_by_name)
 {
     asio::io_context io;

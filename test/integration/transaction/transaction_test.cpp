@@ -51,6 +51,31 @@ void terminate(int backend)
     shared_server().psql("select pg_terminate_backend(" + std::to_string(backend) + ", 5000)");
 }
 
+// Where the setting pgcoro.slow is on, a deferred trigger holds COMMIT up for as long as any test may take.
+void slow_commit()
+{
+    shared_server().psql(
+        "create or replace function slow() returns trigger language plpgsql as $$ begin "
+        "if current_setting('pgcoro.slow', true) = 'on' then perform pg_sleep(60); end if; return null; end "
+        "$$; "
+        "create constraint trigger slow after update on account deferrable initially deferred "
+        "for each row execute function slow()");
+}
+
+// Waits until the backend is in such a COMMIT, and kills it there.
+asio::awaitable<void> kill_in_commit(const int& pid)
+{
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    for (std::string state; state != "commit";) {
+        timer.expires_after(5ms);
+        co_await timer.async_wait(asio::use_awaitable);
+        state = shared_server().psql(
+            "select query from pg_stat_activity where wait_event = 'PgSleep' and pid = " +
+            std::to_string(pid));
+    }
+    terminate(pid);
+}
+
 asio::awaitable<int> backend(transaction& tx)
 {
     co_return co_await tx.query_value<int>("select pg_backend_pid()");
@@ -198,35 +223,20 @@ BOOST_AUTO_TEST_CASE(a_connection_lost_before_commit_is_run_again)
     });
 }
 
-// A deferred trigger holds COMMIT up while its process is killed: the transaction is aborted.
 BOOST_AUTO_TEST_CASE(a_connection_lost_in_commit_that_aborted_is_run_again_once)
 {
     run([]() -> asio::awaitable<void> {
         bank b(co_await asio::this_coro::executor);
-        shared_server().psql(
-            "create or replace function slow() returns trigger language plpgsql as $$ begin "
-            "if current_setting('pgcoro.slow', true) = 'on' then perform pg_sleep(60); end if; "
-            "return null; end $$; create constraint trigger slow after update on account "
-            "deferrable initially deferred for each row execute function slow()");
+        slow_commit();
         pgcoro::transaction_metrics metrics;
         int pid = 0;
         auto body = [&](transaction& tx) -> asio::awaitable<void> {
             pid = co_await backend(tx);
-            if (tx.attempt() == 1) co_await tx.execute("set local pgcoro.slow = 'on'");
+            co_await tx.execute("select set_config('pgcoro.slow', $1, true)",
+                                tx.attempt() == 1 ? "on" : "off");
             co_await tx.execute("update account set cents = cents + 1 where id = 1");
         };
-        auto kill = [&]() -> asio::awaitable<void> {
-            asio::steady_timer timer(co_await asio::this_coro::executor);
-            for (std::string state; state != "commit";) {
-                timer.expires_after(5ms);
-                co_await timer.async_wait(asio::use_awaitable);
-                state = shared_server().psql(
-                    "select query from pg_stat_activity where wait_event = 'PgSleep' and pid = " +
-                    std::to_string(pid));
-            }
-            terminate(pid);
-        };
-        co_await (transactional(b.p, body, {.metrics = &metrics}) && kill());
+        co_await (transactional(b.p, body, {.metrics = &metrics}) && kill_in_commit(pid));
         BOOST_TEST(metrics.attempts == 2u);
         BOOST_TEST(metrics.commits_resolved == 1u);
         BOOST_TEST(metrics.committed == 1u);
@@ -238,25 +248,12 @@ BOOST_AUTO_TEST_CASE(without_the_transactions_id_a_lost_commit_is_unknown)
 {
     run([]() -> asio::awaitable<void> {
         bank b(co_await asio::this_coro::executor);
-        shared_server().psql("create or replace function slow() returns trigger language plpgsql as $$ begin "
-                             "perform pg_sleep(60); return null; end $$; create constraint trigger slow "
-                             "after update on account "
-                             "deferrable initially deferred for each row execute function slow()");
+        slow_commit();
         int pid = 0;
         auto body = [&](transaction& tx) -> asio::awaitable<void> {
             pid = co_await backend(tx);
+            co_await tx.execute("set local pgcoro.slow = 'on'");
             co_await tx.execute("update account set cents = cents + 1 where id = 1");
-        };
-        auto kill = [&]() -> asio::awaitable<void> {
-            asio::steady_timer timer(co_await asio::this_coro::executor);
-            for (std::string state; state != "commit";) {
-                timer.expires_after(5ms);
-                co_await timer.async_wait(asio::use_awaitable);
-                state = shared_server().psql(
-                    "select query from pg_stat_activity where wait_event = 'PgSleep' and pid = " +
-                    std::to_string(pid));
-            }
-            terminate(pid);
         };
         bool unknown = false;
         auto commit = [&]() -> asio::awaitable<void> {
@@ -266,7 +263,7 @@ BOOST_AUTO_TEST_CASE(without_the_transactions_id_a_lost_commit_is_unknown)
                 unknown = true;
             }
         };
-        co_await (commit() && kill());
+        co_await (commit() && kill_in_commit(pid));
         BOOST_TEST(unknown);
     });
 }

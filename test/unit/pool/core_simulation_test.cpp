@@ -25,6 +25,7 @@ struct simulation
     {
         time_point opened;
         bool suspect = false; // another one was found dead since it was last proved
+        bool evicted = false;
     };
 
     pool_options options;
@@ -38,8 +39,10 @@ struct simulation
     std::set<slot_id> in_use;
     std::set<slot_id> cleaning;
     std::set<slot_id> idle;
+    std::set<slot_id> kept_alive; // of those that are cleaned
     std::map<slot_id, connection> open;
     bool closed = false;
+    bool suspended = false;
     std::uint64_t granted = 0;
     std::uint64_t failures_in_a_row = 0;
 
@@ -64,6 +67,8 @@ struct simulation
         BOOST_REQUIRE_MESSAGE(!in_use.contains(slot), "a connection belongs to one caller at a time");
         BOOST_REQUIRE_MESSAGE(options.recycle_after.count() == 0 || now < c.opened + options.recycle_after,
                               "an expired connection is never handed out");
+        BOOST_REQUIRE_MESSAGE(!c.evicted, "an evicted connection is never handed out");
+        BOOST_REQUIRE_MESSAGE(!suspended, "a suspended pool hands nothing out");
         if (options.pre_ping == pgcoro::pre_ping::when_idle && c.suspect)
             BOOST_REQUIRE_MESSAGE(need == core::check::ping,
                                   "a suspect connection is asked before it is used");
@@ -106,6 +111,11 @@ struct simulation
         for (auto slot : todo.clean) {
             BOOST_REQUIRE(in_use.erase(slot) == 1);
             cleaning.insert(slot);
+        }
+        for (auto slot : todo.keepalive) {
+            BOOST_REQUIRE(idle.erase(slot) == 1);
+            cleaning.insert(slot);
+            kept_alive.insert(slot);
         }
         // Whatever of the open ones is nowhere else by now was parked.
         for (auto& [slot, c] : open)
@@ -184,6 +194,12 @@ struct simulation
         auto slot = any(cleaning);
         core::actions todo;
         cleaning.erase(slot);
+        if (kept_alive.erase(slot)) {
+            if (ok)
+                open[slot].suspect = false;
+            else
+                found_dead();
+        }
         pool.cleaned(slot, ok, now, todo);
         perform(todo);
     }
@@ -236,13 +252,26 @@ struct simulation
         case 15:
             if (!in_use.empty() && chance(0.5)) {
                 auto slot = any(in_use);
-                pool.proved(slot);
+                pool.proved(slot, now);
                 open[slot].suspect = false;
             } else if (!in_use.empty() && chance(0.1)) {
                 auto slot = any(in_use);
                 core::actions todo;
                 found_dead();
                 pool.found_dead(slot, now, todo);
+                perform(todo);
+            } else if (chance(0.03)) {
+                core::actions todo;
+                for (auto& [slot, c] : open) c.evicted = true;
+                pool.evict(now, todo);
+                perform(todo);
+            } else if (chance(0.1)) {
+                core::actions todo;
+                suspended = !suspended;
+                if (suspended)
+                    pool.suspend();
+                else
+                    pool.resume(now, todo);
                 perform(todo);
             } else if (chance(0.02) && !closed) {
                 core::actions todo;
@@ -266,7 +295,10 @@ struct simulation
                               "never more than size + max_overflow");
         BOOST_REQUIRE_MESSAGE(n.connecting <= options.max_connecting, "never more than max_connecting");
         BOOST_REQUIRE_MESSAGE(n.idle <= options.size, "overflow is closed on return");
-        if (queue.empty() || closed) return;
+        if (options.keepalive.count() > 0 && !idle.empty())
+            BOOST_REQUIRE_MESSAGE(pool.next_tick() <= now + options.keepalive,
+                                  "what is idle is kept alive in time");
+        if (queue.empty() || closed || suspended) return;
         BOOST_REQUIRE_MESSAGE(idle.empty(), "nobody waits while a connection is idle");
         bool full = n.taken() == options.size + options.max_overflow;
         bool enough = n.connecting >= std::min(queue.size(), options.max_connecting);
@@ -279,9 +311,11 @@ struct simulation
     // All that is out comes back: then nobody waits, nothing is lost.
     void settle()
     {
-        for (int i = 0;
-             i < 100'000 && !(queue.empty() && in_use.empty() && connecting.empty() && cleaning.empty());
-             ++i) {
+        core::actions todo;
+        suspended = false;
+        pool.resume(now, todo);
+        perform(todo);
+        for (int i = 0; i < 100'000 && !(queue.empty() && in_use.empty() && connecting.empty()); ++i) {
             release(core::returned::clean);
             finish_connect(true);
             finish_cleaning(true);
@@ -290,6 +324,10 @@ struct simulation
             check();
         }
         BOOST_REQUIRE_MESSAGE(queue.empty(), "in the end everybody was served, or told why not");
+        while (!cleaning.empty() || !connecting.empty()) { // without time passing none is kept alive
+            finish_cleaning(true);
+            finish_connect(true);
+        }
         BOOST_REQUIRE(in_use.empty() && connecting.empty() && cleaning.empty());
     }
 
@@ -314,6 +352,7 @@ pool_options random_options(std::mt19937_64& random)
     o.recycle_after = std::chrono::milliseconds(random() % 3 ? 0 : 500 + random() % 5000);
     o.recycle_jitter = 0.5;
     o.idle_timeout = std::chrono::milliseconds(random() % 3 ? 0 : 100 + random() % 2000);
+    o.keepalive = std::chrono::milliseconds(random() % 3 ? 0 : 50 + random() % 2000);
     o.pre_ping = static_cast<pgcoro::pre_ping>(random() % 3);
     return o;
 }

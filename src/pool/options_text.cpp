@@ -1,0 +1,176 @@
+// Pool options from the environment and from JSON: one table of them for both.
+#include <pgcoro/pool/options.hpp>
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <stdexcept>
+#include <variant>
+
+namespace pgcoro
+{
+namespace
+{
+
+using std::chrono::milliseconds;
+
+template <class T>
+using of_pool = T pool_options::*;
+template <class T>
+using of_connection = T connection_options::*;
+
+// An option, by its name in the struct and in the environment. Its type says how it is read.
+struct named_option
+{
+    const char* name;
+    const char* variable;
+    std::variant<of_pool<std::size_t>, of_pool<milliseconds>, of_pool<double>, of_pool<std::string>,
+                 of_pool<pre_ping>, of_connection<milliseconds>, of_connection<std::size_t>>
+        member;
+};
+
+const named_option table[] = {
+    {"name", "POOL_NAME", &pool_options::name},
+    {"size", "POOL_SIZE", &pool_options::size},
+    {"max_overflow", "POOL_MAX_OVERFLOW", &pool_options::max_overflow},
+    {"acquire_timeout", "POOL_TIMEOUT", &pool_options::acquire_timeout},
+    {"recycle_after", "POOL_RECYCLE", &pool_options::recycle_after},
+    {"recycle_jitter", "POOL_RECYCLE_JITTER", &pool_options::recycle_jitter},
+    {"idle_timeout", "POOL_IDLE_TIMEOUT", &pool_options::idle_timeout},
+    {"pre_ping", "POOL_PRE_PING", &pool_options::pre_ping},
+    {"alive_bypass", "POOL_ALIVE_BYPASS", &pool_options::alive_bypass},
+    {"ping_after", "POOL_PING_AFTER", &pool_options::ping_after},
+    {"ping_timeout", "POOL_PING_TIMEOUT", &pool_options::ping_timeout},
+    {"keepalive", "POOL_KEEPALIVE", &pool_options::keepalive},
+    {"max_connecting", "POOL_MAX_CONNECTING", &pool_options::max_connecting},
+    {"max_waiters", "POOL_MAX_WAITERS", &pool_options::max_waiters},
+    {"cleanup_timeout", "POOL_CLEANUP_TIMEOUT", &pool_options::cleanup_timeout},
+    {"leak_threshold", "POOL_LEAK_THRESHOLD", &pool_options::leak_threshold},
+    {"connect_timeout", "POOL_CONNECT_TIMEOUT", &connection_options::connect_timeout},
+    {"statement_timeout", "POOL_STATEMENT_TIMEOUT", &connection_options::statement_timeout},
+    {"lock_timeout", "POOL_LOCK_TIMEOUT", &connection_options::lock_timeout},
+    {"idle_in_transaction_session_timeout", "POOL_IDLE_IN_TRANSACTION_SESSION_TIMEOUT",
+     &connection_options::idle_in_transaction_session_timeout},
+    {"response_grace", "POOL_RESPONSE_GRACE", &connection_options::response_grace},
+    {"statement_cache_size", "POOL_STATEMENT_CACHE_SIZE", &connection_options::statement_cache_size},
+};
+
+[[noreturn]] void refuse(const std::string& what, std::string_view value, const std::string& range)
+{
+    throw std::invalid_argument(what + " is '" + std::string(value) + "' and must be " + range);
+}
+
+std::size_t read_count(const std::string& what, std::string_view text)
+{
+    std::size_t n = 0;
+    auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), n);
+    if (ec != std::errc() || end != text.data() + text.size())
+        refuse(what, text, "a whole number, 0 or more");
+    return n;
+}
+
+double read_number(const std::string& what, std::string_view text, const std::string& range)
+{
+    double n = 0;
+    auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), n);
+    if (ec != std::errc() || end != text.data() + text.size()) refuse(what, text, range);
+    return n;
+}
+
+milliseconds read_duration(const std::string& what, std::string_view text)
+{
+    const std::string range = "a number of seconds, or have one of the units ms, s, min, h: 500ms, 30s, 5min";
+    auto unit = text.find_first_not_of("0123456789.");
+    auto number = read_number(what, text.substr(0, unit), range);
+    auto name = unit == text.npos ? "s" : text.substr(unit);
+    double factor = name == "ms" ? 1 : name == "s" ? 1e3 : name == "min" ? 60e3 : name == "h" ? 3'600e3 : 0;
+    constexpr double longest = 3'600e3 * 24 * 365;
+    if (factor == 0 || number * factor > longest) refuse(what, text, range + ", up to one year");
+    return milliseconds(std::llround(number * factor));
+}
+
+pre_ping read_pre_ping(const std::string& what, std::string_view text)
+{
+    if (text == "always") return pre_ping::always;
+    if (text == "when_idle") return pre_ping::when_idle;
+    if (text == "never") return pre_ping::never;
+    refuse(what, text, "always, when_idle or never");
+}
+
+void set(pool_options& options, const named_option& option, const std::string& what, std::string_view text)
+{
+    struct reader
+    {
+        pool_options& options;
+        const std::string& what;
+        std::string_view text;
+
+        void operator()(of_pool<std::size_t> m) const { options.*m = read_count(what, text); }
+        void operator()(of_pool<milliseconds> m) const { options.*m = read_duration(what, text); }
+        void operator()(of_pool<double> m) const { options.*m = read_number(what, text, "a number"); }
+        void operator()(of_pool<std::string> m) const { options.*m = text; }
+        void operator()(of_pool<pre_ping> m) const { options.*m = read_pre_ping(what, text); }
+        void operator()(of_connection<milliseconds> m) const
+        {
+            options.connection.*m = read_duration(what, text);
+        }
+        void operator()(of_connection<std::size_t> m) const
+        {
+            options.connection.*m = read_count(what, text);
+        }
+    };
+    std::visit(reader{options, what, text}, option.member);
+}
+
+std::string text_of(const boost::json::value& value)
+{
+    if (value.is_string()) return std::string(value.get_string());
+    if (!value.is_double()) return boost::json::serialize(value);
+    std::array<char, 512> digits; // without an exponent, which serialize() likes to write
+    auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value.get_double(),
+                             std::chars_format::fixed);
+    return {digits.data(), end.ptr};
+}
+
+} // namespace
+
+pool_options pool_options::from_env()
+{
+    pool_options options;
+    options.connection = connection_options::from_env();
+    for (auto& option : table)
+        if (auto* text = std::getenv(option.variable); text && *text)
+            set(options, option, std::string("environment variable ") + option.variable, text);
+    options.validate();
+    return options;
+}
+
+pool_options pool_options::from_json(const boost::json::object& json)
+{
+    pool_options options;
+    for (auto& [key, value] : json) {
+        auto what = "pool option \"" + std::string(key) + "\"";
+        if (key == "url") {
+            options.connection.parameters = connection_options::from_uri(text_of(value)).parameters;
+        } else if (key == "settings") {
+            if (!value.is_object()) refuse(what, text_of(value), "an object of server settings");
+            for (auto& [name, setting] : value.get_object())
+                options.connection.settings.insert_or_assign(std::string(name), text_of(setting));
+        } else if (auto* option = std::ranges::find(table, std::string_view(key), &named_option::name);
+                   option != std::end(table)) {
+            set(options, *option, what, text_of(value));
+        } else {
+            throw std::invalid_argument(what + " is not known");
+        }
+    }
+    options.validate();
+    return options;
+}
+
+} // namespace pgcoro

@@ -1,0 +1,95 @@
+#include <pgcoro/pool/options.hpp>
+
+#include <boost/json/parse.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <cstdlib>
+#include <stdexcept>
+
+using namespace std::chrono_literals;
+using pgcoro::pool_options;
+
+namespace
+{
+
+pool_options from(const char* json) { return pool_options::from_json(boost::json::parse(json).as_object()); }
+
+std::string refusal(const char* json)
+{
+    try {
+        from(json);
+    } catch (const std::invalid_argument& e) {
+        return e.what();
+    }
+    return "accepted";
+}
+
+struct variable
+{
+    const char* name;
+    variable(const char* n, const char* value)
+        : name(n)
+    {
+        ::setenv(n, value, 1);
+    }
+    ~variable() { ::unsetenv(name); }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(pool_options_text)
+
+BOOST_AUTO_TEST_CASE(json_sets_what_it_names_and_leaves_the_rest)
+{
+    auto o = from(R"({"url": "postgresql://u@h/db", "size": 7, "max_overflow": 0, "acquire_timeout": 1.5,
+        "recycle_after": "5min", "pre_ping": "always", "statement_timeout": "250ms", "recycle_jitter": 0.5,
+        "settings": {"search_path": "app", "work_mem": 4096}, "name": "orders"})");
+    BOOST_TEST(o.size == 7u);
+    BOOST_TEST(o.max_overflow == 0u);
+    BOOST_TEST((o.acquire_timeout == 1500ms));
+    BOOST_TEST((o.recycle_after == 5min));
+    BOOST_TEST((o.pre_ping == pgcoro::pre_ping::always));
+    BOOST_TEST((o.connection.statement_timeout == 250ms));
+    BOOST_TEST(o.connection.parameters.at("host") == "h");
+    BOOST_TEST(o.connection.settings.at("search_path") == "app");
+    BOOST_TEST(o.connection.settings.at("work_mem") == "4096");
+    BOOST_TEST(o.name == "orders");
+    BOOST_TEST(o.max_connecting == pool_options().max_connecting);
+}
+
+BOOST_AUTO_TEST_CASE(a_bad_value_is_refused_with_its_name_the_value_and_the_range)
+{
+    BOOST_TEST(refusal(R"({"size": 0})") == "pool_options.size is 0 and must be 1 to 10000");
+    BOOST_TEST(refusal(R"({"size": -3})") ==
+               "pool option \"size\" is '-3' and must be a whole number, 0 or more");
+    BOOST_TEST(refusal(R"({"size": "many"})").find("'many'") != std::string::npos);
+    BOOST_TEST(refusal(R"({"acquire_timeout": "5 minutes"})").find("ms, s, min, h") != std::string::npos);
+    BOOST_TEST(refusal(R"({"acquire_timeout": -1})").find("acquire_timeout") != std::string::npos);
+    BOOST_TEST(refusal(R"({"recycle_after": 1e300})").find("one year") != std::string::npos);
+    BOOST_TEST(refusal(R"({"pre_ping": "sometimes"})").find("when_idle") != std::string::npos);
+    BOOST_TEST(refusal(R"({"sise": 3})") == "pool option \"sise\" is not known");
+    BOOST_TEST(refusal(R"({"settings": 3})").find("an object") != std::string::npos);
+    BOOST_TEST(refusal(R"({"url": "postgresql://["})").find("malformed") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(the_environment_spells_them_as_users_of_pools_know_them)
+{
+    variable url("DATABASE_URL", "postgresql://somebody@somewhere/something");
+    variable size("POOL_SIZE", "3");
+    variable overflow("POOL_MAX_OVERFLOW", "4");
+    variable timeout("POOL_TIMEOUT", "2");
+    variable recycle("POOL_RECYCLE", "90s");
+    auto o = pool_options::from_env();
+    BOOST_TEST(o.size == 3u);
+    BOOST_TEST(o.max_overflow == 4u);
+    BOOST_TEST((o.acquire_timeout == 2s));
+    BOOST_TEST((o.recycle_after == 90s));
+    BOOST_TEST(o.connection.parameters.at("user") == "somebody");
+    variable bad("POOL_MAX_WAITERS", "lots");
+    BOOST_CHECK_EXCEPTION(
+        pool_options::from_env(), std::invalid_argument, [](const std::invalid_argument& e) {
+            return std::string(e.what()).find("POOL_MAX_WAITERS is 'lots'") != std::string::npos;
+        });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
