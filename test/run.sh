@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
 # run.sh [ctest option...]: installs what is missing, builds, and runs all tests.
+# run.sh bench [option...]: the same for the benchmark alone; `run.sh bench --help` shows its options.
 # PGCORO_WERROR=1 makes compiler warnings errors.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+if [ "${1:-}" = bench ]; then
+    shift
+    cmake/build.sh pgcoro_bench >&2 # standard output belongs to the benchmark: it may be JSON
+    exec build/release/test/bench/pgcoro_bench "$@"
+fi
 cmake/build.sh
 exec ctest --test-dir build/release --output-on-failure -j2 "$@"

@@ -38,11 +38,15 @@ detail::statement_host& connection::host() const { return session(); }
 
 asio::awaitable<result> connection::run(std::string_view sql, params args)
 {
+    co_return co_await run_kept(sql, args);
+}
+
+asio::awaitable<result> connection::run_kept(std::string_view sql, const params& args)
+{
     detail::request r;
     r.sql = sql;
     r.args = &args;
-    auto got = co_await session().run(r);
-    co_return result(got.main.release());
+    return session().run(r);
 }
 
 asio::awaitable<void> connection::ping(std::chrono::milliseconds within)

@@ -13,7 +13,6 @@ namespace
 // Parameters as libpq wants them: parallel arrays.
 struct bound_params
 {
-    boost::container::small_vector<oid, 16> types;
     boost::container::small_vector<const char*, 16> values;
     boost::container::small_vector<int, 16> lengths;
     boost::container::small_vector<int, 16> formats;
@@ -22,7 +21,6 @@ struct bound_params
     {
         for (std::size_t i = 0; i < args.size(); ++i) {
             auto& p = args[i];
-            types.push_back(p.type);
             values.push_back(p.size < 0 ? nullptr : args.data() + p.offset);
             lengths.push_back(p.size);
             formats.push_back(static_cast<int>(p.in));
@@ -30,6 +28,13 @@ struct bound_params
     }
     int count() const { return static_cast<int>(values.size()); }
 };
+
+boost::container::small_vector<oid, 16> types_of(const params& args)
+{
+    boost::container::small_vector<oid, 16> types;
+    for (std::size_t i = 0; i < args.size(); ++i) types.push_back(args[i].type);
+    return types;
+}
 
 constexpr int binary = 1;
 
@@ -101,7 +106,8 @@ void session::send_known(std::string_view sql, const params& args, const std::st
 void session::send_unprepared(std::string_view sql, const params& args)
 {
     bound_params bound(args);
-    need(PQsendQueryParams(wire_->get(), std::string(sql).c_str(), bound.count(), bound.types.data(),
+    auto types = types_of(args);
+    need(PQsendQueryParams(wire_->get(), std::string(sql).c_str(), bound.count(), types.data(),
                            bound.values.data(), bound.lengths.data(), bound.formats.data(), binary),
          sql);
 }
@@ -119,9 +125,9 @@ void session::send_statement(std::string_view sql, const params& args, piece as,
         auto name = statements_.new_name();
         preparing_.push_back(name);
         x.prepares.push_back(statement_cache::describe(sql, args, name));
-        bound_params bound(args);
-        need(PQsendPrepare(wire_->get(), name.c_str(), std::string(sql).c_str(), bound.count(),
-                           bound.types.data()),
+        auto types = types_of(args);
+        need(PQsendPrepare(wire_->get(), name.c_str(), std::string(sql).c_str(),
+                           static_cast<int>(types.size()), types.data()),
              sql);
         x.pieces.push_back(piece::prepare);
         send_known(sql, args, name);
@@ -143,7 +149,12 @@ void session::send(const request& r, const statement_cache::statement* known, ex
         x.pieces.push_back(piece::sync);
         ++syncs_due_;
     };
-    for (auto& sql : r.before) {
+    auto unprepared = r.before;
+    if (r.prepare_first) {
+        send_statement(r.before.front(), no_params, piece::before, x);
+        unprepared = r.before.subspan(1);
+    }
+    for (auto& sql : unprepared) {
         send_unprepared(sql, no_params);
         x.pieces.push_back(piece::before);
     }

@@ -125,7 +125,7 @@ asio::awaitable<void> session::make_ready(std::string_view sql)
                                {}, sql);
 }
 
-asio::awaitable<reply> session::run(request r)
+asio::awaitable<result> session::run(request r)
 {
     check_idle();
     auto executor = co_await asio::this_coro::executor;
@@ -139,7 +139,7 @@ asio::awaitable<reply> session::run(request r)
         if (!known) check_text(r.sql, args.size()); // which those that are known have passed
         auto begun = observer ? clock::now() : time_point();
         bool idle = PQtransactionStatus(wire_->get()) == PQTRANS_IDLE && r.before.empty();
-        reply got;
+        result_ptr got;
         exchange x;
         operation op(*this, work::statement, std::min(response_deadline(), r.deadline));
         send(r, known, x);
@@ -158,21 +158,21 @@ asio::awaitable<reply> session::run(request r)
             if (!answer && wire_->broken()) break; // a broken connection's end of all
             auto what = take(x, answer);
             if (what == taken::main)
-                got.main = std::move(answer);
+                got = std::move(answer);
             else if (what == taken::after)
-                got.after = std::move(answer);
+                *r.after_result = std::move(answer);
             if (wire_->broken() || (x.error && is_fatal(x.error.get()))) break;
         }
         bool in_time = op.finish();
         settle(x);
-        if (got.main && drops_statements(got.main.get())) statements_.clear();
-        if (observer)
-            report(r.sql, got.main ? rows_of(got.main.get()) : 0, x.error.get(), begun, !x.prepares.empty());
+        if (got && drops_statements(got.get())) statements_.clear();
+        if (observer) report(r.sql, got ? rows_of(got.get()) : 0, x.error.get(), begun, !x.prepares.empty());
         if (!in_time) fail_overdue(r.sql);
-        if (!x.error && !broken_) co_return got;
+        if (!x.error && !broken_) co_return result(got.release());
 
         if (forget_lost_statement(x, r.sql)) {
             if (!r.after.empty()) forget_lost_statement(x, r.after);
+            if (r.prepare_first) forget_lost_statement(x, r.before.front());
             if (idle && !again) continue; // prepared anew, once; in a transaction it is too late
         }
         fail(x.error.get(), r.sql);
@@ -201,7 +201,10 @@ asio::awaitable<std::string> session::run_simple(const char* sql)
 
 asio::awaitable<std::string> session::command(const char* sql)
 {
-    co_await make_ready(sql);
+    check_idle();
+    auto executor = co_await asio::this_coro::executor;
+    wire_->bind(executor);
+    if (interrupted_ || cancelling_ || broken()) co_await make_ready(sql);
     operation op(*this, work::statement, response_deadline());
     auto tag = co_await run_simple(sql);
     if (!op.finish()) fail_overdue(sql);

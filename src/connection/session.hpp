@@ -8,6 +8,7 @@
 #include <pgcoro/connection/host.hpp>
 #include <pgcoro/connection/notification.hpp>
 #include <pgcoro/connection/options.hpp>
+#include <pgcoro/connection/result.hpp>
 
 #include <atomic>
 #include <memory>
@@ -22,21 +23,17 @@ namespace pgcoro::detail
 {
 
 // What travels in one round trip. `before` are statements without parameters that are not worth preparing,
-// for instance BEGIN; `after` is a query without parameters, which is.
+// but for the first if `prepare_first`; `after` is a query without parameters, which is.
 struct request
 {
     std::string_view sql;
     const params* args = nullptr;
     std::span<const std::string> before;
+    bool prepare_first = false;
     std::string_view after;
+    result_ptr* after_result = nullptr; // where what it gives is put
     // The answer is due by then, or by the statement_timeout's own limit.
     std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
-};
-
-struct reply
-{
-    result_ptr main;
-    result_ptr after;
 };
 
 class batch;
@@ -62,10 +59,10 @@ public:
         std::shared_ptr<const connection_options> options, std::string label, time_point deadline);
     ~session();
 
-    // Runs it. Throws server_error, connection_error, operation_aborted; std::logic_error when an operation
-    // is under way already. After a cancellation the server is told to stop, and recover() is due; the next
-    // run() does it first.
-    asio::awaitable<reply> run(request r);
+    // Runs it, and gives what `sql` gave. Throws server_error, connection_error, operation_aborted;
+    // std::logic_error when an operation is under way already. After a cancellation the server is told to
+    // stop, and recover() is due; the next run() does it first.
+    asio::awaitable<result> run(request r);
 
     // Brings the session back from whatever it was left in: waits for a cancel under way, reads what is still
     // to come, and rolls back an open transaction if `rollback`. Throws when that does not succeed by the

@@ -39,10 +39,7 @@ wire::~wire()
 
 void wire::bind(const asio::any_io_executor& executor)
 {
-    if (socket_) {
-        auto bound = socket_->get_executor();
-        if (&context_of(bound) == &context_of(executor)) return;
-    }
+    if (socket_ && &context_of(socket_->get_executor()) == &context_of(executor)) return;
     unbind();
     int fd = ::fcntl(PQsocket(conn_), F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
@@ -141,7 +138,15 @@ asio::awaitable<bool> wire::step_within(std::chrono::milliseconds limit)
 
 asio::awaitable<result_ptr> wire::next_result()
 {
-    while (busy()) co_await step();
+    while (busy()) {
+        if (!only_reads()) {
+            co_await step();
+            continue;
+        }
+        auto [ec] = co_await readable();
+        throw_if_failed(ec);
+        consume();
+    }
     co_return result_ptr(PQgetResult(conn_));
 }
 

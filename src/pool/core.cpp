@@ -82,7 +82,7 @@ bool pool_core::enqueue(waiter& w, bool first, time_point now, actions& out)
         queue_.push_front(w);
     else
         queue_.push_back(w);
-    deadlines_.insert(w);
+    deadlines_.insert(deadlines_.end(), w); // most are the latest so far, and need no search
     counts_.waiting = queue_.size();
     serve_from_idle(now, out);
     start_connects(now, out);

@@ -99,8 +99,16 @@ asio::awaitable<lease> pool::acquire(std::chrono::milliseconds within, std::sour
 
 asio::awaitable<result> pool::run(std::string_view sql, params args)
 {
+    co_return co_await run_kept(sql, args);
+}
+
+asio::awaitable<result> pool::run_kept(std::string_view sql, const params& args)
+{
     auto held = co_await acquire();
-    auto got = co_await held->run(sql, std::move(args));
+    detail::request r;
+    r.sql = sql;
+    r.args = &args;
+    auto got = co_await held->session().run(r);
     held.release(); // before the caller goes on, who may want it again
     co_return got;
 }

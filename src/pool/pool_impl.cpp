@@ -140,7 +140,7 @@ pool_impl::pool_impl(asio::any_io_executor executor, pool_options options)
 
 asio::awaitable<lease> pool_impl::acquire(std::chrono::milliseconds within, std::source_location where)
 {
-    auto self = shared_from_this();
+    std::shared_ptr<pool_impl> self; // for who may have to wait; else the lease is reference enough
     auto* observer = options_.observer;
     auto begun = observer ? clock::now() : time_point();
     bool queued = false;
@@ -153,6 +153,7 @@ asio::awaitable<lease> pool_impl::acquire(std::chrono::milliseconds within, std:
             grant = core_.try_acquire(now);
             if (grant && armed_for_ > now + watch_period) arm(now);
         }
+        if (!self && (!grant || grant->need != pool_core::check::none)) self = shared_from_this();
         if (!grant) {
             bool first = deadline.has_value(); // it had its turn, and the connection was dead
             if (!first) {

@@ -54,7 +54,10 @@ detail::prologue transaction::begin(std::string_view sql)
 {
     auto& session = lease_->session();
     detail::prologue p;
-    if (!begun_) p.before.push_back(begin_statement(options_));
+    if (!begun_) {
+        p.before.push_back(begin_statement(options_));
+        p.prepare_first = true;
+    }
     if (!until_.is_never()) {
         auto left = std::chrono::ceil<std::chrono::milliseconds>(until_.remaining());
         if (left.count() <= 0) {
@@ -101,19 +104,27 @@ std::exception_ptr transaction::failed(std::exception_ptr why, std::string_view 
 
 asio::awaitable<result> transaction::run(std::string_view sql, params args)
 {
+    co_return co_await run_kept(sql, args);
+}
+
+asio::awaitable<result> transaction::run_kept(std::string_view sql, const params& args)
+{
     auto& session = lease_->session();
     auto with = begin(sql);
     detail::request r;
     r.sql = sql;
     r.args = &args;
     r.before = {with.before.data(), with.before.size()};
+    r.prepare_first = with.prepare_first;
     r.after = with.after;
     r.deadline = with.deadline;
+    detail::result_ptr after;
+    r.after_result = &after;
     std::exception_ptr failure;
     try {
         auto got = co_await session.run(r);
-        if (got.after) told(PQgetisnull(got.after.get(), 0, 0) ? nullptr : PQgetvalue(got.after.get(), 0, 0));
-        co_return result(got.main.release());
+        if (after) told(PQgetisnull(after.get(), 0, 0) ? nullptr : PQgetvalue(after.get(), 0, 0));
+        co_return got;
     } catch (...) {
         failure = failed(std::current_exception(), sql);
     }

@@ -54,7 +54,7 @@ asio::awaitable<void> transaction_run::start(std::source_location where)
         within = std::max(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds(1));
     lease held = co_await pool_.acquire(within, where);
     metrics_.waiting += clock::now() - asked;
-    transaction_ = std::make_unique<transaction>(std::move(held), options_, until_, loop_.attempt());
+    transaction_.emplace(std::move(held), options_, until_, loop_.attempt());
 }
 
 asio::awaitable<void> transaction_run::commit()

@@ -95,6 +95,9 @@ public:
     detail::statement_host& host() const;
 
 private:
+    friend class querying<connection>;
+    boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+
     std::unique_ptr<detail::session> session_;
 };
 

@@ -18,7 +18,9 @@ namespace pgcoro
 ///
 /// Parameters are $1, $2 … in the text and any type with a `codec`. They and the results travel in
 /// PostgreSQL's binary format, strings excepted. The statement's text, and what it refers to, must live until
-/// the operation ends; parameters are copied. `Derived::run(std::string_view, params)` does the work.
+/// the operation ends; parameters are copied. `Derived::run(std::string_view, params)` does the work;
+/// `Derived::run_kept(std::string_view, const params&)` does it with parameters that somebody keeps until it
+/// has ended, which saves a coroutine.
 ///
 /// **Errors.** `server_error` when the server refuses the statement; `connection_error` when the connection
 /// is lost or does not answer; `mapping_error` when a value does not fit. Derived says what else, and what
@@ -76,7 +78,7 @@ private:
     template <class Row>
     static boost::asio::awaitable<std::vector<Row>> rows(Derived& self, std::string_view sql, params args)
     {
-        result got = co_await self.run(sql, std::move(args));
+        result got = co_await self.run_kept(sql, args);
         co_return got.template as<Row>();
     }
     template <class Row>
@@ -89,19 +91,19 @@ private:
     template <class Row>
     static boost::asio::awaitable<Row> value(Derived& self, std::string_view sql, params args)
     {
-        result got = co_await self.run(sql, std::move(args));
+        result got = co_await self.run_kept(sql, args);
         co_return got.template as_value<Row>();
     }
     template <class Row>
     static boost::asio::awaitable<std::optional<Row>> optional(Derived& self, std::string_view sql,
                                                                params args)
     {
-        result got = co_await self.run(sql, std::move(args));
+        result got = co_await self.run_kept(sql, args);
         co_return got.template as_optional<Row>();
     }
     static boost::asio::awaitable<std::uint64_t> count(Derived& self, std::string_view sql, params args)
     {
-        result got = co_await self.run(sql, std::move(args));
+        result got = co_await self.run_kept(sql, args);
         co_return got.affected_rows();
     }
 };

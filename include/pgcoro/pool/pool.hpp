@@ -132,6 +132,8 @@ public:
     const pool_options& options() const;
 
 private:
+    friend class querying<pool>;
+    boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
     detail::pool_impl& impl() const;
 
     std::shared_ptr<detail::pool_impl> impl_;

@@ -55,6 +55,8 @@ public:
     /// @}
 
 private:
+    friend class querying<transaction>;
+    boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
     friend class statements<transaction>;
     detail::statement_host& host() noexcept { return *this; }
     detail::session& on() override;

@@ -5,7 +5,6 @@
 
 #include <concepts>
 #include <exception>
-#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -45,7 +44,7 @@ private:
     retry_options retry_options_;
     retry_loop loop_;
     transaction_metrics metrics_;
-    std::unique_ptr<transaction> transaction_;
+    std::optional<transaction> transaction_;
     bool committing_ = false;
     bool resolved_ = false;
     bool finished_ = false;

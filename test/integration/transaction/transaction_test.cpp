@@ -410,6 +410,41 @@ BOOST_AUTO_TEST_CASE(a_body_without_statements_costs_nothing)
     });
 }
 
+BOOST_AUTO_TEST_CASE(begin_is_prepared_once_a_connection)
+{
+    run([]() -> asio::awaitable<void> {
+        bank b(co_await asio::this_coro::executor);
+        auto prepared = [](transaction& tx) -> asio::awaitable<std::int64_t> {
+            co_return co_await tx.query_value<std::int64_t>(
+                "select count(*) from pg_prepared_statements where statement = 'begin'");
+        };
+        co_await transactional(b.p, prepared);
+        BOOST_TEST(co_await transactional(b.p, prepared) == 1);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_begin_that_the_server_has_forgotten_is_prepared_anew)
+{
+    run([]() -> asio::awaitable<void> {
+        bank b(co_await asio::this_coro::executor);
+        auto body = [](transaction& tx) -> asio::awaitable<std::int64_t> {
+            co_return co_await tx.query_value<std::int64_t>("select cents from account where id = 1");
+        };
+        co_await transactional(b.p, body);
+        auto name = co_await b.p.query_value<std::string>(
+            "select name from pg_prepared_statements where statement = 'begin'");
+        auto forget = "deallocate " + name;
+        co_await b.p.execute(forget);
+        pgcoro::transaction_metrics metrics;
+        pgcoro::transaction_options options;
+        options.metrics = &metrics;
+        BOOST_TEST(co_await transactional(b.p, body, options) == 100);
+        BOOST_TEST(metrics.attempts == 2u);
+        BOOST_TEST(co_await transactional(b.p, body, options) == 100);
+        BOOST_TEST(metrics.attempts == 3u);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(ddl_under_a_cached_plan_is_met_by_running_again)
 {
     run([]() -> asio::awaitable<void> {

@@ -1,0 +1,17 @@
+// The measures by their number in the design's table of promises.
+#pragma once
+
+#include "environment.hpp"
+#include "measure.hpp"
+
+namespace bench
+{
+
+measure point_select(const environment& where);      // P1
+measure acquire_release(const environment& where);   // P3
+measure transactions(const environment& where);      // P4
+measure rows_into_structs(const environment& where); // P5
+measure waiters(const environment& where);           // P8
+measure deadlocks(const environment& where);         // P9
+
+} // namespace bench
