@@ -35,7 +35,7 @@ struct named_option
         member;
 };
 
-const named_option table[] = {
+const named_option known_options[] = {
     {"name", "POOL_NAME", &pool_options::name},
     {"size", "POOL_SIZE", &pool_options::size},
     {"max_overflow", "POOL_MAX_OVERFLOW", &pool_options::max_overflow},
@@ -144,7 +144,7 @@ pool_options pool_options::from_env()
 {
     pool_options options;
     options.connection = connection_options::from_env();
-    for (auto& option : table)
+    for (auto& option : known_options)
         if (auto* text = std::getenv(option.variable); text && *text)
             set(options, option, std::string("environment variable ") + option.variable, text);
     options.validate();
@@ -162,8 +162,9 @@ pool_options pool_options::from_json(const boost::json::object& json)
             if (!value.is_object()) refuse(what, text_of(value), "an object of server settings");
             for (auto& [name, setting] : value.get_object())
                 options.connection.settings.insert_or_assign(std::string(name), text_of(setting));
-        } else if (auto* option = std::ranges::find(table, std::string_view(key), &named_option::name);
-                   option != std::end(table)) {
+        } else if (auto* option =
+                       std::ranges::find(known_options, std::string_view(key), &named_option::name);
+                   option != std::end(known_options)) {
             set(options, *option, what, text_of(value));
         } else {
             throw std::invalid_argument(what + " is not known");
