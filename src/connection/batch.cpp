@@ -79,6 +79,7 @@ private:
     void begin()
     {
         session_.need(PQenterPipelineMode(session_.pg()), {});
+        session_.sync_owed_ = true;
         for (auto& sql : with_.before) {
             session_.send_unprepared(sql, no_params);
             exchange_.pieces.push_back(piece::before);

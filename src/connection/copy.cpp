@@ -64,7 +64,7 @@ public:
         s.holder_ = this;
         s.need(PQsendQuery(s.pg(), all.c_str()), sql_);
         s.wire_->flush();
-        for (std::size_t n = 0;; ++n) {
+        for (;;) {
             auto answer = co_await s.wire_->next_result();
             auto status = answer ? PQresultStatus(answer.get()) : PGRES_FATAL_ERROR;
             if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT) break;

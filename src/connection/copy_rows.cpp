@@ -34,7 +34,7 @@ void throw_in_row(std::uint64_t row, const std::string& column, const mapping_er
     throw mapping_error("row " + std::to_string(row) + ", column " + column + ": " + why.message());
 }
 
-std::string copy_in_statement(const table& where, const std::vector<target_column>& columns, bool binary)
+std::string copy_in_statement(const target& where, const std::vector<target_column>& columns, bool binary)
 {
     std::vector<std::string> names;
     for (auto& c : columns) names.push_back(c.name);

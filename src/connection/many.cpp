@@ -22,7 +22,7 @@ std::string list_of(const std::vector<many_column>& columns, std::string_view se
 
 } // namespace
 
-std::string many_statement(many kind, const table& where, const std::vector<many_column>& columns,
+std::string many_statement(many kind, const target& where, const std::vector<many_column>& columns,
                            const std::vector<std::string>& keys)
 {
     auto is_key = [&](std::size_t i) {

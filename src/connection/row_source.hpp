@@ -41,8 +41,8 @@ private:
     statement_host& host_;
     std::string sql_;
     params args_;
-    std::size_t chunk_;
-    session* session_ = nullptr; // while the statement is under way
+    [[maybe_unused]] std::size_t chunk_; // of libpq 17 and later
+    session* session_ = nullptr;         // while the statement is under way
     prologue prologue_;
     std::optional<session::operation> operation_;
     session::exchange exchange_;

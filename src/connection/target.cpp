@@ -76,7 +76,7 @@ std::vector<target_column> read_columns(const result& got)
     return columns;
 }
 
-std::vector<std::string> column_names(const table& where, std::span<const std::string_view> member_names,
+std::vector<std::string> column_names(const target& where, std::span<const std::string_view> member_names,
                                       std::size_t size)
 {
     auto names = where.columns;
@@ -90,7 +90,7 @@ std::vector<std::string> column_names(const table& where, std::span<const std::s
     return names;
 }
 
-std::vector<target_column> choose_columns(const table& where, std::vector<target_column> all,
+std::vector<target_column> choose_columns(const target& where, std::vector<target_column> all,
                                           std::span<const std::string_view> member_names, std::size_t size)
 {
     if (where.columns.empty() && member_names.empty()) {

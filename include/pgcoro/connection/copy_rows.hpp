@@ -171,7 +171,7 @@ private:
 };
 
 // "COPY table (columns) FROM STDIN (FORMAT binary)"
-std::string copy_in_statement(const table& where, const std::vector<target_column>& columns, bool binary);
+std::string copy_in_statement(const target& where, const std::vector<target_column>& columns, bool binary);
 
 // Takes a row of COPY's binary format apart. Throws mapping_error for bytes that are none. False when it is
 // the trailer.

@@ -32,7 +32,7 @@ struct many_column
 
 // `insert into … select … from unnest($1, …)` and its kin. Throws std::invalid_argument for keys that are no
 // columns.
-std::string many_statement(many kind, const table& where, const std::vector<many_column>& columns,
+std::string many_statement(many kind, const target& where, const std::vector<many_column>& columns,
                            const std::vector<std::string>& keys);
 
 template <class T>

@@ -78,7 +78,7 @@ public:
     /// Errors: `server_error` for a row that the server refuses, `mapping_error`, naming row and column, for
     /// a value that cannot be sent; then nothing stays.
     template <std::ranges::forward_range Range>
-    boost::asio::awaitable<std::uint64_t> insert_many(table into, const Range& rows)
+    boost::asio::awaitable<std::uint64_t> insert_many(target into, const Range& rows)
     {
         return write_many(self(), detail::many::insert, std::move(into), {}, rows);
     }
@@ -87,7 +87,7 @@ public:
     /// row that is not found is no error, and is not counted; which of two rows with one key counts is not
     /// known.
     template <std::ranges::forward_range Range>
-    boost::asio::awaitable<std::uint64_t> update_many(table in, std::vector<std::string> keys,
+    boost::asio::awaitable<std::uint64_t> update_many(target in, std::vector<std::string> keys,
                                                       const Range& rows)
     {
         return write_many(self(), detail::many::update, std::move(in), std::move(keys), rows);
@@ -96,7 +96,7 @@ public:
     /// Inserts rows, or updates those that are there, found by `keys`, for which there must be a unique
     /// index. As insert_many(). Two rows with one key are `server_error` 21000.
     template <std::ranges::forward_range Range>
-    boost::asio::awaitable<std::uint64_t> upsert_many(table into, std::vector<std::string> keys,
+    boost::asio::awaitable<std::uint64_t> upsert_many(target into, std::vector<std::string> keys,
                                                       const Range& rows)
     {
         return write_many(self(), detail::many::upsert, std::move(into), std::move(keys), rows);
@@ -107,7 +107,7 @@ public:
     /// the first, asks for the columns' types; the binary format is used where every member fits its column
     /// in it, else the text format. No more is read from the range than the server has room for.
     template <std::ranges::input_range Range>
-    boost::asio::awaitable<std::uint64_t> copy_in(table into, const Range& rows)
+    boost::asio::awaitable<std::uint64_t> copy_in(target into, const Range& rows)
     {
         return copy_range(self(), std::move(into), rows);
     }
@@ -116,7 +116,7 @@ public:
     /// the end. It must not use this connection. What it throws ends the COPY, and nothing stays.
     template <class Generator>
     requires(!std::ranges::range<Generator> && std::is_invocable_v<Generator&>)
-        boost::asio::awaitable<std::uint64_t> copy_in(table into, Generator generate)
+        boost::asio::awaitable<std::uint64_t> copy_in(target into, Generator generate)
     {
         return copy_generated(self(), std::move(into), std::move(generate));
     }
@@ -165,7 +165,7 @@ private:
     Derived& self() noexcept { return static_cast<Derived&>(*this); }
 
     template <class Row>
-    static awaitable<std::vector<detail::target_column>> look_up(Derived& self, const table& where)
+    static awaitable<std::vector<detail::target_column>> look_up(Derived& self, const target& where)
     {
         auto got = co_await self.run(detail::columns_query, params::of(quote_name(where.name)));
         using members = detail::row_members<Row>;
@@ -173,7 +173,7 @@ private:
     }
 
     template <class Range>
-    static awaitable<std::uint64_t> write_many(Derived& self, detail::many kind, table where,
+    static awaitable<std::uint64_t> write_many(Derived& self, detail::many kind, target where,
                                                std::vector<std::string> keys, const Range& rows)
     {
         using batch = detail::many_batch<Range>;
@@ -195,7 +195,7 @@ private:
     static constexpr std::size_t copy_portion = 64 * 1024;
 
     template <class Range>
-    static awaitable<std::uint64_t> copy_range(Derived& self, table into, const Range& rows)
+    static awaitable<std::uint64_t> copy_range(Derived& self, target into, const Range& rows)
     {
         using row_type = std::remove_cvref_t<std::ranges::range_reference_t<Range>>;
         auto columns = co_await look_up<row_type>(self, into);
@@ -220,7 +220,7 @@ private:
     }
 
     template <class Generator>
-    static awaitable<std::uint64_t> copy_generated(Derived& self, table into, Generator generate)
+    static awaitable<std::uint64_t> copy_generated(Derived& self, target into, Generator generate)
     {
         using row_type = detail::generated_row<Generator>;
         auto columns = co_await look_up<row_type>(self, into);

@@ -32,13 +32,13 @@ std::vector<std::string> names(const T&... each)
 }
 
 /// A table, and which of its columns rows go to or come from.
-struct table
+struct target
 {
     /// `name` as quote_name() takes it; never SQL.
-    table(const char* called)
-        : table(std::string(called))
+    target(const char* called)
+        : target(std::string(called))
     {}
-    table(std::string called, std::vector<std::string> of_columns = {})
+    target(std::string called, std::vector<std::string> of_columns = {})
         : name(std::move(called))
         , columns(std::move(of_columns))
     {}
@@ -67,10 +67,10 @@ extern const std::string_view columns_query;
 std::vector<target_column> read_columns(const result& got);
 
 // Those that rows with `size` members, named so (or not named), go to.
-std::vector<target_column> choose_columns(const table& where, std::vector<target_column> all,
+std::vector<target_column> choose_columns(const target& where, std::vector<target_column> all,
                                           std::span<const std::string_view> member_names, std::size_t size);
 // The same names without having asked the server; throws where they must be known and are not.
-std::vector<std::string> column_names(const table& where, std::span<const std::string_view> member_names,
+std::vector<std::string> column_names(const target& where, std::span<const std::string_view> member_names,
                                       std::size_t size);
 
 // "a", "b"

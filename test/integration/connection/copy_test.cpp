@@ -11,7 +11,7 @@ using pgcoro::connection;
 using pgcoro::mapping_error;
 using pgcoro::names;
 using pgcoro::server_error;
-using pgcoro::table;
+using pgcoro::target;
 
 namespace
 {
@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(aggregates_and_tuples_go_to_the_columns_named)
         auto n = co_await c.copy_in("pairs", rows); // all that are not generated
         BOOST_TEST(n == 2u);
         std::vector<std::tuple<std::string, short>> turned{{"three", 3}};
-        co_await c.copy_in(table("pairs", names("text", "n")), turned);
+        co_await c.copy_in(target("pairs", names("text", "n")), turned);
         auto back = co_await c.query_as<pair>("select n, text from pairs order by n");
         BOOST_TEST((back == std::vector<pair>{{1, "one"}, {2, "two"}, {3, "three"}}));
     });
@@ -130,12 +130,12 @@ BOOST_AUTO_TEST_CASE(names_are_quoted)
     with_tables([](connection& c) -> asio::awaitable<void> {
         co_await c.execute("create temp table \"Odd \"\"name\"\"; --\" (\"Select\" int)");
         std::vector<std::tuple<int>> rows{{7}};
-        co_await c.copy_in(table("\"Odd \"\"name\"\"; --\"", names("Select")), rows);
+        co_await c.copy_in(target("\"Odd \"\"name\"\"; --\"", names("Select")), rows);
         auto sum = co_await c.query_value<int>("select \"Select\" from \"Odd \"\"name\"\"; --\"");
         BOOST_TEST(sum == 7);
-        auto e = co_await failure_of<server_error>(c.copy_in(table("pairs; drop table pairs"), rows));
+        auto e = co_await failure_of<server_error>(c.copy_in(target("pairs; drop table pairs"), rows));
         BOOST_TEST(e.sqlstate() == pgcoro::sqlstate("42P01"));
-        auto missing = co_await failure_of<mapping_error>(c.copy_in(table("pairs", names("nn")), rows));
+        auto missing = co_await failure_of<mapping_error>(c.copy_in(target("pairs", names("nn")), rows));
         BOOST_TEST(contains(missing.what(), "no column nn"));
         BOOST_TEST(contains(missing.what(), "n, text"));
         co_await failure_of<mapping_error>(c.copy_in("pairs", rows)); // two columns, one member

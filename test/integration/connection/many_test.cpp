@@ -12,7 +12,7 @@ using pgcoro::connection;
 using pgcoro::mapping_error;
 using pgcoro::names;
 using pgcoro::server_error;
-using pgcoro::table;
+using pgcoro::target;
 
 namespace
 {
@@ -98,11 +98,11 @@ BOOST_AUTO_TEST_CASE(fixed_size_columns_need_one_round_trip_and_an_empty_range_n
     with_items(options, [&](connection& c) -> asio::awaitable<void> {
         seen.count = 0;
         std::vector<std::tuple<int, std::optional<std::int64_t>>> rows{{1, 2}, {3, std::nullopt}};
-        auto n = co_await c.insert_many(table("numbers", names("a", "b")), rows);
+        auto n = co_await c.insert_many(target("numbers", names("a", "b")), rows);
         BOOST_TEST(n == 2u);
         BOOST_TEST(seen.count == 1);
         rows.clear();
-        n = co_await c.insert_many(table("numbers", names("a", "b")), rows);
+        n = co_await c.insert_many(target("numbers", names("a", "b")), rows);
         BOOST_TEST(n == 0u);
         n = co_await c.insert_many("items", std::vector<item>());
         BOOST_TEST(n == 0u);
@@ -152,7 +152,7 @@ BOOST_AUTO_TEST_CASE(rows_are_inserted_or_updated)
             co_await c.query_value<int>("select count(*)::int from items where name like 'new%'");
         BOOST_TEST(new_names == 3);
         std::vector<std::tuple<int>> keys_only{{1}, {50}};
-        n = co_await c.upsert_many(table("items", names("id")), names("id"), keys_only);
+        n = co_await c.upsert_many(target("items", names("id")), names("id"), keys_only);
         BOOST_TEST(n == 1u);
         std::forward_list<item> twice{{60, "x", false, {}, mood::sad}, {60, "y", false, {}, mood::sad}};
         auto e = co_await failure_of<server_error>(c.upsert_many("items", names("id"), twice));
@@ -166,17 +166,17 @@ BOOST_AUTO_TEST_CASE(wrong_names_and_keys_are_told)
     with_items([](connection& c) -> asio::awaitable<void> {
         std::vector<std::tuple<int, int>> rows{{1, 2}};
         co_await failure_of<std::invalid_argument>(c.insert_many("numbers", rows)); // which columns?
-        co_await failure_of<mapping_error>(c.insert_many(table("numbers", names("a")), rows));
+        co_await failure_of<mapping_error>(c.insert_many(target("numbers", names("a")), rows));
         co_await failure_of<std::invalid_argument>(
-            c.update_many(table("numbers", names("a", "b")), names(), rows));
+            c.update_many(target("numbers", names("a", "b")), names(), rows));
         co_await failure_of<std::invalid_argument>(
-            c.update_many(table("numbers", names("a", "b")), names("c"), rows));
+            c.update_many(target("numbers", names("a", "b")), names("c"), rows));
         co_await failure_of<std::invalid_argument>(
-            c.update_many(table("numbers", names("a", "b")), names("a", "b"), rows));
+            c.update_many(target("numbers", names("a", "b")), names("a", "b"), rows));
         auto e = co_await failure_of<server_error>(
-            c.insert_many(table("numbers", names("a", "b\"); drop")), rows));
+            c.insert_many(target("numbers", names("a", "b\"); drop")), rows));
         BOOST_TEST(e.sqlstate() == pgcoro::sqlstate("42703"));
-        co_await failure_of<std::invalid_argument>(c.insert_many(table("", names("a", "b")), rows));
+        co_await failure_of<std::invalid_argument>(c.insert_many(target("", names("a", "b")), rows));
     });
 }
 
@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(a_value_that_cannot_be_sent_names_its_row_and_nothing_stays
         std::vector<std::tuple<std::uint64_t>> rows;
         for (std::uint64_t i = 0; i < 10'000; ++i) rows.push_back({i});
         std::get<0>(rows[9'000]) = ~std::uint64_t(0);
-        auto e = co_await failure_of<mapping_error>(c.insert_many(table("numbers", names("b")), rows));
+        auto e = co_await failure_of<mapping_error>(c.insert_many(target("numbers", names("b")), rows));
         BOOST_TEST_INFO(e.what());
         BOOST_TEST(contains(e.what(), "row 9001, column b: the value 18446744073709551615"));
         auto n = co_await c.query_value<int>("select count(*)::int from numbers");
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(an_insert_of_many_is_given_up_at_any_point)
     cancel_everywhere(shared_options(), [](connection& c) -> asio::awaitable<void> {
         co_await c.execute("create temp table if not exists many (n int, text text)");
         std::vector<std::tuple<int, std::string>> rows(20'000, {1, "some text"});
-        co_await c.insert_many(table("many", names("n", "text")), rows);
+        co_await c.insert_many(target("many", names("n", "text")), rows);
     });
 }
 

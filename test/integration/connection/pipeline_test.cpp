@@ -285,6 +285,28 @@ BOOST_AUTO_TEST_CASE(a_transaction_takes_a_pipeline_as_part_of_itself)
     });
 }
 
+BOOST_AUTO_TEST_CASE(a_pipeline_refused_at_its_first_statement_leaves_no_transaction_open)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        pgcoro::pool_options options;
+        options.connection = shared_options();
+        options.size = 1;
+        options.max_overflow = 0;
+        pgcoro::pool pool(executor, std::move(options));
+        auto pid = co_await pool.query_value<int>("select pg_backend_pid()");
+        auto refused = [](pgcoro::transaction& tx) -> asio::awaitable<void> {
+            auto batch = tx.pipeline();
+            batch.execute("select 1", 2);
+            co_await batch.run();
+        };
+        co_await failure_of<std::invalid_argument>(pgcoro::transactional(pool, refused));
+        auto after = co_await pool.query_value<int>("select pg_backend_pid()");
+        BOOST_TEST(after == pid);
+        co_await pool.close();
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_connection_lost_half_way_is_told_to_every_handle)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {
