@@ -31,6 +31,8 @@ bool cancel_after(asio::io_context& io, int turns, Body&& body)
 }
 
 /// Cancels after the first turn, after the second … until it is through; each time the connection goes on.
+/// Not before the first, in which co_spawn starts the coroutine: cancelled there, Boost 1.83 throws out of
+/// run().
 template <class Body>
 void cancel_everywhere(pgcoro::connection_options options, Body&& body)
 {
@@ -40,7 +42,7 @@ void cancel_everywhere(pgcoro::connection_options options, Body&& body)
     auto connect = [&]() -> asio::awaitable<void> { conn = co_await pgcoro::connection::connect(options); };
     run_on(io, connect);
     bool completed = false;
-    for (int turns = 0; !completed; ++turns) {
+    for (int turns = 1; !completed; ++turns) {
         completed = cancel_after(io, turns, [&] { return body(*conn); });
         run_on(io, [&] { return check_usable(*conn); });
         BOOST_REQUIRE(turns < 10'000);
