@@ -29,11 +29,9 @@ public:
     // From any thread, once or more often. Told before the wait, it is remembered.
     void tell()
     {
-        std::unique_lock lock(mutex_);
+        std::lock_guard lock(mutex_);
         told_ = true;
-        auto taken = take();
-        lock.unlock();
-        if (taken) complete(std::move(*taken), wake::done);
+        complete(wake::done);
     }
 
     bool told() const
@@ -81,44 +79,34 @@ private:
                          std::move(h)(why);
                      },
                      boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked)};
-        bool already;
-        {
-            std::lock_guard lock(mutex_);
-            already = told_;
-            if (!already) {
-                waiting_.emplace(std::move(added));
-                // Before anyone may resume the waiter, who then touches the timer on another thread.
-                if (timer)
-                    timer->async_wait([weak = weak_from_this()](boost::system::error_code ec) {
-                        if (auto self = weak.lock(); self && !ec) self->give_up(wake::expired);
-                    });
-            }
-        }
-        if (already) complete(std::move(added), wake::done);
-    }
-
-    // With the lock held.
-    std::optional<waiter> take()
-    {
-        std::optional<waiter> taken;
-        if (waiting_) taken.emplace(std::move(*waiting_));
-        waiting_.reset();
-        return taken;
+        std::lock_guard lock(mutex_);
+        waiting_.emplace(std::move(added));
+        if (told_) return complete(wake::done);
+        // Before anyone may resume the waiter, who then touches the timer on another thread.
+        if (timer)
+            timer->async_wait([weak = weak_from_this()](boost::system::error_code ec) {
+                if (auto self = weak.lock(); self && !ec) self->give_up(wake::expired);
+            });
     }
 
     void give_up(wake why)
     {
-        std::unique_lock lock(mutex_);
-        auto taken = take();
-        lock.unlock();
-        if (taken) complete(std::move(*taken), why);
+        std::lock_guard lock(mutex_);
+        complete(why);
     }
 
-    static void complete(waiter w, wake why)
+    // With the lock held, which the waiter takes, too, before it goes on: by then this thread has let go of
+    // the waiter's executor, and the waiter may end its io_context.
+    void complete(wake why)
     {
-        auto executor = std::move(w.executor);
-        boost::asio::post(executor,
-                          [resume = std::move(w.resume), why]() mutable { std::move(resume)(why); });
+        if (!waiting_) return;
+        auto taken = std::move(*waiting_);
+        waiting_.reset();
+        boost::asio::post(taken.executor,
+                          [self = shared_from_this(), resume = std::move(taken.resume), why]() mutable {
+                              { std::lock_guard through(self->mutex_); }
+                              std::move(resume)(why);
+                          });
     }
 
     mutable std::mutex mutex_;

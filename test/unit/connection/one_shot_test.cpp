@@ -1,0 +1,38 @@
+#include "connection/one_shot.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/test/unit_test.hpp>
+
+namespace asio = boost::asio;
+using pgcoro::detail::one_shot;
+using pgcoro::detail::wake;
+
+BOOST_AUTO_TEST_SUITE(one_shot_events)
+
+// Found by a crash: the thread that told still held the waiter's executor when its io_context was gone.
+BOOST_AUTO_TEST_CASE(who_was_told_may_end_its_io_context_at_once)
+{
+    asio::thread_pool threads(1);
+    int told = 0;
+    for (int i = 0; i < 5000; ++i) {
+        auto io = std::make_unique<asio::io_context>();
+        auto event = std::make_shared<one_shot>();
+        auto wait = [&]() -> asio::awaitable<void> {
+            asio::post(threads, [event] { event->tell(); });
+            auto why = co_await event->async_wait(std::nullopt, asio::deferred);
+            told += why == wake::done;
+            io->stop();
+        };
+        asio::co_spawn(*io, wait(), asio::detached);
+        io->run();
+    }
+    BOOST_TEST(told == 5000);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
