@@ -63,6 +63,25 @@ std::string describe_peer(PGconn* conn)
            text(PQport(conn)) + ", server process " + std::to_string(PQbackendPID(conn));
 }
 
+sqlstate code_of(const PGresult* error)
+{
+    auto* text = PQresultErrorField(error, PG_DIAG_SQLSTATE);
+    return sqlstate(text ? text : "");
+}
+
+bool is_fatal(const PGresult* error)
+{
+    auto* text = PQresultErrorField(error, PG_DIAG_SEVERITY_NONLOCALIZED);
+    std::string_view severity = text ? text : "";
+    return severity == "FATAL" || severity == "PANIC";
+}
+
+bool is_lost_statement(sqlstate code, std::string_view routine) noexcept
+{
+    return code == sqlstates::invalid_sql_statement_name ||
+           (code == sqlstates::feature_not_supported && routine == "RevalidateCachedQuery");
+}
+
 diagnostics read_diagnostics(const PGresult* result)
 {
     auto get = [&](int field) {
@@ -90,8 +109,7 @@ diagnostics read_diagnostics(const PGresult* result)
 void throw_result_error(const PGresult* result, PGconn* conn, std::string_view sql)
 {
     auto d = read_diagnostics(result);
-    bool fatal = d.severity == "FATAL" || d.severity == "PANIC";
-    if (d.sqlstate && !fatal) throw server_error(std::move(d), sql);
+    if (d.sqlstate && !is_fatal(result)) throw server_error(std::move(d), sql);
     std::string what = "connection lost (" + describe_peer(conn) + "): ";
     if (d.sqlstate)
         what += d.severity + " " + std::string(d.sqlstate.str()) + ": " + d.message;

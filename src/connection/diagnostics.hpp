@@ -11,6 +11,15 @@
 namespace pgcoro::detail
 {
 
+sqlstate code_of(const PGresult* error);
+
+// The session ends with such an error, whatever else was asked of it.
+bool is_fatal(const PGresult* error);
+
+// The server has the prepared statement no more, or can use it no more: "cached plan must not change result
+// type" is told by the routine, because the message is translated.
+bool is_lost_statement(sqlstate code, std::string_view routine) noexcept;
+
 // All fields of an error or notice result.
 diagnostics read_diagnostics(const PGresult* result);
 

@@ -1,5 +1,7 @@
 #include "connection/exchange.hpp"
 
+#include "connection/diagnostics.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -40,14 +42,6 @@ constexpr int binary = 1;
 
 } // namespace
 
-bool is_fatal(const PGresult* error)
-{
-    std::string_view severity = PQresultErrorField(error, PG_DIAG_SEVERITY_NONLOCALIZED)
-                                    ? PQresultErrorField(error, PG_DIAG_SEVERITY_NONLOCALIZED)
-                                    : "";
-    return severity == "FATAL" || severity == "PANIC";
-}
-
 void check_text(std::string_view sql, std::size_t parameters)
 {
     if (auto at = sql.find('\0'); at != sql.npos)
@@ -72,12 +66,6 @@ bool drops_statements(PGresult* done)
 {
     std::string_view tag = PQcmdStatus(done);
     return tag == "DISCARD ALL" || tag == "DEALLOCATE ALL";
-}
-
-sqlstate code_of(const PGresult* error)
-{
-    auto* text = PQresultErrorField(error, PG_DIAG_SQLSTATE);
-    return sqlstate(text ? text : "");
 }
 
 std::uint64_t rows_of(PGresult* done)
@@ -248,12 +236,10 @@ bool session::forget_lost_statement(const exchange& x, std::string_view sql)
     if (!x.error || broken_ || !statements_.enabled()) return false;
     auto code = code_of(x.error.get());
     auto* routine = PQresultErrorField(x.error.get(), PG_DIAG_SOURCE_FUNCTION);
-    // "cached plan must not change result type": told by the routine, because the message is translated.
-    bool stale = code == sqlstates::feature_not_supported && routine &&
-                 std::string_view(routine) == "RevalidateCachedQuery";
-    bool gone = code == sqlstates::invalid_sql_statement_name;
-    if (stale || gone) statements_.erase(sql, stale);
-    return stale || gone;
+    if (!is_lost_statement(code, routine ? routine : "")) return false;
+    bool server_has_it = code != sqlstates::invalid_sql_statement_name;
+    statements_.erase(sql, server_has_it);
+    return true;
 }
 
 } // namespace pgcoro::detail

@@ -27,11 +27,6 @@ struct session::exchange
 
 inline const params no_params;
 
-// The session ends with such an error, whatever else was asked of it.
-bool is_fatal(const PGresult* error);
-
-sqlstate code_of(const PGresult* error);
-
 // The number of rows that a statement gave or touched.
 std::uint64_t rows_of(PGresult* done);
 

@@ -1,5 +1,7 @@
 #include "connection/row_source.hpp"
 
+#include "connection/diagnostics.hpp"
+
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>

@@ -18,12 +18,8 @@
 
 namespace pgcoro::detail
 {
-namespace
-{
 
 using clock = std::chrono::steady_clock;
-
-} // namespace
 
 session::session(std::shared_ptr<const connection_options> options, std::string label,
                  std::unique_ptr<wire> w)

@@ -320,7 +320,7 @@ void pool_core::resume(time_point now, actions& out)
     start_connects(now, out);
 }
 
-void pool_core::close(time_point, actions& out)
+void pool_core::close(actions& out)
 {
     closed_ = true;
     while (!queue_.empty()) refuse(queue_.front(), refusal::closed, out);

@@ -118,7 +118,7 @@ public:
     void suspend() noexcept { suspended_ = true; }
     void resume(time_point now, actions& out);
     // Nobody gets a connection any more; what comes back is closed.
-    void close(time_point now, actions& out);
+    void close(actions& out);
 
     bool closed() const noexcept { return closed_; }
     const counts& count() const noexcept { return counts_; }

@@ -39,6 +39,9 @@ public:
     const pool_options& options() const noexcept { return options_; }
 
 private:
+    // How often operations under way are looked after; so much later than told may a deadline be noticed.
+    static constexpr std::chrono::milliseconds watch_period{250};
+
     struct waiting;
     struct place
     {

@@ -163,13 +163,13 @@ asio::awaitable<transaction::commit_result> transaction::commit(std::exception_p
     co_return sent ? commit_result::unknown : commit_result::not_sent;
 }
 
-asio::awaitable<void> transaction::rollback()
+asio::awaitable<void> transaction::rollback(std::chrono::steady_clock::time_point by)
 {
     if (!lease_) co_return;
     auto& session = lease_->session();
     if (begun_ && !session.broken() && !session.clean()) {
         try {
-            co_await session.recover(std::chrono::steady_clock::now() + std::chrono::seconds(5), true);
+            co_await session.recover(by, true);
         } catch (const error&) {
             session.give_up();
         }

@@ -1,5 +1,6 @@
-#include <pgcoro/observer/observer.hpp>
 #include <pgcoro/transaction/transactional.hpp>
+
+#include "connection/diagnostics.hpp"
 
 #include <algorithm>
 
@@ -28,10 +29,10 @@ transaction_run::transaction_run(pool& p, const transaction_options& options)
 
 transaction_run::~transaction_run()
 {
-    if (!finished_) finish(static_cast<int>(transaction_outcome::rolled_back)); // cancelled, or destroyed
+    if (!finished_) finish(transaction_outcome::rolled_back); // cancelled, or destroyed
 }
 
-void transaction_run::finish(int outcome)
+void transaction_run::finish(transaction_outcome outcome)
 {
     finished_ = true;
     metrics_.total = clock::now() - begun_;
@@ -39,8 +40,8 @@ void transaction_run::finish(int outcome)
     metrics_.retries = metrics_.attempts > 0 ? metrics_.attempts - 1 : 0;
     if (options_.metrics) *options_.metrics += metrics_;
     if (auto* o = pool_.options().observer)
-        o->on_transaction({pool_.options().name, options_.name, static_cast<transaction_outcome>(outcome),
-                           static_cast<int>(metrics_.attempts), resolved_, metrics_.total});
+        o->on_transaction({pool_.options().name, options_.name, outcome, static_cast<int>(metrics_.attempts),
+                           resolved_, metrics_.total});
 }
 
 asio::awaitable<void> transaction_run::start(std::source_location where)
@@ -67,7 +68,7 @@ asio::awaitable<void> transaction_run::commit()
     if (came == transaction::commit_result::unknown) co_await resolve(lost, id);
     loop_.succeeded();
     ++metrics_.committed;
-    finish(static_cast<int>(transaction_outcome::committed));
+    finish(transaction_outcome::committed);
 }
 
 // Returns if the transaction committed; throws `lost` if it did not, or wrote nothing, so that it is run
@@ -102,8 +103,8 @@ asio::awaitable<void> transaction_run::resolve(std::exception_ptr lost, std::str
             why = "the server does not remember transaction " + id + " any more";
             break;
         }
-        if (*status == "in progress") // its process has not noticed yet that its client is gone
-            co_await time_source::steady().sleep_for(pause.curve(asked));
+        // In progress: its process has not noticed yet that its client is gone.
+        co_await time_source::steady().sleep_for(pause.curve(asked));
     }
     std::string what =
         "the connection broke during COMMIT, and whether it took place could not be found out: " + why;
@@ -127,9 +128,7 @@ transaction_run::cause transaction_run::cause_of(const std::exception_ptr& failu
         if (e.sqlstate() == sqlstates::serialization_failure) return cause::serialization;
         if (e.sqlstate() == sqlstates::deadlock_detected) return cause::deadlock;
         // The statement cache has dropped the plan by now: the next attempt prepares it anew.
-        if (e.sqlstate() == sqlstates::invalid_sql_statement_name ||
-            (e.sqlstate() == sqlstates::feature_not_supported && e.diag().routine == "RevalidateCachedQuery"))
-            return cause::stale_plan;
+        if (is_lost_statement(e.sqlstate(), e.diag().routine)) return cause::stale_plan;
         if (options_.retry_if && options_.retry_if(e)) return cause::requested;
     } catch (const connection_error& e) {
         if (e.why() == connection_failure::lost || e.why() == connection_failure::timeout)
@@ -160,7 +159,8 @@ asio::awaitable<void> transaction_run::failed(std::exception_ptr failure)
         ++metrics_.other_failures;
     }
     // A cancelled coroutine cannot wait for anything more: the pool rolls back when the lease comes home.
-    if (transaction_ && !cancelled) co_await transaction_->rollback();
+    if (transaction_ && !cancelled)
+        co_await transaction_->rollback(clock::now() + pool_.options().cleanup_timeout);
     transaction_.reset();
     if (loop_.failed(failure, why != cause::none, cancelled)) {
         co_await loop_.wait();
@@ -173,7 +173,7 @@ asio::awaitable<void> transaction_run::failed(std::exception_ptr failure)
         unknown = true;
     } catch (...) {
     }
-    finish(static_cast<int>(unknown ? transaction_outcome::unknown : transaction_outcome::rolled_back));
+    finish(unknown ? transaction_outcome::unknown : transaction_outcome::rolled_back);
     loop_.rethrow();
 }
 

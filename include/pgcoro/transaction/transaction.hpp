@@ -47,9 +47,8 @@ public:
     };
     /// Throws what kept it from committing. `lost` is set where the result is not `committed`.
     boost::asio::awaitable<commit_result> commit(std::exception_ptr& lost);
-    /// Rolls back, by the deadline of the pool's cleanup_timeout. Does not throw; a connection that does not
-    /// comply is given up.
-    boost::asio::awaitable<void> rollback();
+    /// Rolls back. Does not throw; a connection that does not comply by the deadline is given up.
+    boost::asio::awaitable<void> rollback(std::chrono::steady_clock::time_point by);
     /// The first error of a statement of this transaction; null if none failed.
     const std::exception_ptr& failure() const noexcept { return failure_; }
     /// @}

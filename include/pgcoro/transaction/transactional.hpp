@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/observer/observer.hpp>
 #include <pgcoro/resilience/retry.hpp>
 #include <pgcoro/transaction/transaction.hpp>
 
@@ -35,7 +36,7 @@ private:
 
     cause cause_of(const std::exception_ptr& failure) const;
     boost::asio::awaitable<void> resolve(std::exception_ptr lost, std::string id);
-    void finish(int outcome);
+    void finish(transaction_outcome outcome);
 
     pool& pool_;
     const transaction_options& options_;

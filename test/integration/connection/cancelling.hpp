@@ -1,38 +1,26 @@
 /// Giving an operation up at each point where it waits.
 #pragma once
 
+#include "integration/beside.hpp"
 #include "integration/connection/support.hpp"
 
-/// Runs `body()` on `io` for some turns of the event loop, then cancels it. Tells whether it had come to its
-/// end before. A cancellation that ends in anything but operation_aborted fails the test.
+#include <pgcoro/resilience/failure.hpp>
+
+/// Begins `body()` on `io`, gives the event loop some more turns, then cancels it. Tells whether it had come
+/// to its end before. A cancellation that ends in anything but operation_aborted fails the test.
 template <class Body>
 bool cancel_after(asio::io_context& io, int turns, Body&& body)
 {
-    asio::cancellation_signal signal;
-    bool ended = false;
-    bool completed = false;
-    asio::co_spawn(io, body(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) {
-                       ended = true;
-                       completed = !e;
-                       if (!e) return;
-                       try {
-                           std::rethrow_exception(e);
-                       } catch (const boost::system::system_error& aborted) {
-                           BOOST_TEST(aborted.code() == asio::error::operation_aborted);
-                       }
-                   }));
-    io.restart();
-    for (int i = 0; i < turns && !ended; ++i) io.run_one();
-    signal.emit(asio::cancellation_type::terminal);
-    run_on(io, [&]() -> asio::awaitable<void> {
-        while (!ended) co_await yield();
-    });
-    return completed;
+    beside given_up(io.get_executor(), [&] { return body(); });
+    given_up.begin(io);
+    for (int i = 0; i < turns && !given_up.done(); ++i) io.run_one();
+    if (!given_up.done()) run_on(io, [&] { return given_up.end(); });
+    BOOST_TEST((!given_up.error() || pgcoro::is_cancellation(given_up.error())));
+    return !given_up.error();
 }
 
-/// Cancels after the first turn, after the second … until it is through; each time the connection goes on.
-/// Not before the first, in which co_spawn starts the coroutine: cancelled there, Boost 1.83 throws out of
-/// run().
+/// Cancels at once, after the first turn, after the second … until it is through; each time the connection
+/// goes on.
 template <class Body>
 void cancel_everywhere(pgcoro::connection_options options, Body&& body)
 {
@@ -42,7 +30,7 @@ void cancel_everywhere(pgcoro::connection_options options, Body&& body)
     auto connect = [&]() -> asio::awaitable<void> { conn = co_await pgcoro::connection::connect(options); };
     run_on(io, connect);
     bool completed = false;
-    for (int turns = 1; !completed; ++turns) {
+    for (int turns = 0; !completed; ++turns) {
         completed = cancel_after(io, turns, [&] { return body(*conn); });
         run_on(io, [&] { return check_usable(*conn); });
         BOOST_REQUIRE(turns < 10'000);

@@ -1,5 +1,5 @@
 // Reaching a server and logging in.
-#include "integration/connection/support.hpp"
+#include "integration/connection/cancelling.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 
@@ -355,21 +355,11 @@ BOOST_AUTO_TEST_CASE(a_cancelled_connect_leaves_no_session)
     auto options = shared_options();
     options.application_name = "unborn";
     bool completed = false;
-    for (int turns = 1; !completed && turns < 1000; ++turns) { // from 1: see cancelling.hpp
+    for (int turns = 0; !completed && turns < 1000; ++turns) {
         asio::io_context io;
-        asio::cancellation_signal signal;
-        auto connect = [&]() -> asio::awaitable<void> { auto born = co_await connection::connect(options); };
-        asio::co_spawn(io, connect(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) {
-                           completed = !e;
-                           if (!e) return;
-                           try {
-                               std::rethrow_exception(e);
-                           } catch (const boost::system::system_error& aborted) {
-                               BOOST_TEST(aborted.code() == asio::error::operation_aborted);
-                           }
-                       }));
-        for (int i = 0; i < turns; ++i) io.run_one();
-        signal.emit(asio::cancellation_type::terminal);
+        completed = cancel_after(
+            io, turns, [&]() -> asio::awaitable<void> { auto born = co_await connection::connect(options); });
+        io.restart();
         io.run();
     }
     BOOST_TEST(completed);

@@ -267,7 +267,7 @@ BOOST_AUTO_TEST_CASE(a_copy_in_is_given_up_at_any_point)
     std::vector<pair> rows(200, {1, std::string(5000, 'x')});
     auto body = [&]() -> asio::awaitable<void> { co_await c->copy_in("pairs", rows); };
     bool completed = false;
-    for (int turns = 1; !completed; ++turns) {
+    for (int turns = 0; !completed; ++turns) {
         completed = cancel_after(io, turns, body);
         auto n = run_on(io, [&] { return count_pairs(*c); });
         BOOST_TEST((n == 0 || n == 200));

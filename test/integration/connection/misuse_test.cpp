@@ -34,14 +34,8 @@ BOOST_AUTO_TEST_CASE(two_operations_at_once_are_refused_while_a_cancel_is_waited
 {
     with_connection([](connection& c) -> asio::awaitable<void> {
         auto executor = co_await asio::this_coro::executor;
-        asio::cancellation_signal signal;
-        bool aborted = false;
-        auto sleeper = [&]() -> asio::awaitable<void> { co_await c.query("select pg_sleep(600)"); };
-        auto mark = [&](std::exception_ptr e) { aborted = e != nullptr; };
-        asio::co_spawn(executor, sleeper(), asio::bind_cancellation_slot(signal.slot(), mark));
-        co_await yield();
-        signal.emit(asio::cancellation_type::terminal);
-        while (!aborted) co_await yield();
+        beside sleeper(executor, [&] { return c.execute("select pg_sleep(600)"); });
+        co_await sleeper.end();
         int served = 0;
         int refused = 0;
         for (int i = 0; i < 3; ++i) {

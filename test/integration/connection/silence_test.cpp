@@ -87,14 +87,8 @@ BOOST_AUTO_TEST_CASE(a_cancelled_query_is_given_up_with_its_cancel)
         auto executor = co_await asio::this_coro::executor;
         {
             silence now;
-            bool ended = false;
-            asio::cancellation_signal signal;
-            auto sleeper = [&]() -> asio::awaitable<void> { co_await c.query("select pg_sleep(600)"); };
-            auto mark = [&](std::exception_ptr e) { ended = e != nullptr; };
-            asio::co_spawn(executor, sleeper(), asio::bind_cancellation_slot(signal.slot(), mark));
-            co_await yield();
-            signal.emit(asio::cancellation_type::terminal);
-            while (!ended) co_await yield(); // at once, though nobody answers
+            beside sleeper(executor, [&] { return c.execute("select pg_sleep(600)"); });
+            co_await sleeper.end(); // at once, though nobody answers
             auto e = co_await failure_of<connection_error>(c.query("select 1"));
             BOOST_TEST(e.why() == connection_failure::timeout);
             BOOST_TEST(!c.is_open());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "integration/beside.hpp"
 #include "integration/fixture.hpp"
 #include "integration/run.hpp"
 
@@ -7,12 +8,9 @@
 #include <pgcoro/error/error.hpp>
 #include <pgcoro/observer/observer.hpp>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -72,13 +70,6 @@ inline asio::awaitable<void> check_usable(pgcoro::connection& conn)
     auto four = co_await conn.query_value<int>("select 2 + 2");
     BOOST_TEST(four == 4);
     BOOST_TEST(conn.is_open());
-}
-
-/// Lets everybody else on this I/O context have a turn.
-inline asio::awaitable<void> yield()
-{
-    auto executor = co_await asio::this_coro::executor;
-    co_await asio::post(executor, asio::deferred);
 }
 
 /// An environment variable for as long as the object lives.

@@ -96,14 +96,8 @@ BOOST_AUTO_TEST_CASE(a_query_is_cancelled_encrypted)
 {
     with_connection(tls_options(*shared_tls_server(), "require"), [](connection& c) -> asio::awaitable<void> {
         auto executor = co_await asio::this_coro::executor;
-        asio::cancellation_signal signal;
-        bool aborted = false;
-        auto sleeper = [&]() -> asio::awaitable<void> { co_await c.query("select pg_sleep(600)"); };
-        auto mark = [&](std::exception_ptr e) { aborted = e != nullptr; };
-        asio::co_spawn(executor, sleeper(), asio::bind_cancellation_slot(signal.slot(), mark));
-        co_await yield();
-        signal.emit(asio::cancellation_type::terminal);
-        while (!aborted) co_await yield();
+        beside sleeper(executor, [&] { return c.execute("select pg_sleep(600)"); });
+        co_await sleeper.end();
         co_await check_usable(c);
     });
 }

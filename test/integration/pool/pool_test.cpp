@@ -1,10 +1,10 @@
+#include "integration/beside.hpp"
 #include "integration/fixture.hpp"
 #include "integration/run.hpp"
 
 #include <pgcoro/pgcoro.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -52,35 +52,6 @@ asio::awaitable<int> backend(lease& held)
 {
     co_return co_await held->query_value<int>("select pg_backend_pid()");
 }
-
-// Runs it beside the test, and remembers how it ended.
-struct beside
-{
-    bool done = false;
-    std::exception_ptr error;
-    asio::cancellation_signal cancel;
-
-    template <class Coroutine>
-    beside(asio::any_io_executor executor, Coroutine coroutine)
-    {
-        asio::co_spawn(executor, std::move(coroutine),
-                       asio::bind_cancellation_slot(cancel.slot(), [this](std::exception_ptr e) {
-                           done = true;
-                           error = e;
-                       }));
-    }
-    template <class Error>
-    bool threw() const
-    {
-        try {
-            if (error) std::rethrow_exception(error);
-        } catch (const Error&) {
-            return true;
-        } catch (...) {
-        }
-        return false;
-    }
-};
 
 } // namespace
 
@@ -137,7 +108,7 @@ BOOST_AUTO_TEST_CASE(callers_are_served_in_the_order_of_asking)
         };
         std::deque<beside> callers;
         for (int i = 0; i < 20; ++i) {
-            callers.emplace_back(executor, ask(i));
+            callers.emplace_back(executor, [&ask, i] { return ask(i); });
             co_await until([&] { return p.stats().waiting == static_cast<std::size_t>(i + 1); });
         }
         held.release();
@@ -179,12 +150,12 @@ BOOST_AUTO_TEST_CASE(who_comes_after_max_waiters_is_refused_at_once)
         pool p(executor, o);
         lease held = co_await p.acquire();
         auto ask = [&]() -> asio::awaitable<void> { lease mine = co_await p.acquire(); };
-        beside first(executor, ask());
+        beside first(executor, ask);
         co_await until([&] { return p.stats().waiting == 1; });
         BOOST_CHECK_THROW(co_await p.acquire(), pgcoro::pool_timeout);
         held.release();
-        co_await until([&] { return first.done; });
-        BOOST_TEST(!first.error);
+        co_await until([&] { return first.done(); });
+        BOOST_TEST(!first.error());
     });
 }
 
@@ -195,16 +166,16 @@ BOOST_AUTO_TEST_CASE(a_cancelled_caller_leaves_the_queue_and_the_next_is_served)
         pool p(executor, options_of(1));
         lease held = co_await p.acquire();
         auto ask = [&]() -> asio::awaitable<void> { lease mine = co_await p.acquire(); };
-        beside first(executor, ask());
-        beside second(executor, ask());
+        beside first(executor, ask);
+        beside second(executor, ask);
         co_await until([&] { return p.stats().waiting == 2; });
-        first.cancel.emit(asio::cancellation_type::terminal);
-        co_await until([&] { return first.done; });
+        first.cancel();
+        co_await until([&] { return first.done(); });
         BOOST_TEST(first.threw<boost::system::system_error>());
         BOOST_TEST(p.stats().waiting == 1u);
         held.release();
-        co_await until([&] { return second.done; });
-        BOOST_TEST(!second.error);
+        co_await until([&] { return second.done(); });
+        BOOST_TEST(!second.error());
         BOOST_TEST(p.stats().idle == 1u);
     });
 }
@@ -219,13 +190,13 @@ BOOST_AUTO_TEST_CASE(cancelled_at_the_very_moment_it_is_served_nothing_is_lost)
             lease mine = co_await p.acquire();
             co_await mine->execute("select 1");
         };
-        beside first(executor, ask());
-        beside second(executor, ask());
+        beside first(executor, ask);
+        beside second(executor, ask);
         co_await until([&] { return p.stats().waiting == 2; });
         held.release(); // the first is on its way
-        first.cancel.emit(asio::cancellation_type::terminal);
-        co_await until([&] { return first.done && second.done; });
-        BOOST_TEST(!second.error);
+        first.cancel();
+        co_await until([&] { return first.done() && second.done(); });
+        BOOST_TEST(!second.error());
         co_await until([&] { return p.stats().idle == 1; });
         BOOST_TEST(p.stats().in_use == 0u);
     });
@@ -237,10 +208,10 @@ BOOST_AUTO_TEST_CASE(cancelled_while_connecting_the_connection_lands_in_the_pool
         auto executor = co_await asio::this_coro::executor;
         pool p(executor, options_of(1));
         auto ask = [&]() -> asio::awaitable<void> { lease mine = co_await p.acquire(); };
-        beside first(executor, ask());
+        beside first(executor, ask);
         co_await until([&] { return p.stats().connecting == 1; });
-        first.cancel.emit(asio::cancellation_type::terminal);
-        co_await until([&] { return first.done; });
+        first.cancel();
+        co_await until([&] { return first.done(); });
         co_await until([&] { return p.stats().idle == 1; });
         BOOST_TEST(p.stats().connects == 1u);
     });
@@ -314,12 +285,12 @@ BOOST_AUTO_TEST_CASE(what_was_left_in_a_transaction_or_mid_query_is_clean_for_th
             lease held = co_await p.acquire();
             co_await held->execute("select pg_sleep(60)");
         };
-        beside cancelled(executor, query());
+        beside cancelled(executor, query);
         co_await until([&] { return p.stats().in_use == 1; });
         co_await pause(20ms);
-        cancelled.cancel.emit(asio::cancellation_type::terminal);
+        cancelled.cancel();
         BOOST_TEST(co_await p.query_value<int>("select 2") == 2);
-        BOOST_TEST(cancelled.done);
+        BOOST_TEST(cancelled.done());
         BOOST_TEST(p.stats().cleanups == 3u);
         BOOST_TEST(p.stats().connects == 1u); // the same connection all along
     });
@@ -415,15 +386,15 @@ BOOST_AUTO_TEST_CASE(close_waits_for_what_is_out_and_refuses_the_rest)
         lease held = co_await p.acquire();
         auto ask = [&]() -> asio::awaitable<void> { lease mine = co_await p.acquire(); };
         auto close = [&]() -> asio::awaitable<void> { co_await p.close(); };
-        beside waiting(executor, ask());
+        beside waiting(executor, ask);
         co_await until([&] { return p.stats().waiting == 1; });
-        beside closing(executor, close());
-        co_await until([&] { return waiting.done; });
+        beside closing(executor, close);
+        co_await until([&] { return waiting.done(); });
         BOOST_TEST(waiting.threw<pgcoro::pool_closed>());
-        BOOST_TEST(!closing.done);
+        BOOST_TEST(!closing.done());
         BOOST_TEST(co_await held->query_value<int>("select 1") == 1);
         held.release();
-        co_await until([&] { return closing.done; });
+        co_await until([&] { return closing.done(); });
         BOOST_TEST(p.stats().idle == 0u);
         BOOST_CHECK_THROW(co_await p.acquire(), pgcoro::pool_closed);
         co_await p.close();
@@ -439,10 +410,10 @@ BOOST_AUTO_TEST_CASE(close_cuts_what_is_still_out_at_its_deadline)
             lease held = co_await p.acquire();
             co_await held->execute("select pg_sleep(60)");
         };
-        beside running(executor, query());
+        beside running(executor, query);
         co_await until([&] { return p.stats().in_use == 1; });
         co_await p.close(10ms);
-        co_await until([&] { return running.done; });
+        co_await until([&] { return running.done(); });
         BOOST_TEST(running.threw<pgcoro::connection_error>());
         BOOST_TEST(p.stats().in_use == 0u);
     });
@@ -530,13 +501,13 @@ BOOST_AUTO_TEST_CASE(a_suspended_pool_lets_callers_wait_until_it_is_resumed)
         co_await p.warm_up();
         p.suspend();
         auto ask = [&]() -> asio::awaitable<void> { co_await p.execute("select 1"); };
-        beside waiting(executor, ask());
+        beside waiting(executor, ask);
         BOOST_CHECK_THROW(co_await p.acquire(20ms), pgcoro::pool_timeout);
-        BOOST_TEST(!waiting.done);
+        BOOST_TEST(!waiting.done());
         BOOST_TEST(p.stats().waiting == 1u);
         p.resume();
-        co_await until([&] { return waiting.done; });
-        BOOST_TEST(!waiting.error);
+        co_await until([&] { return waiting.done(); });
+        BOOST_TEST(!waiting.error());
         BOOST_TEST(p.stats().connects == 2u);
     });
 }

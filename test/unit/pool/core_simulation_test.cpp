@@ -335,7 +335,7 @@ struct simulation
     {
         closed = true;
         core::actions todo;
-        pool.close(now, todo);
+        pool.close(todo);
         perform(todo);
         BOOST_REQUIRE_MESSAGE(queue.empty() && idle.empty(),
                               "a closed pool has nobody waiting and nothing idle");
