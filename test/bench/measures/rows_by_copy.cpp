@@ -48,7 +48,7 @@ asio::awaitable<std::uint64_t> copy_rows(callers& all, const std::vector<row>& r
 }
 
 // The same by hand, in blocking libpq, which needs no more of the processor than a loop around epoll; and
-// what is sent has been put together before.
+// what is sent has been put together before: the processor's ratio tells what that costs, over sending it.
 class ready_made
 {
 public:
