@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs with apt what a build of pgcoro, its tests and its examples needs and this machine lacks, and says what. Does
 # nothing, and asks the network nothing, when all is there. Needs root or sudo only if something is missing.
+#   setup.sh [fuzz]   with fuzz: also a clang with libFuzzer
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -30,7 +31,7 @@ postgres_is_there() {
         { has pg_config && [ -x "$(pg_config --bindir)/initdb" ]; }
 }
 
-# Package names, where boost-… stands for the Boost that apt has.
+# Package names, where boost-… stands for the Boost that apt has, and fuzzing-clang for its clang.
 missing=()
 has c++ || missing+=(g++)
 has cmake || missing+=(cmake)
@@ -44,6 +45,9 @@ boost_is_there json || missing+=(boost-json-dev)
 boost_is_there unit_test_framework || missing+=(boost-test-dev)
 any_of /usr{,/local}/include/CLI/CLI.hpp || missing+=(libcli11-dev)
 postgres_is_there || missing+=(postgresql)
+if [ "${1:-}" = fuzz ] && ! "$(dirname "${BASH_SOURCE[0]}")/fuzzing_clang.sh" >/dev/null; then
+    missing+=(fuzzing-clang)
+fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! has apt-get; then
@@ -84,10 +88,29 @@ if ! printf '%s\n%s\n' "$least_boost" "$default" | sort -V -C; then
     fi
     boost=$newest
 fi
+# Debian 12's default clang is too old as well, and libFuzzer's package has the version in its name everywhere.
+clang_version() {
+    local version
+    version=$(apt-cache policy libclang-rt-dev | sed -n 's/ *Candidate: \([0-9]*:\)\{0,1\}\([0-9]*\)\..*/\2/p')
+    if [ "${version:-0}" -lt 15 ]; then # then the first that will do
+        version=$(apt-cache pkgnames libclang-rt- | sed -n 's/^libclang-rt-\([0-9]*\)-dev$/\1/p' | sort -n |
+            awk '$1 >= 15 && !found { print; found = 1 }')
+    fi
+    if [ -z "$version" ]; then
+        say "fuzzing needs clang 15 or later with libclang-rt, which apt does not offer" >&2
+        return 1
+    fi
+    echo "$version"
+}
+
 packages=()
 for name in "${missing[@]}"; do
     case $name in
     boost-*) packages+=("lib${name%-dev}$boost-dev") ;;
+    fuzzing-clang)
+        clang=$(clang_version)
+        packages+=("clang-$clang" "libclang-rt-$clang-dev")
+        ;;
     *) packages+=("$name") ;;
     esac
 done

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # run.sh [ctest option...]: installs what is missing, builds, and runs all tests.
+# run.sh fuzz [seconds each]: the fuzz targets alone, for longer than the tests run them; 600 by default.
 # run.sh bench [option...]: the same for the benchmark alone; `run.sh bench --help` shows its options.
 # PGCORO_WERROR=1 makes compiler warnings errors.
 set -euo pipefail
@@ -9,6 +10,10 @@ if [ "${1:-}" = bench ]; then
     shift
     cmake/build.sh pgcoro_bench >&2 # standard output belongs to the benchmark: it may be JSON
     exec build/release/test/bench/pgcoro_bench "$@"
+fi
+cmake/setup.sh fuzz
+if [ "${1:-}" = fuzz ]; then
+    exec test/fuzz/run.sh "${2:-600}"
 fi
 cmake/build.sh
 exec ctest --test-dir build/release --output-on-failure -j2 "$@"

@@ -1,5 +1,7 @@
 #include <pgcoro/connection/copy_rows.hpp>
 
+#include <algorithm>
+
 namespace pgcoro::detail
 {
 
@@ -32,6 +34,33 @@ void append_copy_text(std::string_view value, encoder::buffer& out)
 void throw_in_row(std::uint64_t row, const std::string& column, const mapping_error& why)
 {
     throw mapping_error("row " + std::to_string(row) + ", column " + column + ": " + why.message());
+}
+
+target_column choose_bytes_column(const target& where, const std::vector<target_column>& all,
+                                  const std::string& name, bool others_are_binary, std::uint64_t size)
+{
+    constexpr std::uint64_t most = (std::uint64_t(1) << 30) - 1; // MaxAllocSize of PostgreSQL's memutils.h
+    auto found = std::find_if(all.begin(), all.end(), [&](auto& c) { return c.name == name; });
+    if (found == all.end())
+        throw mapping_error("table " + where.name + " has no column " + name + " to write to");
+    auto its = "column " + name + " of table " + where.name;
+    if (found->type != oids::bytea)
+        throw mapping_error(its + " is of type " + found->type_name +
+                            ": only a bytea can be written by pieces");
+    if (size > most)
+        throw mapping_error(its + " cannot hold " + std::to_string(size) +
+                            " bytes: PostgreSQL's values have less than 1 GiB");
+    if (!others_are_binary)
+        throw mapping_error(its + " cannot be written by pieces: one of the row's other members does not fit "
+                                  "its column in the binary format; make it the C++ type of its column");
+    return *found;
+}
+
+void throw_pieces_size(const std::string& column, std::uint64_t announced, std::uint64_t came)
+{
+    throw mapping_error("column " + column + ": " + std::to_string(announced) +
+                        " bytes were announced, and the pieces had " + std::to_string(came) +
+                        (came > announced ? " or more" : ""));
 }
 
 std::string copy_in_statement(const target& where, const std::vector<target_column>& columns, bool binary)

@@ -100,33 +100,56 @@ void session::send_unprepared(std::string_view sql, const params& args)
          sql);
 }
 
-// In a pipeline: with its preparation, where it is new.
+void session::send_preparation(std::string_view sql, const params& args, const std::string& name)
+{
+    auto types = types_of(args);
+    need(PQsendPrepare(wire_->get(), name.c_str(), std::string(sql).c_str(), static_cast<int>(types.size()),
+                       types.data()),
+         sql);
+}
+
+// In a pipeline: the name of a statement whose preparation is sent before, where it is new.
+const std::string& session::prepared_name(std::string_view sql, const params& args, exchange& x)
+{
+    if (auto* known = statements_.find(sql, args)) return known->name;
+    if (auto* coming = x.find_coming(sql, args)) return coming->name;
+    auto name = statements_.new_name();
+    preparing_.push_back(name);
+    x.prepares.push_back(statement_cache::describe(sql, args, name));
+    send_preparation(sql, args, name);
+    x.pieces.push_back(piece::prepare);
+    return x.prepares.back().name;
+}
+
+// In a pipeline.
 void session::send_statement(std::string_view sql, const params& args, piece as, exchange& x)
 {
-    if (!statements_.enabled()) {
+    if (statements_.enabled())
+        send_known(sql, args, prepared_name(sql, args, x));
+    else
         send_unprepared(sql, args);
-    } else if (auto* known = statements_.find(sql, args)) {
-        send_known(sql, args, known->name);
-    } else if (auto* coming = x.find_coming(sql, args)) {
-        send_known(sql, args, coming->name);
-    } else {
-        auto name = statements_.new_name();
-        preparing_.push_back(name);
-        x.prepares.push_back(statement_cache::describe(sql, args, name));
-        auto types = types_of(args);
-        need(PQsendPrepare(wire_->get(), name.c_str(), std::string(sql).c_str(),
-                           static_cast<int>(types.size()), types.data()),
-             sql);
-        x.pieces.push_back(piece::prepare);
-        send_known(sql, args, name);
-    }
     x.pieces.push_back(as);
+}
+
+// In a pipeline: not run, but described. What is not to stay prepared has no name.
+void session::send_description(std::string_view sql, const params& types, exchange& x)
+{
+    static const std::string no_name;
+    bool stays = statements_.enabled();
+    if (!stays) {
+        send_preparation(sql, types, no_name);
+        x.pieces.push_back(piece::before);
+    }
+    auto& name = stays ? prepared_name(sql, types, x) : no_name;
+    need(PQsendDescribePrepared(wire_->get(), name.c_str()), sql);
+    x.pieces.push_back(piece::main);
 }
 
 void session::send(const request& r, const statement_cache::statement* known, exchange& x)
 {
     auto& args = r.args ? *r.args : no_params;
-    if (r.before.empty() && r.after.empty() && (known || !statements_.enabled())) { // the hot path
+    if (r.before.empty() && r.after.empty() && !r.describe &&
+        (known || !statements_.enabled())) { // the hot path
         x.pieces.push_back(piece::main);
         return known ? send_known(r.sql, args, known->name) : send_unprepared(r.sql, args);
     }
@@ -146,7 +169,10 @@ void session::send(const request& r, const statement_cache::statement* known, ex
         send_unprepared(sql, no_params);
         x.pieces.push_back(piece::before);
     }
-    send_statement(r.sql, args, piece::main, x);
+    if (r.describe)
+        send_description(r.sql, args, x);
+    else
+        send_statement(r.sql, args, piece::main, x);
     if (!r.after.empty()) send_statement(r.after, no_params, piece::after, x);
     sync();
     if (!x.prepares.empty() && !statements_.unwanted().empty()) {

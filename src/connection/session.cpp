@@ -41,7 +41,22 @@ session::session(std::shared_ptr<const connection_options> options, std::string 
         this);
 }
 
-session::~session() { end_holder(); }
+session::~session() { end_use(); }
+
+void session::end_use() noexcept
+{
+    if (holder_) holder_->abandon();
+    if (!tenure_) return;
+    tenure_->holder = nullptr;
+    tenure_.reset();
+    statements_.unpin_all();
+}
+
+std::shared_ptr<const tenure> session::tenure()
+{
+    if (!tenure_) tenure_ = std::make_shared<detail::tenure>(this);
+    return tenure_;
+}
 
 asio::awaitable<std::unique_ptr<session>> session::connect(std::shared_ptr<const connection_options> options,
                                                            std::string label, time_point deadline)

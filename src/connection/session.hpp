@@ -32,6 +32,7 @@ struct request
     bool prepare_first = false;
     std::string_view after;
     result_ptr* after_result = nullptr; // where what it gives is put
+    bool describe = false;              // not run: prepared, and described
     // The answer is due by then, or by the statement_timeout's own limit.
     std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
@@ -47,6 +48,12 @@ public:
 
 protected:
     ~session_holder() = default;
+};
+
+// By what handles that their user may keep for too long know a session: null once it is not theirs any more.
+struct tenure
+{
+    std::atomic<session*> holder;
 };
 
 class session final : public statement_host
@@ -109,10 +116,15 @@ public:
     wire& socket() noexcept { return *wire_; }
     const connection_options& options() const noexcept { return *options_; }
 
-    // Ends a stream of rows, or a COPY, that was left open.
-    void end_holder() noexcept
+    // Its user goes: ends a stream of rows, or a COPY, that was left open, and his prepared statements.
+    void end_use() noexcept;
+
+    // Of its user now.
+    std::shared_ptr<const detail::tenure> tenure();
+    // See statement_cache::pin().
+    std::shared_ptr<const void> pin(std::string_view sql, const params& types)
     {
-        if (holder_) holder_->abandon();
+        return statements_.pin(sql, types);
     }
 
     // A connection as it is: nothing goes before a statement, and errors are as they are.
@@ -146,6 +158,9 @@ private:
     void check_idle() const;
     asio::awaitable<void> make_ready(std::string_view sql);
     void send(const request& r, const statement_cache::statement* known, exchange& x);
+    void send_preparation(std::string_view sql, const params& args, const std::string& name);
+    void send_description(std::string_view sql, const params& types, exchange& x);
+    const std::string& prepared_name(std::string_view sql, const params& args, exchange& x);
     void send_statement(std::string_view sql, const params& args, piece as, exchange& x);
     void send_known(std::string_view sql, const params& args, const std::string& name);
     void send_unprepared(std::string_view sql, const params& args);
@@ -172,6 +187,7 @@ private:
     int syncs_due_ = 0;
     bool sync_owed_ = false; // statements were sent, and the Sync behind them was not
     session_holder* holder_ = nullptr;
+    std::shared_ptr<detail::tenure> tenure_;
     // cancel() changes work_ and cancelling_ only together, under the mutex, and only while a statement runs.
     std::atomic<work> work_{work::none};
     std::mutex cancel_mutex_;

@@ -8,7 +8,10 @@
 #include <boost/multi_index/sequenced_index.hpp>
 #include <boost/multi_index_container.hpp>
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +19,9 @@
 namespace pgcoro::detail
 {
 
-// Least recently used first out, bounded. The key is the text with the parameters' declared types, because
-// the server fixes those when it prepares. Names are never used twice on a connection.
+// Least recently used first out, bounded, though not those that are pinned. The key is the text with the
+// parameters' declared types, because the server fixes those when it prepares. Names are never used twice on
+// a connection.
 class statement_cache
 {
 public:
@@ -63,11 +67,27 @@ public:
     void add(statement added)
     {
         entries_.push_front(std::move(added));
-        while (entries_.size() > capacity_) {
+        auto candidates = entries_.size() - 1; // not what was just added
+        for (; entries_.size() > capacity_ && candidates > 0; --candidates) {
+            if (pinned(entries_.back())) { // not looked at again before all others
+                entries_.relocate(entries_.begin(), std::prev(entries_.end()));
+                continue;
+            }
             unwanted_.push_back(entries_.back().name);
             entries_.pop_back();
         }
     }
+
+    // As long as what this gives lives, or until unpin_all(), the statement does not make room for others.
+    // Being forgotten and prepared anew changes nothing about that.
+    std::shared_ptr<const void> pin(std::string_view sql, const params& args)
+    {
+        std::erase_if(pins_, [](auto& p) { return p.expired(); });
+        auto made = std::make_shared<const statement>(describe(sql, args, {}));
+        pins_.push_back(made);
+        return made;
+    }
+    void unpin_all() noexcept { pins_.clear(); }
 
     // The server has it no more, or it must be prepared anew, whatever its parameters' types.
     void erase(std::string_view sql, bool deallocate)
@@ -133,10 +153,19 @@ private:
                                                   boost::multi_index::hashed_unique<
                                                       boost::multi_index::identity<statement>, hash, equal>>>;
 
+    bool pinned(const statement& s) const
+    {
+        return std::any_of(pins_.begin(), pins_.end(), [&](auto& p) {
+            auto held = p.lock(); // its owner may let go on another thread
+            return held && equal()(*held, s);
+        });
+    }
+
     std::size_t capacity_;
     std::uint64_t names_ = 0;
     entries entries_;
     std::vector<std::string> unwanted_;
+    std::vector<std::weak_ptr<const statement>> pins_;
 };
 
 } // namespace pgcoro::detail

@@ -27,7 +27,7 @@ pool_impl::pool_impl(asio::any_io_executor executor, pool_options options)
 void pool_impl::release(slot_id slot) noexcept
 {
     auto& session = places_[slot].connection->session();
-    session.end_holder();
+    session.end_use();
     auto as = session.broken()  ? pool_core::returned::broken
               : session.clean() ? pool_core::returned::clean
                                 : pool_core::returned::dirty;

@@ -9,6 +9,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <type_traits>
 
 namespace pgcoro
 {
@@ -18,10 +19,19 @@ namespace
 constexpr std::size_t most_json_depth = 128;
 constexpr char jsonb_version = 1;
 
+// Numbers to the last bit, where Boost.JSON can.
+template <class Options>
+void set_precise(Options& options)
+{
+    if constexpr (requires { options.numbers; })
+        options.numbers = std::remove_cvref_t<decltype(options.numbers)>::precise;
+}
+
 boost::json::value parse(std::string_view text)
 {
     boost::json::parse_options options;
     options.max_depth = most_json_depth;
+    set_precise(options);
     boost::system::error_code failed;
     auto v = boost::json::parse(text, failed, {}, options);
     if (failed) throw_mapping_error("JSON that cannot be read: " + failed.message());

@@ -4,6 +4,7 @@
 
 #include "types.hpp"
 
+#include <boost/json/parse_options.hpp>
 #include <boost/mp11/algorithm.hpp>
 
 #include <cstdlib>
@@ -12,6 +13,12 @@ namespace
 {
 
 using namespace pgcoro;
+
+template <class Options>
+constexpr bool is_precise = requires(Options o)
+{
+    o.numbers;
+};
 
 template <class T>
 std::string encoded(const T& value)
@@ -22,6 +29,12 @@ std::string encoded(const T& value)
     return {bytes.begin(), bytes.end()};
 }
 
+// Is a value that was sent read as the very same? A double in JSON is not with every Boost.JSON.
+template <class T>
+constexpr bool comes_back = true;
+template <>
+constexpr bool comes_back<boost::json::value> = is_precise<boost::json::parse_options>;
+
 template <class T>
 void read_and_send(field_view f)
 {
@@ -30,6 +43,7 @@ void read_and_send(field_view f)
         if constexpr (encodable<T>) {
             auto sent = encoded(value);
             if constexpr (codec<T>::parameter_format == format::binary && codec<T>::type != oids::infer) {
+                if constexpr (!comes_back<T>) return;
                 field_view back{sent.data(), static_cast<int>(sent.size()), codec<T>::type};
                 if (encoded(codec<T>::decode(back)) != sent) std::abort();
             }

@@ -1,20 +1,30 @@
 #!/bin/sh
-# Builds the fuzz targets with clang and runs each for so many seconds (default 20). A finding stops it, with
-# the input that did it left in build/fuzz.
-#   test/fuzz/run.sh [seconds each]
+# Builds the fuzz targets with clang, and runs them one after the other. A finding stops it, with the input that did
+# it left in build/fuzz. Inputs found worth keeping stay in build/fuzz/corpus_*, for the next run to begin with.
+#   run.sh [seconds each, 20] [target, all of them]
+#   run.sh build
 set -eu
-seconds=${1:-20}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=$root/build/fuzz
-compiler=$(command -v clang++ || command -v clang++-16 || command -v clang++-15) ||
-    { echo "no clang++ found: libFuzzer needs it" >&2; exit 1; }
 
-cmake -S "$root" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=None \
-    -DPGCORO_BUILD_FUZZERS=ON -DPGCORO_BUILD_TESTS=OFF -DPGCORO_BUILD_EXAMPLES=OFF -DPGCORO_BUILD_TESTING=OFF >/dev/null
+if [ "${1:-}" = build ]; then
+    compiler=$("$root/cmake/fuzzing_clang.sh") || {
+        echo "no clang++ (15 or later) with libFuzzer here: install clang and libclang-rt-N-dev of its version" >&2
+        exit 1
+    }
+    cmake -S "$root" -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=None \
+        -DPGCORO_BUILD_FUZZERS=ON -DPGCORO_BUILD_TESTS=OFF -DPGCORO_BUILD_EXAMPLES=OFF -DPGCORO_BUILD_BENCH=OFF \
+        -DPGCORO_BUILD_TESTING=OFF >/dev/null
+    exec ninja -C "$build" test/fuzz/all
+fi
+
+seconds=${1:-20}
+only=${2:-}
+[ -n "$only" ] || "$0" build # who wants one has built them
 cd "$build"
 for source in "$root"/test/fuzz/*.cpp; do
     name=$(basename "$source" .cpp)
-    ninja "fuzz_$name"
+    [ "${only:-$name}" = "$name" ] || continue
     mkdir -p "corpus_$name"
     echo "== fuzz_$name, $seconds s"
     # 64 KiB of input never justify 512 MiB of memory, nor ten seconds.

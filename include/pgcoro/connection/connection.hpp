@@ -2,6 +2,7 @@
 
 #include <pgcoro/connection/notification.hpp>
 #include <pgcoro/connection/options.hpp>
+#include <pgcoro/connection/prepared.hpp>
 #include <pgcoro/connection/querying.hpp>
 #include <pgcoro/connection/statements.hpp>
 
@@ -49,6 +50,16 @@ public:
     connection& operator=(connection&&) noexcept;
     /// Closes.
     ~connection();
+
+    /// Prepares a statement with parameters of these types, which stays prepared as long as the handle lives,
+    /// and has it described; see `prepared_statement`. One round trip. The text is copied. Throws
+    /// `server_error` when the server cannot prepare it, and `mapping_error` when it has more parameters than
+    /// types are named.
+    template <class... T>
+    boost::asio::awaitable<prepared_statement<T...>> prepare(std::string_view sql)
+    {
+        return prepared_statement<T...>::make(session(), std::string(sql));
+    }
 
     /// As query(), with parameters made by hand.
     boost::asio::awaitable<result> run(std::string_view sql, params args);

@@ -102,7 +102,13 @@ public:
     void add(const Row& row)
     {
         ++rows_;
-        binary_ ? add_binary(row) : add_text(row);
+        binary_ ? add_binary(row, 0) : add_text(row);
+    }
+    // In the binary format: all of a row but its last value, which has so many bytes, to be sent behind it.
+    void begin_row(const Row& row, std::int32_t size)
+    {
+        add_binary(row, 1);
+        encoder(buffer_).number(size);
     }
     void finish()
     {
@@ -120,10 +126,10 @@ private:
          ...);
     }
 
-    void add_binary(const Row& row)
+    void add_binary(const Row& row, std::size_t more_values)
     {
         encoder out(buffer_);
-        out.number(static_cast<std::int16_t>(members::size));
+        out.number(static_cast<std::int16_t>(members::size + more_values));
         members::for_each(row, [&](const auto& member, auto i) {
             if (is_null(member)) return out.null_element();
             try {
@@ -169,6 +175,14 @@ private:
     encoder::buffer buffer_;
     std::string text_;
 };
+
+// A bytea column that is to be written by pieces. Throws mapping_error when there is none of this name, or
+// the other columns, or the value's size, do not allow it.
+target_column choose_bytes_column(const target& where, const std::vector<target_column>& all,
+                                  const std::string& name, bool others_are_binary, std::uint64_t size);
+
+// The pieces are not what their announced size was.
+[[noreturn]] void throw_pieces_size(const std::string& column, std::uint64_t announced, std::uint64_t came);
 
 // "COPY table (columns) FROM STDIN (FORMAT binary)"
 std::string copy_in_statement(const target& where, const std::vector<target_column>& columns, bool binary);

@@ -6,11 +6,13 @@
 #include <pgcoro/connection/stream.hpp>
 #include <pgcoro/connection/target.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <optional>
 #include <ranges>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -121,6 +123,20 @@ public:
         return copy_generated(self(), std::move(into), std::move(generate));
     }
 
+    /// Inserts one row with a large bytea, by pieces, so that the client never has all of it: `row` goes to
+    /// the columns of `into`, and `size` bytes to the bytea `column`. `pieces()` gives
+    /// `awaitable<std::span<const std::byte>>`, valid until it is called again, and an empty one at the end;
+    /// it must not use this connection. By COPY, which inserts only: to replace a value, write to a temporary
+    /// table, and UPDATE from that. (`column || $1` piece by piece would copy the value each time.)
+    /// Errors: those of copy_in(); `mapping_error` for 1 GiB or more, and when there are fewer or more bytes
+    /// than announced. Nothing stays then.
+    template <class Row, class Pieces>
+    requires std::is_invocable_v<Pieces&> boost::asio::awaitable<void> copy_in_bytes(
+        target into, const Row& row, std::string column, std::uint64_t size, Pieces pieces)
+    {
+        return copy_pieces(self(), std::move(into), row, std::move(column), size, std::move(pieces));
+    }
+
     /// The rows of a query by COPY; see `copy_stream`. The text is copied. COPY knows no parameters.
     template <class Row>
     copy_stream<Row> copy_out(std::string_view sql)
@@ -164,12 +180,25 @@ private:
 
     Derived& self() noexcept { return static_cast<Derived&>(*this); }
 
+    static awaitable<std::vector<detail::target_column>> look_up_all(Derived& self, const target& where)
+    {
+        auto got = co_await self.run(detail::columns_query, params::of(quote_name(where.name)));
+        co_return detail::read_columns(got);
+    }
+
+    template <class Row>
+    static std::vector<detail::target_column> choose(const target& where,
+                                                     std::vector<detail::target_column> all)
+    {
+        using members = detail::row_members<Row>;
+        return detail::choose_columns(where, std::move(all), members::names(), members::size);
+    }
+
     template <class Row>
     static awaitable<std::vector<detail::target_column>> look_up(Derived& self, const target& where)
     {
-        auto got = co_await self.run(detail::columns_query, params::of(quote_name(where.name)));
-        using members = detail::row_members<Row>;
-        co_return detail::choose_columns(where, detail::read_columns(got), members::names(), members::size);
+        auto all = co_await look_up_all(self, where);
+        co_return choose<Row>(where, std::move(all));
     }
 
     template <class Range>
@@ -242,6 +271,41 @@ private:
             writer.clear();
         }
         co_return co_await finish_copy(copy, writer, failure);
+    }
+
+    template <class Row, class Pieces>
+    static awaitable<void> copy_pieces(Derived& self, target into, const Row& row, std::string column,
+                                       std::uint64_t size, Pieces pieces)
+    {
+        auto all = co_await look_up_all(self, into);
+        detail::copy_writer<Row> writer(choose<Row>(into, all));
+        auto columns = writer.columns();
+        columns.push_back(detail::choose_bytes_column(into, all, column, writer.binary(), size));
+        writer.begin_row(row, static_cast<std::int32_t>(size));
+        detail::copy_operation copy(self.host());
+        co_await copy.begin(detail::copy_in_statement(into, columns, true));
+        std::exception_ptr failure;
+        bool taken = co_await copy.send(writer.bytes());
+        writer.clear();
+        std::uint64_t sent = 0;
+        while (taken) {
+            std::string_view piece;
+            try {
+                std::span<const std::byte> bytes = co_await pieces();
+                piece = {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+                if (piece.empty() ? sent != size : piece.size() > size - sent)
+                    detail::throw_pieces_size(column, size, sent + piece.size());
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            if (failure || piece.empty()) break;
+            sent += piece.size();
+            for (; taken && !piece.empty(); piece.remove_prefix(std::min(piece.size(), copy_portion))) {
+                auto portion = piece.substr(0, copy_portion);
+                taken = co_await copy.send(portion);
+            }
+        }
+        co_await finish_copy(copy, writer, failure);
     }
 
     template <class Writer>

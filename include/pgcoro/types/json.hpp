@@ -20,7 +20,8 @@ namespace pgcoro
 {
 
 /// json and jsonb. A parameter is jsonb, which fits json columns, too. Read, a whole number beyond 64 bits
-/// and a fraction become the nearest double; nesting deeper than 128 is a `mapping_error`.
+/// and a fraction become a double: the nearest one, though with a Boost.JSON that cannot parse precisely
+/// (1.81) its last bit may differ; where that matters, read the column as text. Nesting deeper than 128 is a `mapping_error`.
 template <>
 struct codec<boost::json::value>
 {

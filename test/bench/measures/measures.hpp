@@ -11,6 +11,7 @@ measure point_select(const environment& where);      // P1
 measure acquire_release(const environment& where);   // P3
 measure transactions(const environment& where);      // P4
 measure rows_into_structs(const environment& where); // P5
+measure rows_by_copy(const environment& where);      // P6
 measure waiters(const environment& where);           // P8
 measure deadlocks(const environment& where);         // P9
 

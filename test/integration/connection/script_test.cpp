@@ -1,4 +1,4 @@
-// Scripts, pieces of a bytea, rows as JSON, rows that do not fit.
+// Scripts, rows as JSON, rows that do not fit.
 #include "integration/connection/cancelling.hpp"
 
 #include <pgcoro/connection/json.hpp>
@@ -110,32 +110,6 @@ BOOST_AUTO_TEST_CASE(a_transaction_runs_a_script_as_part_of_itself)
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(odds_and_ends)
-
-BOOST_AUTO_TEST_CASE(a_large_bytea_comes_in_pieces)
-{
-    with_connection([](connection& c) -> asio::awaitable<void> {
-        co_await c.execute(
-            "create temp table b as select 1 as id, decode(repeat('00ff', 500000), 'hex') as v");
-        auto pieces = c.stream_bytes(300'000, "select v from b where id = $1", 1);
-        std::vector<std::size_t> sizes;
-        std::vector<std::byte> all;
-        for (;;) {
-            auto piece = co_await pieces.next();
-            if (!piece) break;
-            sizes.push_back(piece->size());
-            all.insert(all.end(), piece->begin(), piece->end());
-        }
-        BOOST_TEST((sizes == std::vector<std::size_t>{300'000, 300'000, 300'000, 100'000}));
-        auto same = co_await c.query_value<bool>("select v = $1 from b", all);
-        BOOST_TEST(same);
-        for (auto* sql : {"select null::bytea", "select v from b where false", "select ''::bytea"}) {
-            auto none = c.stream_bytes(10, sql);
-            auto end = co_await none.next();
-            BOOST_TEST(!end);
-        }
-        BOOST_CHECK_THROW(c.stream_bytes(0, "select v from b"), std::invalid_argument);
-    });
-}
 
 BOOST_AUTO_TEST_CASE(rows_are_json_objects)
 {

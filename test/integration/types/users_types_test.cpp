@@ -185,11 +185,35 @@ BOOST_AUTO_TEST_CASE(bad_input_is_a_clear_error_and_the_connection_stays_usable)
         co_await mapping(conn.query_value<std::string>("select row(1, 2)::pg_temp.address"),
                          "cast it to text");
 
+        auto unsent = [](auto&& begin, std::string_view part) {
+            BOOST_CHECK_EXCEPTION(begin(), mapping_error, [&](const mapping_error& e) {
+                BOOST_TEST_INFO(e.what());
+                return contains(e.what(), "parameter $1") && contains(e.what(), part);
+            });
+        };
+        std::vector<std::vector<int>> ragged{{1, 2}, {3}};
+        std::vector<std::vector<std::string>> ragged_text{{"a"}, {}};
+        std::vector<std::string> with_nul{"a", std::string("b\0c", 3)};
+        unsent([&] { (void)conn.execute("select $1::int[]", ragged); }, "differ in length");
+        unsent([&] { (void)conn.execute("select $1::text[]", ragged_text); }, "differ in length");
+        unsent([&] { (void)conn.execute("select $1::text[]", with_nul); }, "NUL");
+
+        // What only the server can know.
+        auto refused = [&](auto operation, const char* code) -> asio::awaitable<void> {
+            auto e = co_await failure_of<server_error>(std::move(operation));
+            BOOST_TEST_INFO(e.what());
+            BOOST_TEST(e.sqlstate().str() == code);
+            co_await check_usable(conn);
+        };
         std::string no_utf8 = "\xff";
-        auto refused =
-            co_await failure_of<server_error>(conn.query_value<std::string>("select $1::text", no_utf8));
-        BOOST_TEST(refused.sqlstate().str() == "22021");
-        co_await check_usable(conn);
+        std::vector<std::string> no_utf8_element{"fine", no_utf8};
+        co_await refused(conn.query("select $1::text", no_utf8), "22021");
+        co_await refused(conn.query("select $1::text[]", no_utf8_element), "22021");
+        co_await conn.execute("create temp table squares (v int[] check (array_ndims(v) = 2))");
+        std::vector<int> flat{1, 2};
+        co_await refused(conn.execute("insert into squares values ($1)", flat), "23514");
+        std::vector<bool> booleans{true};
+        co_await refused(conn.execute("insert into squares values ($1)", booleans), "42804");
     });
 }
 

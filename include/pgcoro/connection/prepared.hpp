@@ -1,0 +1,149 @@
+#pragma once
+
+#include <pgcoro/connection/querying.hpp>
+#include <pgcoro/connection/stream.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace pgcoro
+{
+
+class connection;
+
+namespace detail
+{
+
+struct tenure;
+
+// What was prepared, as the server described it.
+struct preparation
+{
+    preparation(std::string text, const result& described);
+
+    std::string sql;
+    kept_columns columns;
+    std::vector<oid> parameters;
+    std::shared_ptr<const void> pin;     // keeps it in the connection's cache
+    std::shared_ptr<const tenure> owner; // the session, as long as it may be used
+};
+
+// `types`: the parameters' types, with no values.
+boost::asio::awaitable<std::shared_ptr<const preparation>> prepare(session& on, std::string sql,
+                                                                   params types);
+
+// Runs what was prepared.
+class prepared_runner : public querying<prepared_runner>
+{
+public:
+    explicit prepared_runner(std::shared_ptr<const preparation> of) noexcept
+        : of_(std::move(of))
+    {}
+
+    const preparation& of() const; // std::logic_error when it was moved from
+
+    boost::asio::awaitable<result> run(std::string_view sql, params args);
+    boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+
+private:
+    std::shared_ptr<const preparation> of_;
+};
+
+} // namespace detail
+
+/// A statement that is prepared on one connection, with parameters of types T:
+///
+/// ```cpp
+/// auto find = co_await conn.prepare<std::int64_t>("select id, owner, cents from account where id = $1");
+/// find.expect<account>();
+/// auto a = co_await find.query_value<account>(7);
+/// ```
+/// Every statement is prepared when it first runs; this is for those that are to be checked before that, and
+/// for those that must stay prepared: as long as the handle lives, the connection's cache does not give the
+/// statement up, whatever else runs (the pinned ones count in `statement_cache_size`, and may exceed it).
+/// Prepared anew by itself, outside a transaction, when DDL or DISCARD ALL made that necessary; in one it is
+/// an error once, as with any statement. With a `statement_cache_size` of 0 it runs unprepared.
+///
+/// **Errors** and **cancellation:** those of `querying`. **Threads:** as its connection; it may be destroyed
+/// on any thread. **Lifetime:** it must live until its operations end. When the connection is closed, or its
+/// lease is given back, every use is a `std::logic_error`; moving the connection does no harm. Copies are one
+/// and the same.
+template <class... T>
+class prepared_statement
+{
+    static_assert((encodable<T> && ...),
+                  "name types that have a codec: std::string_view for string literals");
+    static_assert(!(requires(const T& v) { codec<T>::type_of(v); } || ...),
+                  "values of this type tell their PostgreSQL type one by one: it cannot be prepared for");
+
+public:
+    /// The text.
+    const std::string& sql() const { return runner_.of().sql; }
+    /// The type of each parameter: that of T, or what the server inferred where T leaves it open (strings).
+    std::span<const oid> parameters() const { return runner_.of().parameters; }
+    /// The columns it gives, as they were when it was prepared; none for a statement without rows. Valid as
+    /// long as the handle or a copy.
+    std::span<const column> columns() const { return runner_.of().columns.get(); }
+
+    /// Throws `mapping_error` unless its columns fit a Row; see `row_mapper`. No round trip.
+    template <class Row>
+    void expect() const
+    {
+        row_mapper<Row> check(columns());
+    }
+
+    /// As with `querying`.
+    boost::asio::awaitable<result> query(const T&... args) { return runner_.query(sql(), args...); }
+    template <class Row>
+    boost::asio::awaitable<std::vector<Row>> query_as(const T&... args)
+    {
+        return runner_.query_as<Row>(sql(), args...);
+    }
+    template <class Row>
+    boost::asio::awaitable<std::vector<mapped<Row>>> try_query_as(const T&... args)
+    {
+        return runner_.try_query_as<Row>(sql(), args...);
+    }
+    template <class Row>
+    boost::asio::awaitable<Row> query_value(const T&... args)
+    {
+        return runner_.query_value<Row>(sql(), args...);
+    }
+    template <class Row>
+    boost::asio::awaitable<std::optional<Row>> query_optional(const T&... args)
+    {
+        return runner_.query_optional<Row>(sql(), args...);
+    }
+    boost::asio::awaitable<std::uint64_t> execute(const T&... args)
+    {
+        return runner_.execute(sql(), args...);
+    }
+
+private:
+    friend class connection;
+    template <class V>
+    using null_of = std::conditional_t<detail::is_optional<V>, V, std::optional<V>>;
+
+    explicit prepared_statement(std::shared_ptr<const detail::preparation> of) noexcept
+        : runner_(std::move(of))
+    {}
+
+    static boost::asio::awaitable<prepared_statement> make(detail::session& on, std::string sql)
+    {
+        auto types = params::of(null_of<T>()...);
+        auto made = co_await detail::prepare(on, std::move(sql), std::move(types));
+        co_return prepared_statement(std::move(made));
+    }
+
+    detail::prepared_runner runner_;
+};
+
+} // namespace pgcoro
