@@ -49,6 +49,7 @@ void pool_core::set_state(slot_id id, state to) noexcept
 
 pool_core::check pool_core::needed_check(const entry& s, time_point now) const noexcept
 {
+    if (s.generation != generation_) return check::ping; // another one, no older than this, was found dead
     switch (options_.pre_ping) {
     case pre_ping::never:
         return check::none;
@@ -57,7 +58,6 @@ pool_core::check pool_core::needed_check(const entry& s, time_point now) const n
     case pre_ping::when_idle:
         break;
     }
-    if (s.generation != generation_) return check::ping; // another one, no older than this, was found dead
     auto idle = now - s.proved;
     return idle < options_.alive_bypass ? check::none
            : idle < options_.ping_after ? check::peek

@@ -16,7 +16,7 @@ namespace pgcoro
 enum class pre_ping {
     always,    ///< a round trip each time
     when_idle, ///< as long as it was idle: not at all, a look at the socket, or a round trip
-    never,     ///< not at all: the first statement finds out
+    never,     ///< not before another one was found dead: the first statement finds out
 };
 
 /// How a pool behaves. Durations of 0 switch off what they bound unless said otherwise.

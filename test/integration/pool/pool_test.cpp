@@ -1,13 +1,8 @@
-#include "integration/beside.hpp"
-#include "integration/fixture.hpp"
-#include "integration/run.hpp"
-
-#include <pgcoro/pgcoro.hpp>
+#include "integration/pool/support.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/test/unit_test.hpp>
@@ -16,37 +11,12 @@
 #include <deque>
 #include <set>
 
-namespace asio = boost::asio;
-using namespace std::chrono_literals;
 using pgcoro::lease;
 using pgcoro::pool;
 using pgcoro::pool_options;
 
 namespace
 {
-
-pool_options options_of(std::size_t size, std::size_t overflow = 0)
-{
-    pool_options o;
-    o.connection = pgcoro::connection_options::from_uri(shared_server().uri());
-    o.size = size;
-    o.max_overflow = overflow;
-    o.name = "pool test";
-    return o;
-}
-
-asio::awaitable<void> pause(std::chrono::milliseconds time)
-{
-    asio::steady_timer timer(co_await asio::this_coro::executor, time);
-    co_await timer.async_wait(asio::use_awaitable);
-}
-
-// Lets others run until the condition holds; the test helper's patience bounds it.
-template <class Condition>
-asio::awaitable<void> until(Condition condition)
-{
-    while (!condition()) co_await pause(1ms);
-}
 
 asio::awaitable<int> backend(lease& held)
 {

@@ -1,40 +1,14 @@
-#include "integration/fixture.hpp"
-#include "integration/run.hpp"
-
-#include <pgcoro/pgcoro.hpp>
+#include "integration/pool/support.hpp"
 
 #include <boost/asio/detached.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
 
-namespace asio = boost::asio;
-using namespace std::chrono_literals;
+#include <sys/resource.h>
+
+using pgcoro::lease;
 using pgcoro::pool;
-
-namespace
-{
-
-pgcoro::pool_options options_of(std::size_t size, std::size_t overflow)
-{
-    pgcoro::pool_options o;
-    o.connection = pgcoro::connection_options::from_uri(shared_server().uri());
-    o.size = size;
-    o.max_overflow = overflow;
-    return o;
-}
-
-asio::awaitable<void> until(auto condition)
-{
-    asio::steady_timer timer(co_await asio::this_coro::executor);
-    while (!condition()) {
-        timer.expires_after(1ms);
-        co_await timer.async_wait(asio::use_awaitable);
-    }
-}
-
-} // namespace
 
 BOOST_AUTO_TEST_SUITE(pool_scale)
 
@@ -67,13 +41,12 @@ BOOST_AUTO_TEST_CASE(a_burst_of_200_callers_on_5_idle_connections_opens_few)
     run([]() -> asio::awaitable<void> {
         auto executor = co_await asio::this_coro::executor;
         auto o = options_of(5, 45);
-        o.on_connect = [](pgcoro::connection&) -> asio::awaitable<void> { // a slow network
-            asio::steady_timer timer(co_await asio::this_coro::executor, 150ms);
-            co_await timer.async_wait(asio::use_awaitable);
-        };
+        int served = 200;
+        // The network is so slow that no connect gets through before all are served.
+        o.on_connect = [&](pgcoro::connection&) { return until([&] { return served == 200; }); };
         pool p(executor, o);
         co_await p.warm_up();
-        int served = 0;
+        served = 0;
         auto call = [&]() -> asio::awaitable<void> {
             co_await p.execute("select pg_sleep(0.002)");
             ++served;
@@ -82,10 +55,90 @@ BOOST_AUTO_TEST_CASE(a_burst_of_200_callers_on_5_idle_connections_opens_few)
         co_await until([&] { return served == 200; });
         co_await until([&] { return p.stats().connecting == 0; });
         auto s = p.stats();
-        // Without any connect the 5 need 40 rounds of 2 ms. What was begun meanwhile is bounded by
-        // max_connecting.
         BOOST_TEST(s.connects <= 5 + o.max_connecting);
         BOOST_TEST(s.idle == 5u); // and back to the base
+    });
+}
+
+BOOST_AUTO_TEST_CASE(after_a_time_of_saturation_the_pool_is_back_at_its_base)
+{
+    run([]() -> asio::awaitable<void> {
+        pool p(co_await asio::this_coro::executor, options_of(2, 6));
+        std::vector<lease> held;
+        for (int i = 0; i < 8; ++i) {
+            auto one = co_await p.acquire();
+            held.push_back(std::move(one));
+        }
+        BOOST_CHECK_THROW(co_await p.acquire(10ms), pgcoro::pool_timeout);
+        held.clear();
+        auto s = p.stats();
+        BOOST_TEST(s.idle == 2u);
+        BOOST_TEST(s.closes == 6u);
+        BOOST_TEST(s.connects == 8u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_takes_no_more_hides_no_connection_that_comes_back)
+{
+    pgcoro::testing::server_options few;
+    few.settings["max_connections"] = "5";
+    few.settings["superuser_reserved_connections"] = "0";
+    pgcoro::testing::server server(few);
+    run([&]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        auto o = options_of(8);
+        o.connection = pgcoro::connection_options::from_uri(server.uri());
+        pool p(executor, o);
+        std::vector<lease> held;
+        for (int i = 0; i < 5; ++i) {
+            auto one = co_await p.acquire();
+            held.push_back(std::move(one));
+        }
+        beside caller(executor, [&]() -> asio::awaitable<void> { auto mine = co_await p.acquire(); });
+        co_await until([&] { return p.stats().connect_failures > 0; });
+        BOOST_TEST(p.stats().last_connect_failure.find("too many connections") != std::string::npos);
+        BOOST_TEST(!caller.done());
+        held.pop_back();
+        co_await until([&] { return caller.done(); });
+        BOOST_TEST(!caller.error());
+        BOOST_TEST(p.stats().connects == 5u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(five_hundred_connections_are_opened_used_and_closed)
+{
+    constexpr std::size_t many = 500;
+    rlimit files{};
+    ::getrlimit(RLIMIT_NOFILE, &files);
+    BOOST_REQUIRE_MESSAGE(files.rlim_max > 2 * many + 100, "two descriptors a connection: raise ulimit -Hn");
+    files.rlim_cur = std::max<rlim_t>(files.rlim_cur, 2 * many + 100);
+    ::setrlimit(RLIMIT_NOFILE, &files);
+    pgcoro::testing::server_options large;
+    large.settings["max_connections"] = std::to_string(many + 10);
+    pgcoro::testing::server server(large);
+    run([&]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        auto o = options_of(many);
+        o.connection = pgcoro::connection_options::from_uri(server.uri());
+        o.max_connecting = 16;
+        pool p(executor, o);
+        co_await p.warm_up();
+        BOOST_TEST(p.stats().connects == many);
+        std::size_t served = 0;
+        std::vector<lease> held;
+        for (std::size_t i = 0; i < many; ++i) {
+            auto one = co_await p.acquire();
+            held.push_back(std::move(one));
+        }
+        auto use = [&](lease& l) -> asio::awaitable<void> {
+            served += co_await l->query_value<int>("select 1");
+        };
+        for (auto& l : held) asio::co_spawn(executor, use(l), asio::detached);
+        co_await until([&] { return served == many; });
+        held.clear();
+        BOOST_TEST(p.stats().idle == many);
+        co_await p.close();
+        BOOST_TEST(p.stats().closes == many);
     });
 }
 
