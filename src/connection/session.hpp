@@ -32,6 +32,8 @@ struct request
     bool prepare_first = false;
     std::string_view after;
     result_ptr* after_result = nullptr; // where what it gives is put
+    bool commit = false;                // COMMIT is the last of it
+    result_ptr* kept = nullptr; // where what `sql` gave is put if it came, and the answer to COMMIT did not
     // The answer is due by then, or by the statement_timeout's own limit.
     std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
@@ -69,9 +71,16 @@ public:
     // deadline; then the connection is broken.
     asio::awaitable<void> recover(time_point deadline, bool rollback);
 
-    // A statement of the simple protocol that nothing can be said before or after, such as COMMIT; gives its
-    // command tag. Throws as run() does.
-    asio::awaitable<std::string> command(const char* sql);
+    // Before a statement, where run() does not do it: what is left of the one before it is cleared away.
+    // Throws when the connection is lost.
+    asio::awaitable<void> make_ready(std::string_view sql);
+    // Is there nothing to clear away?
+    bool ready() const noexcept { return !interrupted_ && !cancelling_; }
+
+    // Statements of the simple protocol that nothing can be said before or after, such as COMMIT; gives the
+    // command tag of the last. The answer is due by the deadline, or by the statement_timeout's own limit.
+    // Throws as run() does.
+    asio::awaitable<std::string> command(std::string_view sql, time_point deadline = time_point::max());
 
     // Statements of a script, by the simple protocol, for the host. Gives their number. Throws as run() does;
     // errors say which statement it was.
@@ -91,7 +100,14 @@ public:
     void abort();
 
     bool broken() const noexcept { return broken_ || wire_->broken(); }
+    // How many statements (or batches of them) were handed to libpq: unchanged by an operation that failed, it
+    // failed before the server could learn of it.
+    std::uint64_t sent() const noexcept { return sent_; }
     bool busy() const noexcept { return work_.load(std::memory_order_relaxed) != work::none; }
+    // The server's timeline, once somebody asked for it: constant as long as it takes writes.
+    const std::string& timeline() const noexcept { return timeline_; }
+    void set_timeline(std::string_view name) { timeline_ = name; }
+
     // Nothing under way, nothing open: fit to be handed to someone else.
     bool clean() const noexcept
     {
@@ -136,7 +152,7 @@ private:
     class claim;
     class operation;
     struct cancel_request;
-    enum class piece { before, prepare, main, after, sync, deallocate };
+    enum class piece { before, prepare, main, after, commit, sync, deallocate };
     struct exchange;
     // What an answer was: nothing to give on, or the result of the statement or of what came after it.
     enum class taken { nothing, main, after };
@@ -144,7 +160,6 @@ private:
     session(std::shared_ptr<const connection_options> options, std::string label, std::unique_ptr<wire> w);
 
     void check_idle() const;
-    asio::awaitable<void> make_ready(std::string_view sql);
     void send(const request& r, const statement_cache::statement* known, exchange& x);
     void send_statement(std::string_view sql, const params& args, piece as, exchange& x);
     void send_known(std::string_view sql, const params& args, const std::string& name);
@@ -158,7 +173,7 @@ private:
     void ask_to_stop();
     time_point response_deadline() const noexcept;
     asio::awaitable<void> drain();
-    asio::awaitable<std::string> run_simple(const char* sql);
+    asio::awaitable<std::string> run_simple(std::string_view sql);
     void report(std::string_view sql, std::uint64_t rows, const PGresult* error, time_point begun,
                 bool prepared) const;
 
@@ -169,6 +184,8 @@ private:
     std::shared_ptr<cancel_request> cancelling_;
     statement_cache statements_;
     std::vector<std::string> preparing_; // names that the server may have, if its answer was not read
+    std::uint64_t sent_ = 0;
+    std::string timeline_;
     int syncs_due_ = 0;
     bool sync_owed_ = false; // statements were sent, and the Sync behind them was not
     session_holder* holder_ = nullptr;
