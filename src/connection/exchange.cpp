@@ -126,7 +126,8 @@ void session::send_statement(std::string_view sql, const params& args, piece as,
 void session::send(const request& r, const statement_cache::statement* known, exchange& x)
 {
     auto& args = r.args ? *r.args : no_params;
-    if (r.before.empty() && r.after.empty() && !r.commit && (known || !statements_.enabled())) { // the hot path
+    if (r.before.empty() && r.after.empty() && !r.commit &&
+        (known || !statements_.enabled())) { // the hot path
         x.pieces.push_back(piece::main);
         return known ? send_known(r.sql, args, known->name) : send_unprepared(r.sql, args);
     }
@@ -206,6 +207,7 @@ session::taken session::take(exchange& x, result_ptr& answer)
         return taken::after;
     case piece::commit:
         x.rolled_back = std::string_view(PQcmdStatus(answer.get())) == "ROLLBACK";
+        x.committed = !x.rolled_back;
         return taken::nothing;
     case piece::prepare: {
         auto& p = x.prepares[x.prepared++];

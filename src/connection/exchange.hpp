@@ -17,7 +17,8 @@ struct session::exchange
     std::size_t prepared = 0; // so many of them are answered
     std::size_t deallocated = 0;
     bool prepared_any = false;
-    bool rolled_back = false; // which COMMIT was answered with
+    bool committed = false;   // COMMIT was answered so
+    bool rolled_back = false; // or so
     result_ptr error;
 
     // One that this round trip prepares, and that is not answered yet.

@@ -167,6 +167,7 @@ asio::awaitable<result> session::run(request r)
             co_return result(got.release());
         }
         if (r.kept) *r.kept = std::move(got);
+        if (r.committed) *r.committed = x.committed;
         if (!in_time) fail_overdue(r.sql);
 
         if (forget_lost_statement(x, r.sql)) {
@@ -180,35 +181,32 @@ asio::awaitable<result> session::run(request r)
 }
 
 // By the simple protocol: ROLLBACK, COMMIT, or nothing at all. Within an operation.
-asio::awaitable<std::string> session::run_simple(std::string_view sql)
+asio::awaitable<void> session::run_simple(std::string_view sql, std::string* tag)
 {
     if (!PQsendQuery(wire_->get(), std::string(sql).c_str())) fail(nullptr, sql);
     wire_->flush();
     result_ptr error;
-    std::string tag;
     for (;;) {
         auto answer = co_await wire_->next_result();
         if (!answer) break;
         if (PQresultStatus(answer.get()) == PGRES_FATAL_ERROR)
             error = std::move(answer);
-        else
-            tag = PQcmdStatus(answer.get());
+        else if (tag)
+            *tag = PQcmdStatus(answer.get());
         if (wire_->broken()) break;
     }
     if (error || wire_->broken()) fail(error.get(), sql);
-    co_return tag;
 }
 
-asio::awaitable<std::string> session::command(std::string_view sql, time_point deadline)
+asio::awaitable<void> session::command(std::string_view sql, time_point deadline, std::string& tag)
 {
     check_idle();
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
     if (interrupted_ || cancelling_ || broken()) co_await make_ready(sql);
     operation op(*this, work::statement, std::min(response_deadline(), deadline));
-    auto tag = co_await run_simple(sql);
+    co_await run_simple(sql, &tag);
     if (!op.finish()) fail_overdue(sql);
-    co_return tag;
 }
 
 asio::awaitable<void> session::ping(time_point deadline)

@@ -33,7 +33,8 @@ struct request
     std::string_view after;
     result_ptr* after_result = nullptr; // where what it gives is put
     bool commit = false;                // COMMIT is the last of it
-    result_ptr* kept = nullptr; // where what `sql` gave is put if it came, and the answer to COMMIT did not
+    result_ptr* kept = nullptr; // where what `sql` gave is put if it came and something failed after it
+    bool* committed = nullptr;  // set when COMMIT was answered, whatever failed after it
     // The answer is due by then, or by the statement_timeout's own limit.
     std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
@@ -77,10 +78,10 @@ public:
     // Is there nothing to clear away?
     bool ready() const noexcept { return !interrupted_ && !cancelling_; }
 
-    // Statements of the simple protocol that nothing can be said before or after, such as COMMIT; gives the
-    // command tag of the last. The answer is due by the deadline, or by the statement_timeout's own limit.
-    // Throws as run() does.
-    asio::awaitable<std::string> command(std::string_view sql, time_point deadline = time_point::max());
+    // Statements of the simple protocol that nothing can be said before or after, such as COMMIT. `tag` is
+    // the command tag of the last that was answered, also where the connection is lost behind it. The answer
+    // is due by the deadline, or by the statement_timeout's own limit. Throws as run() does.
+    asio::awaitable<void> command(std::string_view sql, time_point deadline, std::string& tag);
 
     // Statements of a script, by the simple protocol, for the host. Gives their number. Throws as run() does;
     // errors say which statement it was.
@@ -100,8 +101,8 @@ public:
     void abort();
 
     bool broken() const noexcept { return broken_ || wire_->broken(); }
-    // How many statements (or batches of them) were handed to libpq: unchanged by an operation that failed, it
-    // failed before the server could learn of it.
+    // How many statements (or batches of them) were handed to libpq: unchanged by an operation that failed,
+    // it failed before the server could learn of it.
     std::uint64_t sent() const noexcept { return sent_; }
     bool busy() const noexcept { return work_.load(std::memory_order_relaxed) != work::none; }
     // The server's timeline, once somebody asked for it: constant as long as it takes writes.
@@ -173,7 +174,7 @@ private:
     void ask_to_stop();
     time_point response_deadline() const noexcept;
     asio::awaitable<void> drain();
-    asio::awaitable<std::string> run_simple(std::string_view sql);
+    asio::awaitable<void> run_simple(std::string_view sql, std::string* tag = nullptr);
     void report(std::string_view sql, std::uint64_t rows, const PGresult* error, time_point begun,
                 bool prepared) const;
 

@@ -52,7 +52,7 @@ public:
     {
         auto seen = deadline_.load(std::memory_order_relaxed);
         if (seen == nothing) return expire_limit(now);
-        if ( seen == was_cut || now.time_since_epoch().count() < seen) return false;
+        if (seen == was_cut || now.time_since_epoch().count() < seen) return false;
         // An operation that ended, or was followed by another, meanwhile is not this one: leave it alone.
         if (!deadline_.compare_exchange_strong(seen, was_cut)) return false;
         shut_down();

@@ -17,8 +17,8 @@
 namespace pgcoro::detail
 {
 
-// A `transactional` call that is to be reported if it lasts. Once a lease is told of it, guarded by the pool's
-// lock until that lease ends.
+// A `transactional` call that is to be reported if it lasts. Once a lease is told of it, guarded by the
+// pool's lock until that lease ends.
 struct running_transaction
 {
     std::string_view name;

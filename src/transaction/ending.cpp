@@ -58,7 +58,8 @@ asio::awaitable<void> transaction::prepare_transaction(std::string_view gid)
 {
     check_last();
     on(); // throws after the end
-    return end_by(detail::two_phase_statement("prepare transaction", gid), ending::prepared, std::string(gid));
+    return end_by(detail::two_phase_statement("prepare transaction", gid), ending::prepared,
+                  std::string(gid));
 }
 
 asio::awaitable<void> transaction::end_by(std::string statement, ending as, std::string gid)
@@ -77,6 +78,7 @@ asio::awaitable<void> transaction::end_by(std::string statement, ending as, std:
     }
     auto& session = on();
     std::exception_ptr failure;
+    std::string tag;
     auto sent = session.sent();
     try {
         if (session.broken() || session.looks_dead()) {
@@ -87,7 +89,7 @@ asio::awaitable<void> transaction::end_by(std::string statement, ending as, std:
         }
         auto text = ending_text(statement);
         state_ = ending::asked_for;
-        auto tag = co_await session.command(text, answer_due(session));
+        co_await session.command(text, answer_due(session), tag);
         if (tag == "ROLLBACK") detail::throw_rolled_back();
         ended(as);
         co_return;
@@ -95,6 +97,10 @@ asio::awaitable<void> transaction::end_by(std::string statement, ending as, std:
         failure = std::current_exception();
     }
     if (session.sent() != sent && is_connection_error(failure)) {
+        if (tag == (as == ending::prepared ? "PREPARE TRANSACTION" : "COMMIT")) { // broke behind the answer
+            ended(as);
+            co_return;
+        }
         co_await find_out(failure, std::move(gid));
         co_return;
     }
@@ -152,6 +158,7 @@ asio::awaitable<result> transaction::run_last(std::string_view sql, const params
     auto& session = on();
     std::exception_ptr failure;
     detail::result_ptr kept;
+    bool committed = false; // its answer came, and then the connection broke
     auto sent = session.sent();
     try {
         if (!session.ready()) co_await session.make_ready(sql);
@@ -164,6 +171,7 @@ asio::awaitable<result> transaction::run_last(std::string_view sql, const params
         r.prepare_first = with.prepare_first;
         r.commit = true;
         r.kept = &kept;
+        r.committed = &committed;
         r.deadline = with.deadline;
         sent = session.sent();
         state_ = ending::asked_for;
@@ -177,7 +185,10 @@ asio::awaitable<result> transaction::run_last(std::string_view sql, const params
         if (!is_cancellation(failure)) state_ = ending::open;
         std::rethrow_exception(failed(failure, sql));
     }
-    co_await find_out(failure);
+    if (committed)
+        ended(ending::committed);
+    else
+        co_await find_out(failure);
     if (kept) co_return result(kept.release());
     throw result_lost("the transaction was committed, and then the connection broke with what its last "
                       "statement gave: do not run it again",

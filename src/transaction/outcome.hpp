@@ -32,6 +32,6 @@ enum class outcome { committed, aborted, prepared };
 // Asks until there is an answer, for half a minute and no longer than the deadline says, but for some seconds
 // in any case. Throws commit_unknown, which tells why nothing can be found out and how the answer was lost.
 boost::asio::awaitable<outcome> find_outcome(pool& p, lost_transaction which, deadline until,
-                                      std::exception_ptr lost);
+                                             std::exception_ptr lost);
 
 } // namespace pgcoro::detail

@@ -80,7 +80,8 @@ void transaction::ended(ending as) noexcept
 detail::session& transaction::on()
 {
     if (!lease_)
-        throw std::logic_error("pgcoro: this transaction is at its end: last() and prepare_transaction() end it");
+        throw std::logic_error(
+            "pgcoro: this transaction is at its end: last() and prepare_transaction() end it");
     return lease_->session();
 }
 
@@ -172,7 +173,8 @@ std::exception_ptr transaction::failed(std::exception_ptr why, std::string_view 
     } catch (const error& e) {
         if (lost_) return why;
         // With COMMIT under way a lost connection must stay one: what came of it is found out first.
-        bool over = state_ == ending::open && until_.expired() && (was_stopped(e) || e.invalidates_connection());
+        bool over =
+            state_ == ending::open && until_.expired() && (was_stopped(e) || e.invalidates_connection());
         if (over) {
             auto late = out_of_time(sql);
             late.add_note(e.what());

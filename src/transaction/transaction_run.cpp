@@ -31,7 +31,8 @@ transaction_run::transaction_run(pool& p, const transaction_options& options, st
     auto after = options_.report_after;
     if (after.count() == 0) after = pool_.options().report_transactions_after;
     if (after.count() == 0 || !pool_.options().observer) return;
-    watched_ = std::make_unique<running_transaction>(running_transaction{options_.name, where, begun_, after});
+    watched_ =
+        std::make_unique<running_transaction>(running_transaction{options_.name, where, begun_, after});
 }
 
 transaction_run::~transaction_run()
@@ -76,9 +77,16 @@ asio::awaitable<void> transaction_run::commit()
     succeeded();
 }
 
+void transaction_run::note_resolved()
+{
+    if (!transaction_ || !transaction_->resolved()) return;
+    resolved_ = true;
+    ++metrics_.commits_resolved;
+}
+
 void transaction_run::succeeded()
 {
-    resolved_ = transaction_->resolved();
+    note_resolved();
     bool prepared = transaction_->state() == transaction::ending::prepared;
     retry_options_.budget = &pool_.retry_budget();
     loop_.succeeded();
@@ -150,7 +158,7 @@ asio::awaitable<void> transaction_run::failed(std::exception_ptr failure)
     }
     auto why = cause_of(failure);
     count(why);
-    if (transaction_ && transaction_->resolved()) resolved_ = true;
+    note_resolved();
     evict_if_demoted(failure);
     // A cancelled coroutine cannot wait for anything more: the pool rolls back when the lease comes home.
     if (transaction_ && !cancelled)

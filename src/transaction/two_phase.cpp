@@ -19,9 +19,10 @@ std::string detail::two_phase_statement(std::string_view verb, std::string_view 
 {
     constexpr std::size_t most = 199; // GIDSIZE - 1
     if (gid.empty() || gid.size() > most || gid.find('\0') != gid.npos)
-        throw std::invalid_argument("pgcoro: the name of a prepared transaction has 1 to 199 bytes and no NUL, "
-                                    "and not " +
-                                    std::to_string(gid.size()) + " bytes: " + std::string(gid));
+        throw std::invalid_argument(
+            "pgcoro: the name of a prepared transaction has 1 to 199 bytes and no NUL, "
+            "and not " +
+            std::to_string(gid.size()) + " bytes: " + std::string(gid));
     // E'…' means the same whatever standard_conforming_strings says.
     std::string text(verb);
     text += " E'";
@@ -44,12 +45,14 @@ asio::awaitable<std::exception_ptr> tell(pool& p, const std::string& statement, 
     lease held = co_await p.acquire(std::max(left, std::chrono::milliseconds(1)));
     auto& session = held->session();
     auto sent = session.sent();
+    std::string tag;
     try {
-        co_await session.command(statement, limit.time());
+        co_await session.command(statement, limit.time(), tag);
     } catch (const server_error& e) {
         if (!told || e.sqlstate() != undefined_object) throw;
         // Gone since the answer was lost: that was it.
     } catch (const connection_error&) {
+        if (!tag.empty()) co_return nullptr; // broke behind the answer
         told = told || session.sent() != sent;
         co_return std::current_exception();
     }
@@ -70,7 +73,8 @@ asio::awaitable<void> end_prepared(pool& p, std::string statement, std::chrono::
             continue;
         }
         if (!told) std::rethrow_exception(lost);
-        commit_unknown unknown("the connection broke during \"" + statement + "\", and whether it took place "
+        commit_unknown unknown("the connection broke during \"" + statement +
+                               "\", and whether it took place "
                                "could not be found out in time: ask pg_prepared_xacts, or repeat the call");
         try {
             std::rethrow_exception(lost);

@@ -29,7 +29,7 @@ struct pipelined
     std::exception_ptr failure;
     bool answered = false;
 
-    void forget(); // as if it had never run
+    void forget();                 // as if it had never run
     const result& checked() const; // throws the failure, or std::logic_error before it ran
 };
 

@@ -35,8 +35,8 @@ public:
         : first_(first)
         , second_(second)
     {}
-    /// The number is the name's 64-bit FNV-1a hash (offset basis 0xcbf29ce484222325, prime 0x100000001b3, over
-    /// the bytes, as a signed number): the same on every machine and in every version.
+    /// The number is the name's 64-bit FNV-1a hash (offset basis 0xcbf29ce484222325, prime 0x100000001b3,
+    /// over the bytes, as a signed number): the same on every machine and in every version.
     advisory_key(std::string_view name) noexcept;
     advisory_key(const char* name) noexcept
         : advisory_key(std::string_view(name))
@@ -140,9 +140,9 @@ boost::asio::awaitable<awaited_of<Body, connection>> run_locked(session_lock& lo
 /// first; if that fails, the connection is closed, and the lock with it. For locks that are held for longer
 /// than a transaction.
 ///
-/// **Errors:** `server_error` 55P03 when the lock cannot be had in time; those of `pool::acquire`, of the body
-/// and of statements. **Cancellation:** any kind; the caller goes on at once, and the lock is let go in the
-/// background. `body` is kept in the coroutine until it ends.
+/// **Errors:** `server_error` 55P03 when the lock cannot be had in time; those of `pool::acquire`, of the
+/// body and of statements. **Cancellation:** any kind; the caller goes on at once, and the lock is let go in
+/// the background. `body` is kept in the coroutine until it ends.
 template <class Body>
 boost::asio::awaitable<detail::awaited_of<Body, connection>> with_advisory_lock(
     pool& p, advisory_key key, Body body, advisory_lock_options options = advisory_lock_options(),

@@ -52,16 +52,17 @@ struct transaction_options
     bool deferrable = false;
 
     /// The time for all of it: waiting for a connection, every attempt, the delays between. What then runs is
-    /// stopped by the server (each statement's `statement_timeout` is no longer than what is left, and travels
-    /// with it), and the call ends with `deadline_exceeded`. While the body does something else meanwhile, the
-    /// transaction is ended by cutting its connection, and by the server's own `transaction_timeout`, one
-    /// second later, where it has one (PostgreSQL 17). To find out what came of a COMMIT whose answer was lost
-    /// may take 5 s beyond it. 0: no limit beyond the pool's and the connection's own.
+    /// stopped by the server (each statement's `statement_timeout` is no longer than what is left, and
+    /// travels with it), and the call ends with `deadline_exceeded`. While the body does something else
+    /// meanwhile, the transaction is ended by cutting its connection, and by the server's own
+    /// `transaction_timeout`, one second later, where it has one (PostgreSQL 17). To find out what came of a
+    /// COMMIT whose answer was lost may take 5 s beyond it. 0: no limit beyond the pool's and the
+    /// connection's own.
     std::chrono::milliseconds timeout{0};
 
     /// When and how often it is run again. Retries after a lost connection also need the pool's
-    /// `retry_budget`; those after a deadlock or serialization failure do not: they are the work's own, and no
-    /// sign of a sick server.
+    /// `retry_budget`; those after a deadlock or serialization failure do not: they are the work's own, and
+    /// no sign of a sick server.
     retry_policy retry = transaction_retry();
 
     /// Errors to retry beside deadlocks, serialization failures and lost connections, for instance the unique

@@ -97,8 +97,8 @@ public:
     ///
     /// An error of the server's that the body swallows undoes the savepoint too, and is thrown. After a
     /// deadlock, a serialization failure, a lost connection or the transaction's timeout no savepoint helps:
-    /// the whole transaction is lost, every later statement throws the same error, and `transactional` runs it
-    /// again. **Cancellation:** any kind; the savepoint is undone, and the transaction can go on.
+    /// the whole transaction is lost, every later statement throws the same error, and `transactional` runs
+    /// it again. **Cancellation:** any kind; the savepoint is undone, and the transaction can go on.
     template <transaction_body Body>
     std::invoke_result_t<Body&, transaction&> savepoint(Body body)
     {
@@ -227,10 +227,10 @@ private:
     ending state_ = ending::open;
     bool resolved_ = false;
     bool begun_ = false;
-    bool lost_ = false;        // whatever savepoint is undone, it cannot be committed
-    bool commit_next_ = false; // COMMIT goes with the next statement
-    std::size_t depth_ = 0;    // savepoints that the caller is in
-    std::size_t set_ = 0;      // of those, known to the server
+    bool lost_ = false;            // whatever savepoint is undone, it cannot be committed
+    bool commit_next_ = false;     // COMMIT goes with the next statement
+    std::size_t depth_ = 0;        // savepoints that the caller is in
+    std::size_t set_ = 0;          // of those, known to the server
     std::vector<std::string> due_; // RELEASE and ROLLBACK TO, with the next statement
     // What the statement under way takes to the server; restored if it does not get there.
     struct

@@ -41,6 +41,7 @@ private:
     cause cause_of(const std::exception_ptr& failure) const;
     void count(cause why);
     void evict_if_demoted(const std::exception_ptr& failure);
+    void note_resolved();
     void succeeded();
     void finish(transaction_outcome outcome);
 

@@ -145,7 +145,8 @@ asio::awaitable<void> proxy::to_server(std::shared_ptr<link> l)
 {
     std::array<char, 16384> buffer;
     for (;;) {
-        auto [ec, n] = co_await l->client.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::deferred));
+        auto [ec, n] =
+            co_await l->client.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::deferred));
         if (ec) co_return;
         l->pending.append(buffer.data(), n);
         while (auto size = l->message()) {
@@ -166,7 +167,8 @@ asio::awaitable<void> proxy::to_client(std::shared_ptr<link> l)
 {
     std::array<char, 16384> buffer;
     for (;;) {
-        auto [ec, n] = co_await l->server.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::deferred));
+        auto [ec, n] =
+            co_await l->server.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::deferred));
         if (ec) break;
         bool open = co_await pass(*l, fault::to_client, l->client, std::string_view(buffer.data(), n));
         if (!open) break;

@@ -35,4 +35,3 @@ inline std::string cents(int id)
 {
     return shared_server().psql("select cents from account where id = " + std::to_string(id));
 }
-

@@ -65,7 +65,8 @@ BOOST_AUTO_TEST_CASE(savepoints_nest_and_each_undoes_its_own)
         struct enough
         {};
         // Adds 1 on each of ten levels; from the seventh down it is undone.
-        std::function<asio::awaitable<void>(transaction&)> deeper = [&](transaction& tx) -> asio::awaitable<void> {
+        std::function<asio::awaitable<void>(transaction&)> deeper =
+            [&](transaction& tx) -> asio::awaitable<void> {
             co_await tx.execute(add, 1, 1);
             auto level = tx.depth();
             if (level == 10) throw enough();
@@ -111,9 +112,8 @@ BOOST_AUTO_TEST_CASE(savepoints_cost_no_round_trip_and_an_empty_one_nothing)
         bank b(co_await asio::this_coro::executor, options);
         auto body = [](transaction& tx) -> asio::awaitable<void> {
             co_await tx.savepoint([](transaction&) -> asio::awaitable<void> { co_return; });
-            co_await tx.savepoint([](transaction& inner) -> asio::awaitable<void> {
-                co_await inner.execute(add, 1, 1);
-            });
+            co_await tx.savepoint(
+                [](transaction& inner) -> asio::awaitable<void> { co_await inner.execute(add, 1, 1); });
             co_await tx.execute(add, 1, 2);
         };
         co_await transactional(b.p, body);
@@ -218,8 +218,8 @@ BOOST_AUTO_TEST_CASE(a_cancelled_savepoint_is_undone_and_the_transaction_goes_on
                 co_await inner.execute("select pg_sleep(60)");
             };
             beside given_up(executor, [&]() -> asio::awaitable<void> { co_await tx.savepoint(slow); });
-            while (shared_server().psql("select count(*) from pg_stat_activity where wait_event = 'PgSleep'") ==
-                   "0")
+            while (shared_server().psql(
+                       "select count(*) from pg_stat_activity where wait_event = 'PgSleep'") == "0")
                 co_await yield();
             co_await given_up.end();
             BOOST_TEST(given_up.threw<boost::system::system_error>());
@@ -241,7 +241,8 @@ BOOST_AUTO_TEST_CASE(a_local_setting_lasts_as_long_as_the_transaction)
             co_return co_await tx.query_value<std::string>("select current_setting('pgcoro.user')");
         };
         BOOST_TEST(co_await transactional(b.p, body) == "O'Reilly");
-        BOOST_TEST(co_await b.p.query_value<std::string>("select current_setting('pgcoro.user', true)") == "");
+        BOOST_TEST(co_await b.p.query_value<std::string>("select current_setting('pgcoro.user', true)") ==
+                   "");
     });
 }
 
