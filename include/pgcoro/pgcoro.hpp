@@ -9,6 +9,8 @@
 #include <pgcoro/resilience/circuit_breaker.hpp>
 #include <pgcoro/resilience/deadline.hpp>
 #include <pgcoro/resilience/retry.hpp>
+#include <pgcoro/transaction/advisory_lock.hpp>
 #include <pgcoro/transaction/transactional.hpp>
+#include <pgcoro/transaction/two_phase.hpp>
 #include <pgcoro/types/types.hpp>
 #include <pgcoro/version.hpp>

@@ -51,9 +51,12 @@ public:
         if (drops_statements_) session_.statements_.clear();
         if (!in_time) session_.fail_overdue(current_sql());
         if (session_.broken()) session_.fail(exchange_.error.get(), current_sql());
-        if (exchange_.error && !failure_) // for instance a deferred constraint
+        if (exchange_.error && !failure_) { // for instance a deferred constraint
+            if (session_.forget_lost_statement(exchange_, with_.after)) forget_companions();
             failure_ =
                 error_of(exchange_.error.get(), {}, "at the end of the pipeline, when it was committed");
+        }
+        if (exchange_.rolled_back && !failure_) throw_rolled_back();
     }
 
     // The first error, where there are no barriers.
@@ -80,7 +83,12 @@ private:
     {
         session_.need(PQenterPipelineMode(session_.pg()), {});
         session_.sync_owed_ = true;
+        bool prepared = with_.prepare_first;
         for (auto& sql : with_.before) {
+            if (std::exchange(prepared, false)) {
+                session_.send_statement(sql, no_params, piece::before, exchange_);
+                continue;
+            }
             session_.send_unprepared(sql, no_params);
             exchange_.pieces.push_back(piece::before);
         }
@@ -119,7 +127,8 @@ private:
     {
         ended_ = true;
         if (!with_.after.empty()) session_.send_statement(with_.after, no_params, piece::after, exchange_);
-        if (!batch_.barriers() || !with_.after.empty()) sync();
+        if (with_.commit) session_.send_statement(commit_statement, no_params, piece::commit, exchange_);
+        if (!batch_.barriers() || !with_.after.empty() || with_.commit) sync();
     }
 
     void take(result_ptr answer)
@@ -154,6 +163,7 @@ private:
         if (exchange_.error && !failure_) {
             auto why = error_of(exchange_.error.get(), last_sql_, name_of(done_));
             lost_statement_ = session_.forget_lost_statement(exchange_, last_sql_);
+            if (lost_statement_) forget_companions();
             // It may have been sent more often before its preparation was found to fail.
             if (std::exchange(preparation_failed_, false))
                 unprepared_[last_sql_] = why;
@@ -166,6 +176,14 @@ private:
         }
         on_their_way_.pop_front();
         ++done_;
+    }
+
+    // What went with the statements may be what was lost.
+    void forget_companions()
+    {
+        if (with_.prepare_first) session_.forget_lost_statement(exchange_, with_.before.front());
+        if (!with_.after.empty()) session_.forget_lost_statement(exchange_, with_.after);
+        if (with_.commit) session_.forget_lost_statement(exchange_, commit_statement);
     }
 
     void tell_failed(std::size_t i, std::exception_ptr why)

@@ -53,6 +53,15 @@ parsed parse_verbose(const std::string& text)
 
 } // namespace
 
+void throw_rolled_back()
+{
+    diagnostics d;
+    d.severity = "ERROR";
+    d.sqlstate = sqlstate("25P02");
+    d.message = "COMMIT was answered with ROLLBACK: the transaction had failed before";
+    throw server_error(std::move(d), "commit");
+}
+
 std::string error_text(PGconn* conn) { return trimmed(PQerrorMessage(conn)); }
 
 std::string describe_peer(PGconn* conn)

@@ -36,6 +36,9 @@ struct connect_failure
 // `reached` is the last status before the failure; `any_role`: no target_session_attrs were asked for.
 connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool any_role);
 
+// COMMIT was answered with ROLLBACK, which the server does not call an error.
+[[noreturn]] void throw_rolled_back();
+
 // libpq's error text without its trailing line feed.
 std::string error_text(PGconn* conn);
 

@@ -148,7 +148,7 @@ void session::send_description(std::string_view sql, const params& types, exchan
 void session::send(const request& r, const statement_cache::statement* known, exchange& x)
 {
     auto& args = r.args ? *r.args : no_params;
-    if (r.before.empty() && r.after.empty() && !r.describe &&
+    if (r.before.empty() && r.after.empty() && !r.describe && !r.commit &&
         (known || !statements_.enabled())) { // the hot path
         x.pieces.push_back(piece::main);
         return known ? send_known(r.sql, args, known->name) : send_unprepared(r.sql, args);
@@ -174,6 +174,7 @@ void session::send(const request& r, const statement_cache::statement* known, ex
     else
         send_statement(r.sql, args, piece::main, x);
     if (!r.after.empty()) send_statement(r.after, no_params, piece::after, x);
+    if (r.commit) send_statement(commit_statement, no_params, piece::commit, x);
     sync();
     if (!x.prepares.empty() && !statements_.unwanted().empty()) {
         // Behind a Sync of their own: if they fail, in a failed transaction, the statement does not.
@@ -229,6 +230,10 @@ session::taken session::take(exchange& x, result_ptr& answer)
         return taken::main;
     case piece::after:
         return taken::after;
+    case piece::commit:
+        x.rolled_back = std::string_view(PQcmdStatus(answer.get())) == "ROLLBACK";
+        x.committed = !x.rolled_back;
+        return taken::nothing;
     case piece::prepare: {
         auto& p = x.prepares[x.prepared++];
         std::erase(preparing_, p.name);

@@ -17,6 +17,8 @@ struct session::exchange
     std::size_t prepared = 0; // so many of them are answered
     std::size_t deallocated = 0;
     bool prepared_any = false;
+    bool committed = false;   // COMMIT was answered so
+    bool rolled_back = false; // or so
     result_ptr error;
 
     // One that this round trip prepares, and that is not answered yet.
@@ -26,6 +28,7 @@ struct session::exchange
 };
 
 inline const params no_params;
+inline constexpr std::string_view commit_statement = "commit";
 
 // The number of rows that a statement gave or touched.
 std::uint64_t rows_of(PGresult* done);

@@ -40,6 +40,7 @@ public:
         , of_(of)
     {
         session_.work_ = of;
+        if (of == work::statement) ++session_.sent_;
         session_.wire_->begin(deadline, !session_.watched_);
     }
     operation(const operation&) = delete;

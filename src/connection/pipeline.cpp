@@ -2,7 +2,6 @@
 
 #include <pgcoro/connection/batch.hpp>
 
-#include <stdexcept>
 #include <utility>
 
 namespace pgcoro
@@ -15,9 +14,7 @@ namespace
 class pipeline_batch final : public detail::batch
 {
 public:
-    using statements = std::vector<std::shared_ptr<detail::pipelined>>;
-
-    pipeline_batch(const statements& list, barrier b)
+    pipeline_batch(const statement_list::entries& list, barrier b)
         : list_(list)
         , barrier_(b)
     {}
@@ -56,7 +53,7 @@ public:
     }
 
 private:
-    const statements& list_;
+    const statement_list::entries& list_;
     barrier barrier_;
     std::size_t at_ = 0;
     std::exception_ptr first_failure_;
@@ -64,30 +61,15 @@ private:
 
 } // namespace
 
-const result& detail::pipelined::checked() const
+boost::asio::awaitable<void> detail::run_statements(statement_host& host, statement_list::entries list,
+                                                    barrier b)
 {
-    if (failure) std::rethrow_exception(failure);
-    if (!answered) throw std::logic_error("pgcoro: the pipeline of this statement has not run: " + sql);
-    return got;
-}
-
-std::shared_ptr<const detail::pipelined> pipeline::add(std::string_view sql, params args)
-{
-    auto added = std::make_shared<detail::pipelined>();
-    added->sql = sql;
-    added->args = std::move(args);
-    statements_.push_back(added);
-    return added;
-}
-
-boost::asio::awaitable<void> pipeline::run()
-{
-    if (statements_.empty()) co_return;
-    auto list = std::exchange(statements_, {});
-    pipeline_batch all(list, barrier_);
+    if (list.empty()) co_return;
+    for (auto& s : list) s->forget();
+    pipeline_batch all(list, b);
     std::exception_ptr failure;
     try {
-        co_await detail::run_batch(*host_, all);
+        co_await run_batch(host, all);
         failure = all.first_failure();
     } catch (...) {
         failure = std::current_exception();
@@ -95,5 +77,7 @@ boost::asio::awaitable<void> pipeline::run()
     }
     if (failure) std::rethrow_exception(failure);
 }
+
+boost::asio::awaitable<void> pipeline::run() { return detail::run_statements(*host_, take(), barrier_); }
 
 } // namespace pgcoro

@@ -122,7 +122,6 @@ void session::check_idle() const
         throw std::logic_error("pgcoro: an operation is already under way on this connection; one at a time");
 }
 
-// Before a statement: what is left of the one before it is cleared away.
 asio::awaitable<void> session::make_ready(std::string_view sql)
 {
     check_idle();
@@ -178,11 +177,17 @@ asio::awaitable<result> session::run(request r)
         settle(x);
         if (got && drops_statements(got.get())) statements_.clear();
         if (observer) report(r.sql, got ? rows_of(got.get()) : 0, x.error.get(), begun, !x.prepares.empty());
+        if (in_time && !x.error && !broken_) {
+            if (x.rolled_back) throw_rolled_back();
+            co_return result(got.release());
+        }
+        if (r.kept) *r.kept = std::move(got);
+        if (r.committed) *r.committed = x.committed;
         if (!in_time) fail_overdue(r.sql);
-        if (!x.error && !broken_) co_return result(got.release());
 
         if (forget_lost_statement(x, r.sql)) {
             if (!r.after.empty()) forget_lost_statement(x, r.after);
+            if (r.commit) forget_lost_statement(x, commit_statement);
             if (r.prepare_first) forget_lost_statement(x, r.before.front());
             if (idle && !again) continue; // prepared anew, once; in a transaction it is too late
         }
@@ -191,35 +196,32 @@ asio::awaitable<result> session::run(request r)
 }
 
 // By the simple protocol: ROLLBACK, COMMIT, or nothing at all. Within an operation.
-asio::awaitable<std::string> session::run_simple(const char* sql)
+asio::awaitable<void> session::run_simple(std::string_view sql, std::string* tag)
 {
-    if (!PQsendQuery(wire_->get(), sql)) fail(nullptr, sql);
+    if (!PQsendQuery(wire_->get(), std::string(sql).c_str())) fail(nullptr, sql);
     wire_->flush();
     result_ptr error;
-    std::string tag;
     for (;;) {
         auto answer = co_await wire_->next_result();
         if (!answer) break;
         if (PQresultStatus(answer.get()) == PGRES_FATAL_ERROR)
             error = std::move(answer);
-        else
-            tag = PQcmdStatus(answer.get());
+        else if (tag)
+            *tag = PQcmdStatus(answer.get());
         if (wire_->broken()) break;
     }
     if (error || wire_->broken()) fail(error.get(), sql);
-    co_return tag;
 }
 
-asio::awaitable<std::string> session::command(const char* sql)
+asio::awaitable<void> session::command(std::string_view sql, time_point deadline, std::string& tag)
 {
     check_idle();
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
     if (interrupted_ || cancelling_ || broken()) co_await make_ready(sql);
-    operation op(*this, work::statement, response_deadline());
-    auto tag = co_await run_simple(sql);
+    operation op(*this, work::statement, std::min(response_deadline(), deadline));
+    co_await run_simple(sql, &tag);
     if (!op.finish()) fail_overdue(sql);
-    co_return tag;
 }
 
 asio::awaitable<void> session::ping(time_point deadline)

@@ -33,6 +33,9 @@ struct request
     std::string_view after;
     result_ptr* after_result = nullptr; // where what it gives is put
     bool describe = false;              // not run: prepared, and described
+    bool commit = false;                // COMMIT is the last of it
+    result_ptr* kept = nullptr; // where what `sql` gave is put if it came and something failed after it
+    bool* committed = nullptr;  // set when COMMIT was answered, whatever failed after it
     // The answer is due by then, or by the statement_timeout's own limit.
     std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
@@ -76,9 +79,16 @@ public:
     // deadline; then the connection is broken.
     asio::awaitable<void> recover(time_point deadline, bool rollback);
 
-    // A statement of the simple protocol that nothing can be said before or after, such as COMMIT; gives its
-    // command tag. Throws as run() does.
-    asio::awaitable<std::string> command(const char* sql);
+    // Before a statement, where run() does not do it: what is left of the one before it is cleared away.
+    // Throws when the connection is lost.
+    asio::awaitable<void> make_ready(std::string_view sql);
+    // Is there nothing to clear away?
+    bool ready() const noexcept { return !interrupted_ && !cancelling_; }
+
+    // Statements of the simple protocol that nothing can be said before or after, such as COMMIT. `tag` is
+    // the command tag of the last that was answered, also where the connection is lost behind it. The answer
+    // is due by the deadline, or by the statement_timeout's own limit. Throws as run() does.
+    asio::awaitable<void> command(std::string_view sql, time_point deadline, std::string& tag);
 
     // Statements of a script, by the simple protocol, for the host. Gives their number. Throws as run() does;
     // errors say which statement it was.
@@ -98,7 +108,14 @@ public:
     void abort();
 
     bool broken() const noexcept { return broken_ || wire_->broken(); }
+    // How many statements (or batches of them) were handed to libpq: unchanged by an operation that failed,
+    // it failed before the server could learn of it.
+    std::uint64_t sent() const noexcept { return sent_; }
     bool busy() const noexcept { return work_.load(std::memory_order_relaxed) != work::none; }
+    // The server's timeline, once somebody asked for it: constant as long as it takes writes.
+    const std::string& timeline() const noexcept { return timeline_; }
+    void set_timeline(std::string_view name) { timeline_ = name; }
+
     // Nothing under way, nothing open: fit to be handed to someone else.
     bool clean() const noexcept
     {
@@ -148,7 +165,7 @@ private:
     class claim;
     class operation;
     struct cancel_request;
-    enum class piece { before, prepare, main, after, sync, deallocate };
+    enum class piece { before, prepare, main, after, commit, sync, deallocate };
     struct exchange;
     // What an answer was: nothing to give on, or the result of the statement or of what came after it.
     enum class taken { nothing, main, after };
@@ -156,7 +173,6 @@ private:
     session(std::shared_ptr<const connection_options> options, std::string label, std::unique_ptr<wire> w);
 
     void check_idle() const;
-    asio::awaitable<void> make_ready(std::string_view sql);
     void send(const request& r, const statement_cache::statement* known, exchange& x);
     void send_preparation(std::string_view sql, const params& args, const std::string& name);
     void send_description(std::string_view sql, const params& types, exchange& x);
@@ -173,7 +189,7 @@ private:
     void ask_to_stop();
     time_point response_deadline() const noexcept;
     asio::awaitable<void> drain();
-    asio::awaitable<std::string> run_simple(const char* sql);
+    asio::awaitable<void> run_simple(std::string_view sql, std::string* tag = nullptr);
     void report(std::string_view sql, std::uint64_t rows, const PGresult* error, time_point begun,
                 bool prepared) const;
 
@@ -184,6 +200,8 @@ private:
     std::shared_ptr<cancel_request> cancelling_;
     statement_cache statements_;
     std::vector<std::string> preparing_; // names that the server may have, if its answer was not read
+    std::uint64_t sent_ = 0;
+    std::string timeline_;
     int syncs_due_ = 0;
     bool sync_owed_ = false; // statements were sent, and the Sync behind them was not
     session_holder* holder_ = nullptr;

@@ -37,11 +37,22 @@ public:
     // Was the operation under way cut?
     bool is_cut() const noexcept { return deadline_.load(std::memory_order_relaxed) == was_cut; }
 
-    // Cuts the operation under way if its deadline has passed; tells whether it did.
+    // From now on not even doing nothing may last longer than until then.
+    void limit(time_point until) noexcept
+    {
+        limit_.store(until.time_since_epoch().count(), std::memory_order_relaxed);
+    }
+
+    // That is over; false when it was cut meanwhile.
+    bool unlimit() noexcept { return limit_.exchange(nothing, std::memory_order_relaxed) != was_cut; }
+
+    // Cuts the operation under way if its deadline has passed, and who does nothing beyond the limit; tells
+    // whether it did.
     bool expire(time_point now)
     {
         auto seen = deadline_.load(std::memory_order_relaxed);
-        if (seen == nothing || seen == was_cut || now.time_since_epoch().count() < seen) return false;
+        if (seen == nothing) return expire_limit(now);
+        if (seen == was_cut || now.time_since_epoch().count() < seen) return false;
         // An operation that ended, or was followed by another, meanwhile is not this one: leave it alone.
         if (!deadline_.compare_exchange_strong(seen, was_cut)) return false;
         shut_down();
@@ -56,6 +67,15 @@ public:
     }
 
 private:
+    bool expire_limit(time_point now)
+    {
+        auto seen = limit_.load(std::memory_order_relaxed);
+        if (seen == nothing || seen == was_cut || now.time_since_epoch().count() < seen) return false;
+        if (!limit_.compare_exchange_strong(seen, was_cut)) return false;
+        shut_down();
+        return true;
+    }
+
     void shut_down()
     {
         std::lock_guard lock(mutex_);
@@ -67,6 +87,7 @@ private:
     static constexpr rep was_cut = -1;
 
     std::atomic<rep> deadline_{nothing};
+    std::atomic<rep> limit_{nothing};
     std::mutex mutex_;
     int fd_ = -1;
 };

@@ -19,7 +19,30 @@ class client_category_impl final : public boost::system::error_category
 {
 public:
     const char* name() const noexcept override { return "pgcoro.client"; }
-    std::string message(int) const override { return "reported by pgcoro, not by the server"; }
+    std::string message(int value) const override
+    {
+        switch (value) {
+        case lost:
+            return "the connection was lost";
+        case unavailable:
+            return "no connection could be made";
+        default:
+            return "reported by pgcoro, not by the server";
+        }
+    }
+    boost::system::error_condition default_error_condition(int value) const noexcept override
+    {
+        switch (value) {
+        case lost:
+            return make_error_condition(condition::connection_lost);
+        case unavailable:
+            return make_error_condition(condition::server_unavailable);
+        default:
+            return {value, *this};
+        }
+    }
+
+    enum kind { see_exception = 1, lost, unavailable };
 };
 
 // The statement in a message: enough to know it by, not a screenful.
@@ -71,7 +94,7 @@ const char* error::what() const noexcept { return payload_->what.c_str(); }
 boost::system::error_code error::code() const noexcept
 {
     if (sqlstate()) return make_error_code(sqlstate());
-    return {1, client_category()};
+    return {client_category_impl::see_exception, client_category()};
 }
 
 sqlstate error::sqlstate() const noexcept { return payload_->diag.sqlstate; }
@@ -126,6 +149,23 @@ connection_error::connection_error(connection_failure why, const std::string& wh
     : error(what, std::move(diag), sql)
     , why_(why)
 {}
+
+boost::system::error_code connection_error::code() const noexcept
+{
+    if (sqlstate()) return error::code();
+    switch (why_) {
+    case connection_failure::lost:
+    case connection_failure::timeout:
+        return {client_category_impl::lost, client_category()};
+    case connection_failure::refused:
+    case connection_failure::resolve:
+    case connection_failure::too_many_connections:
+    case connection_failure::starting_up:
+        return {client_category_impl::unavailable, client_category()};
+    default:
+        return error::code();
+    }
+}
 
 bool connection_error::is_transient() const noexcept
 {

@@ -36,6 +36,8 @@ void pool_options::validate() const
     time("keepalive", keepalive, 0);
     time("cleanup_timeout", cleanup_timeout, 1);
     time("leak_threshold", leak_threshold, 0);
+    time("report_transactions_after", report_transactions_after, 0);
+    retry_budget.validate();
     if (!(recycle_jitter >= 0 && recycle_jitter <= 1))
         refuse("recycle_jitter", std::to_string(recycle_jitter), "0 to 1");
 }

@@ -52,6 +52,7 @@ const named_option known_options[] = {
     {"max_waiters", "POOL_MAX_WAITERS", &pool_options::max_waiters},
     {"cleanup_timeout", "POOL_CLEANUP_TIMEOUT", &pool_options::cleanup_timeout},
     {"leak_threshold", "POOL_LEAK_THRESHOLD", &pool_options::leak_threshold},
+    {"report_transactions_after", "POOL_REPORT_TRANSACTIONS_AFTER", &pool_options::report_transactions_after},
     {"connect_timeout", "POOL_CONNECT_TIMEOUT", &connection_options::connect_timeout},
     {"statement_timeout", "POOL_STATEMENT_TIMEOUT", &connection_options::statement_timeout},
     {"lock_timeout", "POOL_LOCK_TIMEOUT", &connection_options::lock_timeout},

@@ -47,6 +47,11 @@ void lease::release() noexcept
     std::exchange(pool_, nullptr)->release(slot_);
 }
 
+void lease::used_for(detail::running_transaction& what)
+{
+    if (pool_) pool_->watch(slot_, what);
+}
+
 namespace
 {
 
@@ -120,6 +125,7 @@ void pool::evict() { impl().evict(); }
 void pool::suspend() { impl().suspend(); }
 void pool::resume() { impl().resume(); }
 pool_stats pool::stats() const { return impl().stats(); }
+retry_budget& pool::retry_budget() const { return impl().budget(); }
 const pool_options& pool::options() const { return impl().options(); }
 
 } // namespace pgcoro

@@ -13,8 +13,9 @@ using clock = std::chrono::steady_clock;
 
 pool_impl::pool_impl(asio::any_io_executor executor, pool_options options)
     : options_(std::move(options))
+    , budget_((options_.validate(), options_.retry_budget))
     , executor_(std::move(executor))
-    , core_((options_.validate(), options_), std::random_device{}())
+    , core_(options_, std::random_device{}())
     , places_(core_.capacity())
     , timer_(executor_)
 {
@@ -38,6 +39,7 @@ void pool_impl::release(slot_id slot) noexcept
     {
         std::lock_guard lock(mutex_);
         ++counters_.acquired;
+        places_[slot].used_for = nullptr;
         parked = as == pool_core::returned::clean && core_.park(slot, coarse_now());
     }
     if (!parked) {
@@ -46,6 +48,12 @@ void pool_impl::release(slot_id slot) noexcept
         core_.release(slot, as, act.now, act.todo);
     }
     if (options_.observer) options_.observer->on_release(event);
+}
+
+void pool_impl::watch(slot_id slot, running_transaction& what)
+{
+    std::lock_guard lock(mutex_);
+    places_[slot].used_for = &what;
 }
 
 asio::awaitable<void> pool_impl::warm_up()
@@ -151,6 +159,12 @@ void pool_impl::arm(time_point now)
 void pool_impl::on_timer()
 {
     boost::container::small_vector<leak_event, 2> leaks;
+    struct lasting
+    {
+        std::string name; // the transaction may be gone by the time it is reported
+        long_transaction_event event;
+    };
+    std::vector<lasting> transactions;
     {
         lock_and_act act(*this, clock::now());
         armed_for_ = time_point::max();
@@ -160,14 +174,28 @@ void pool_impl::on_timer()
             bool leased = core_.in_use(slot);
             if (!leased && !core_.cleaning(slot)) continue;
             p.connection->session().socket().guard().expire(act.now);
+            if (auto* t = p.used_for; leased && t && !t->reported && act.now - t->begun >= t->report_after) {
+                t->reported = true;
+                transactions.push_back({std::string(t->name),
+                                        {options_.name,
+                                         {},
+                                         t->attempt,
+                                         act.now - t->begun,
+                                         p.connection->backend_pid(),
+                                         t->where}});
+            }
             if (!leased || options_.leak_threshold.count() == 0 || p.leak_reported) continue;
             if (act.now - p.leased_at < options_.leak_threshold) continue;
             p.leak_reported = true;
             leaks.push_back({options_.name, act.now - p.leased_at, p.leased_by});
         }
     }
-    if (options_.observer)
-        for (auto& leak : leaks) options_.observer->on_leak(leak);
+    if (!options_.observer) return;
+    for (auto& leak : leaks) options_.observer->on_leak(leak);
+    for (auto& t : transactions) {
+        t.event.name = t.name;
+        options_.observer->on_long_transaction(t.event);
+    }
 }
 
 pool_stats pool_impl::stats() const

@@ -17,6 +17,18 @@
 namespace pgcoro::detail
 {
 
+// A `transactional` call that is to be reported if it lasts. Once a lease is told of it, guarded by the
+// pool's lock until that lease ends.
+struct running_transaction
+{
+    std::string_view name;
+    std::source_location where;
+    std::chrono::steady_clock::time_point begun;
+    std::chrono::milliseconds report_after{0}; // 0: never
+    int attempt = 0;
+    bool reported = false;
+};
+
 class pool_impl : public std::enable_shared_from_this<pool_impl>
 {
 public:
@@ -35,7 +47,10 @@ public:
     void resume();
     void abandon() noexcept;
 
+    void watch(slot_id slot, running_transaction& what);
+
     pool_stats stats() const;
+    retry_budget& budget() noexcept { return budget_; }
     const pool_options& options() const noexcept { return options_; }
 
 private:
@@ -49,6 +64,7 @@ private:
         time_point leased_at;
         std::source_location leased_by;
         bool leak_reported = false;
+        running_transaction* used_for = nullptr;
     };
     class lock_and_act;
 
@@ -69,6 +85,7 @@ private:
     void report_failed_acquire(time_point begun, const char* why);
 
     pool_options options_;
+    retry_budget budget_;
     std::shared_ptr<const connection_options> connection_options_;
     asio::any_io_executor executor_;
 

@@ -33,9 +33,14 @@ retry_policy transaction_retry()
 
 void transaction_options::validate() const
 {
-    if (timeout.count() < 0)
-        throw std::invalid_argument("transaction_options.timeout is " + std::to_string(timeout.count()) +
-                                    " ms and must be 0 ms (no limit) or more");
+    auto not_negative = [](const char* option, std::chrono::milliseconds value, const char* none) {
+        if (value.count() < 0)
+            throw std::invalid_argument("transaction_options." + std::string(option) + " is " +
+                                        std::to_string(value.count()) + " ms and must be 0 ms (" + none +
+                                        ") or more");
+    };
+    not_negative("timeout", timeout, "no limit");
+    not_negative("report_after", report_after, "what the pool says");
     if (deferrable && !(read_only && isolation == isolation::serializable))
         throw std::invalid_argument(
             "transaction_options.deferrable is set and has an effect only together with "

@@ -1,6 +1,7 @@
 #include <pgcoro/transaction/transactional.hpp>
 
 #include "connection/diagnostics.hpp"
+#include "pool/pool_impl.hpp"
 
 #include <algorithm>
 
@@ -13,23 +14,32 @@ namespace
 namespace asio = boost::asio;
 using clock = std::chrono::steady_clock;
 
-// How long the outcome of a lost COMMIT is asked for, where no deadline says less.
-constexpr std::chrono::seconds resolve_within{30};
-
 } // namespace
 
-transaction_run::transaction_run(pool& p, const transaction_options& options)
+transaction_run::transaction_run(pool& p, const transaction_options& options, std::source_location where)
     : pool_(p)
+    , where_(where)
     , options_((options.validate(), options))
     , begun_(clock::now())
     , until_(options.timeout.count() > 0 ? deadline::after(options.timeout, begun_) : deadline::never())
-    , retry_options_{.operation = options.name, .deadline = until_, .observer = p.options().observer}
+    , retry_options_{.operation = options.name,
+                     .deadline = until_,
+                     .observer = p.options().observer,
+                     .time = options.time}
     , loop_(options_.retry, retry_options_)
-{}
+{
+    auto after = options_.report_after;
+    if (after.count() == 0) after = pool_.options().report_transactions_after;
+    if (after.count() == 0 || !pool_.options().observer) return;
+    watched_ =
+        std::make_unique<running_transaction>(running_transaction{options_.name, where, begun_, after});
+}
 
 transaction_run::~transaction_run()
 {
-    if (!finished_) finish(transaction_outcome::rolled_back); // cancelled, or destroyed
+    if (finished_) return; // else cancelled, or destroyed
+    bool sent = transaction_ && transaction_->state() == transaction::ending::asked_for;
+    finish(sent ? transaction_outcome::unknown : transaction_outcome::rolled_back);
 }
 
 void transaction_run::finish(transaction_outcome outcome)
@@ -44,84 +54,64 @@ void transaction_run::finish(transaction_outcome outcome)
                            resolved_, metrics_.total});
 }
 
-asio::awaitable<void> transaction_run::start(std::source_location where)
+asio::awaitable<void> transaction_run::start()
 {
     ++metrics_.attempts;
-    committing_ = false;
     auto asked = clock::now();
     auto within = pool_.options().acquire_timeout;
     auto left = until_.remaining(asked);
     if (left < within)
         within = std::max(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds(1));
-    lease held = co_await pool_.acquire(within, where);
+    lease held = co_await pool_.acquire(within, where_);
     metrics_.waiting += clock::now() - asked;
-    transaction_.emplace(std::move(held), options_, until_, loop_.attempt());
+    if (watched_) {
+        watched_->attempt = loop_.attempt();
+        held.used_for(*watched_);
+    }
+    transaction_.emplace(pool_, std::move(held), options_, until_, loop_.attempt());
 }
 
 asio::awaitable<void> transaction_run::commit()
 {
-    committing_ = true;
-    std::exception_ptr lost;
-    auto id = transaction_->id();
-    auto came = co_await transaction_->commit(lost);
-    if (came == transaction::commit_result::not_sent) std::rethrow_exception(lost);
-    if (came == transaction::commit_result::unknown) co_await resolve(lost, id);
-    loop_.succeeded();
-    ++metrics_.committed;
-    finish(transaction_outcome::committed);
+    co_await transaction_->commit();
+    succeeded();
 }
 
-// Returns if the transaction committed; throws `lost` if it did not, or wrote nothing, so that it is run
-// again; commit_unknown if that cannot be said.
-asio::awaitable<void> transaction_run::resolve(std::exception_ptr lost, std::string id)
+void transaction_run::note_resolved()
 {
-    bool wrote_nothing = id.empty() && options_.resolve_commit;
-    if (options_.read_only || wrote_nothing) std::rethrow_exception(lost);
-    auto limit = earlier(until_, deadline::after(resolve_within));
-    std::string why = "the transaction's id was not asked for (resolve_commit is off)";
-    auto pause =
-        backoff::exponential(std::chrono::milliseconds(5), std::chrono::milliseconds(500), jitter::none);
-    for (int asked = 1; !id.empty() && !limit.expired(); ++asked) {
-        std::optional<std::string> status;
-        try {
-            auto left = std::chrono::ceil<std::chrono::milliseconds>(limit.remaining());
-            lease held = co_await pool_.acquire(left);
-            status =
-                co_await held->query_value<std::optional<std::string>>("select pg_xact_status($1::xid8)", id);
-        } catch (const error& e) {
-            why = "asking for the outcome of transaction " + id + " failed: " + e.message();
-            if (!e.is_transient()) break;
-            status = "in progress"; // as far as we know
-        }
-        if (status == "committed" || status == "aborted") {
-            resolved_ = true;
-            ++metrics_.commits_resolved;
-            if (status == "committed") co_return;
-            std::rethrow_exception(lost);
-        }
-        if (!status) {
-            why = "the server does not remember transaction " + id + " any more";
-            break;
-        }
-        // In progress: its process has not noticed yet that its client is gone.
-        co_await time_source::steady().sleep_for(pause.curve(asked));
-    }
-    std::string what =
-        "the connection broke during COMMIT, and whether it took place could not be found out: " + why;
-    commit_unknown unknown(what);
+    if (!transaction_ || !transaction_->resolved()) return;
+    resolved_ = true;
+    ++metrics_.commits_resolved;
+}
+
+void transaction_run::succeeded()
+{
+    note_resolved();
+    bool prepared = transaction_->state() == transaction::ending::prepared;
+    retry_options_.budget = &pool_.retry_budget();
+    loop_.succeeded();
+    ++metrics_.committed;
+    finish(prepared ? transaction_outcome::prepared : transaction_outcome::committed);
+}
+
+// A write was refused by a standby: what was the primary is none any more, or never was one.
+void transaction_run::evict_if_demoted(const std::exception_ptr& failure)
+{
     try {
-        std::rethrow_exception(lost);
-    } catch (const error& e) {
-        unknown.add_note(e.what());
+        std::rethrow_exception(failure);
+    } catch (const server_error& e) {
+        if (classify(e.sqlstate()) == failure_class::demoted && !options_.read_only && transaction_ &&
+            transaction_->on_standby())
+            pool_.evict();
+    } catch (...) {
     }
-    throw unknown;
 }
 
 transaction_run::cause transaction_run::cause_of(const std::exception_ptr& failure) const
 {
     // What failed outside of this transaction's own statements and COMMIT is none of its business: the body's
     // exceptions, errors of other connections, acquire().
-    if (!transaction_ || (!committing_ && !transaction_->failure())) return cause::none;
+    if (!transaction_ || !transaction_->failure()) return cause::none;
     try {
         std::rethrow_exception(failure);
     } catch (const server_error& e) {
@@ -140,11 +130,8 @@ transaction_run::cause transaction_run::cause_of(const std::exception_ptr& failu
     return cause::none;
 }
 
-asio::awaitable<void> transaction_run::failed(std::exception_ptr failure)
+void transaction_run::count(cause why)
 {
-    auto cancellation = co_await asio::this_coro::cancellation_state;
-    bool cancelled = cancellation.cancelled() != asio::cancellation_type::none || is_cancellation(failure);
-    auto why = cause_of(failure);
     switch (why) {
     case cause::serialization:
         ++metrics_.serialization_failures;
@@ -158,23 +145,45 @@ asio::awaitable<void> transaction_run::failed(std::exception_ptr failure)
     default:
         ++metrics_.other_failures;
     }
+}
+
+asio::awaitable<void> transaction_run::failed(std::exception_ptr failure)
+{
+    auto cancellation = co_await asio::this_coro::cancellation_state;
+    bool cancelled = cancellation.cancelled() != asio::cancellation_type::none || is_cancellation(failure);
+    auto state = transaction_ ? transaction_->state() : transaction::ending::open;
+    if (state == transaction::ending::committed || state == transaction::ending::prepared) {
+        succeeded(); // and then the body threw
+        std::rethrow_exception(failure);
+    }
+    auto why = cause_of(failure);
+    count(why);
+    note_resolved();
+    evict_if_demoted(failure);
     // A cancelled coroutine cannot wait for anything more: the pool rolls back when the lease comes home.
     if (transaction_ && !cancelled)
         co_await transaction_->rollback(clock::now() + pool_.options().cleanup_timeout);
     transaction_.reset();
+    retry_options_.budget = why == cause::connection ? &pool_.retry_budget() : nullptr;
     if (loop_.failed(failure, why != cause::none, cancelled)) {
         co_await loop_.wait();
         co_return;
     }
-    bool unknown = false;
-    try {
-        std::rethrow_exception(failure);
-    } catch (const commit_unknown&) {
-        unknown = true;
-    } catch (...) {
-    }
-    finish(unknown ? transaction_outcome::unknown : transaction_outcome::rolled_back);
+    finish(state == transaction::ending::asked_for ? transaction_outcome::unknown
+                                                   : transaction_outcome::rolled_back);
     loop_.rethrow();
 }
 
 } // namespace pgcoro::detail
+
+namespace pgcoro
+{
+
+boost::asio::awaitable<void> transactional(pool& p, const statement_list& all, transaction_options options,
+                                           std::source_location where)
+{
+    auto body = [&all](transaction& tx) -> boost::asio::awaitable<void> { co_await tx.last().run(all); };
+    co_await transactional(p, body, options, where);
+}
+
+} // namespace pgcoro

@@ -1,7 +1,7 @@
 // What streams, pipelines, COPY and scripts run on. Not for users.
 #pragma once
 
-#include <boost/container/static_vector.hpp>
+#include <boost/container/small_vector.hpp>
 
 #include <chrono>
 #include <exception>
@@ -17,9 +17,10 @@ class session;
 struct prologue
 {
     // Statements without parameters, such as BEGIN, in the same round trip.
-    boost::container::static_vector<std::string, 2> before;
+    boost::container::small_vector<std::string, 2> before;
     bool prepare_first = false; // the first of them comes again and again, as BEGIN does
     std::string_view after;     // one that gives a text, told to statement_host::told()
+    bool commit = false;        // COMMIT goes behind it all: for single statements and batches
     std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
 

@@ -1,21 +1,9 @@
 #pragma once
 
 #include <pgcoro/connection/host.hpp>
-#include <pgcoro/connection/result.hpp>
-#include <pgcoro/types/params.hpp>
+#include <pgcoro/connection/statement_list.hpp>
 
 #include <boost/asio/awaitable.hpp>
-
-#include <cstddef>
-#include <cstdint>
-#include <exception>
-#include <functional>
-#include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
 
 namespace pgcoro
 {
@@ -33,40 +21,10 @@ enum class barrier {
 namespace detail
 {
 
-// One statement of a pipeline, and what came of it.
-struct pipelined
-{
-    std::string sql;
-    params args;
-    result got;
-    std::exception_ptr failure;
-    bool answered = false;
-
-    const result& checked() const; // throws the failure, or std::logic_error before run()
-};
+// Runs them in one round trip, whatever came of them before; see pipeline::run().
+boost::asio::awaitable<void> run_statements(statement_host& host, statement_list::entries list, barrier b);
 
 } // namespace detail
-
-/// What a statement of a pipeline will have given. Outlives its pipeline. Used by one thread at a time.
-template <class T>
-class pending
-{
-public:
-    using decoder = T (*)(const result&);
-
-    pending(std::shared_ptr<const detail::pipelined> from, decoder decode) noexcept
-        : from_(std::move(from))
-        , decode_(decode)
-    {}
-
-    /// Its value, decoded anew with each call. Throws the statement's error; `mapping_error` when it does not
-    /// fit; `std::logic_error` when the pipeline has not run.
-    T get() const { return decode_(from_->checked()); }
-
-private:
-    std::shared_ptr<const detail::pipelined> from_;
-    decoder decode_;
-};
 
 /// Several statements in one round trip:
 ///
@@ -81,43 +39,13 @@ private:
 /// any length; the results are kept until the handles are gone.
 ///
 /// **Threads:** as its connection. **Lifetime:** not beyond its connection, lease or transaction object.
-class pipeline
+class pipeline : public statement_list
 {
 public:
     pipeline(detail::statement_host& host, barrier b) noexcept
         : host_(&host)
         , barrier_(b)
     {}
-
-    /// Adds a statement; see `querying` for the kinds.
-    template <class... T>
-    pending<std::reference_wrapper<const result>> query(std::string_view sql, const T&... args)
-    {
-        return {add(sql, params::of(args...)), [](const result& got) { return std::cref(got); }};
-    }
-    template <class Row, class... T>
-    pending<std::vector<Row>> query_as(std::string_view sql, const T&... args)
-    {
-        return {add(sql, params::of(args...)), [](const result& got) { return got.as<Row>(); }};
-    }
-    template <class Row, class... T>
-    pending<Row> query_value(std::string_view sql, const T&... args)
-    {
-        return {add(sql, params::of(args...)), [](const result& got) { return got.as_value<Row>(); }};
-    }
-    template <class Row, class... T>
-    pending<std::optional<Row>> query_optional(std::string_view sql, const T&... args)
-    {
-        return {add(sql, params::of(args...)), [](const result& got) { return got.as_optional<Row>(); }};
-    }
-    template <class... T>
-    pending<std::uint64_t> execute(std::string_view sql, const T&... args)
-    {
-        return {add(sql, params::of(args...)), [](const result& got) { return got.affected_rows(); }};
-    }
-
-    /// How many statements wait for run().
-    std::size_t size() const noexcept { return statements_.size(); }
 
     /// Runs the statements that were added since the last run(). Without any, does nothing.
     ///
@@ -131,11 +59,8 @@ public:
     boost::asio::awaitable<void> run();
 
 private:
-    std::shared_ptr<const detail::pipelined> add(std::string_view sql, params args);
-
     detail::statement_host* host_;
     barrier barrier_;
-    std::vector<std::shared_ptr<detail::pipelined>> statements_;
 };
 
 } // namespace pgcoro

@@ -43,7 +43,7 @@ public:
 
     /// The error as a code: its SQLSTATE in `sqlstate_category()` or, where the server said nothing,
     /// a generic "not by the server" code of `client_category()`.
-    boost::system::error_code code() const noexcept;
+    virtual boost::system::error_code code() const noexcept;
 
     /// The SQLSTATE; "00000" when the server said nothing.
     pgcoro::sqlstate sqlstate() const noexcept;
@@ -113,6 +113,9 @@ public:
                      std::string_view sql = {});
     /// The cause, told apart by SQLSTATE and by what failed, never by the message's words.
     connection_failure why() const noexcept { return why_; }
+    /// As error::code(); without a SQLSTATE one that equals `condition::connection_lost` or
+    /// `condition::server_unavailable`, as why() has it.
+    boost::system::error_code code() const noexcept override;
     /// True for what waiting may mend; false for options, authentication, database name and TLS.
     bool is_transient() const noexcept override;
     bool invalidates_transaction() const noexcept override { return true; }
@@ -179,7 +182,8 @@ public:
     using error::error;
 };
 
-/// The category of errors that the server has no part in. Its one value, 1, means "see the exception".
+/// The category of errors that the server has no part in. Its value 1 means "see the exception", 2 that a
+/// connection was lost, 3 that none could be made at present.
 const boost::system::error_category& client_category() noexcept;
 
 } // namespace pgcoro

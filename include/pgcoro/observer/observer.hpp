@@ -105,7 +105,12 @@ struct retry_event
 };
 
 /// How a transaction ended.
-enum class transaction_outcome { committed, rolled_back, unknown };
+enum class transaction_outcome {
+    committed,
+    prepared, ///< PREPARE TRANSACTION: somebody else ends it
+    rolled_back,
+    unknown, ///< its COMMIT was sent, and the answer lost or not waited for
+};
 
 /// A `transactional` scope ended: all of its attempts together.
 struct transaction_event
@@ -116,6 +121,17 @@ struct transaction_event
     int attempts = 0;
     bool commit_resolved = false; ///< COMMIT was lost, and its outcome found out
     std::chrono::nanoseconds duration{};
+};
+
+/// A transaction lasts for longer than `report_after`. Told once a `transactional` call.
+struct long_transaction_event
+{
+    std::string_view pool;
+    std::string_view name;
+    int attempt = 0;                ///< the one under way, counted from 1
+    std::chrono::nanoseconds age{}; ///< since the call, earlier attempts included
+    int backend_pid = 0;            ///< as in pg_stat_activity
+    std::source_location begun_at;  ///< the call's place
 };
 
 /// The state of a circuit breaker changed.
@@ -147,6 +163,7 @@ public:
     virtual void on_leak(const leak_event&) noexcept {}
     virtual void on_retry(const retry_event&) noexcept {}
     virtual void on_transaction(const transaction_event&) noexcept {}
+    virtual void on_long_transaction(const long_transaction_event&) noexcept {}
     virtual void on_breaker(const breaker_event&) noexcept {}
 };
 

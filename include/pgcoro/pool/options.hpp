@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/connection.hpp>
+#include <pgcoro/resilience/retry_budget.hpp>
 
 #include <boost/json/fwd.hpp>
 
@@ -82,6 +83,14 @@ struct pool_options
     /// A lease held for longer is reported to the observer, once, with the place of its acquire(). 0: never.
     std::chrono::milliseconds leak_threshold{0};
 
+    /// A `transactional` call that lasts for longer is reported to the observer, once; see
+    /// `transaction_options::report_after`. 0: never, unless that says so.
+    std::chrono::milliseconds report_transactions_after{0};
+
+    /// What all transactions of this pool together may spend on retries after lost connections, so that a
+    /// sick server is not stormed. A transaction that is refused a retry says so in its error.
+    retry_budget_options retry_budget = {};
+
     /// Runs on each new connection before anyone gets it. What it throws counts as a failed connect.
     std::function<boost::asio::awaitable<void>(pgcoro::connection&)> on_connect;
 
@@ -104,7 +113,7 @@ struct pool_options
     /// POOL_MAX_OVERFLOW, POOL_TIMEOUT (acquire_timeout), POOL_RECYCLE (recycle_after), POOL_NAME,
     /// POOL_RECYCLE_JITTER, POOL_IDLE_TIMEOUT, POOL_PRE_PING, POOL_ALIVE_BYPASS, POOL_PING_AFTER,
     /// POOL_PING_TIMEOUT, POOL_KEEPALIVE, POOL_MAX_CONNECTING, POOL_MAX_WAITERS, POOL_CLEANUP_TIMEOUT,
-    /// POOL_LEAK_THRESHOLD, POOL_STATEMENT_TIMEOUT, POOL_LOCK_TIMEOUT,
+    /// POOL_LEAK_THRESHOLD, POOL_REPORT_TRANSACTIONS_AFTER, POOL_STATEMENT_TIMEOUT, POOL_LOCK_TIMEOUT,
     /// POOL_IDLE_IN_TRANSACTION_SESSION_TIMEOUT, POOL_CONNECT_TIMEOUT, POOL_RESPONSE_GRACE,
     /// POOL_STATEMENT_CACHE_SIZE. Durations are seconds, or have a unit: "500ms", "30s", "5min", "1h".
     /// Throws `std::invalid_argument` that names the variable, its value and what it may be.

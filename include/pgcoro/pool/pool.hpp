@@ -15,6 +15,8 @@ namespace pgcoro
 namespace detail
 {
 class pool_impl;
+class transaction_run;
+struct running_transaction;
 } // namespace detail
 
 /// A connection on loan from a pool, owned exclusively; it goes back when the lease ends. Returned in the
@@ -43,7 +45,10 @@ public:
 
 private:
     friend class detail::pool_impl;
+    friend class detail::transaction_run;
     lease(std::shared_ptr<detail::pool_impl> pool, connection* c, std::uint32_t slot) noexcept;
+    // What it is used for, to be reported if it lasts; kept by the caller for as long as the lease.
+    void used_for(detail::running_transaction& what);
 
     std::shared_ptr<detail::pool_impl> pool_;
     connection* connection_ = nullptr;
@@ -128,6 +133,8 @@ public:
 
     /// The figures of this moment.
     pool_stats stats() const;
+    /// What its transactions may spend on retries. From any thread.
+    pgcoro::retry_budget& retry_budget() const;
     /// The options it was made with.
     const pool_options& options() const;
 

@@ -11,6 +11,8 @@
 namespace pgcoro
 {
 
+class time_source;
+
 /// Isolation levels ("Transaction Isolation", chapter 13.2 of PostgreSQL's documentation).
 enum class isolation {
     server_default, ///< the setting default_transaction_isolation, read committed unless it was changed
@@ -50,11 +52,17 @@ struct transaction_options
     bool deferrable = false;
 
     /// The time for all of it: waiting for a connection, every attempt, the delays between. What then runs is
-    /// stopped by the server, and the call ends with `deadline_exceeded`. 0: no limit beyond the pool's and
-    /// the connection's own.
+    /// stopped by the server (each statement's `statement_timeout` is no longer than what is left, and
+    /// travels with it), and the call ends with `deadline_exceeded`. While the body does something else
+    /// meanwhile, the transaction is ended by cutting its connection, and by the server's own
+    /// `transaction_timeout`, one second later, where it has one (PostgreSQL 17). To find out what came of a
+    /// COMMIT whose answer was lost may take 5 s beyond it. 0: no limit beyond the pool's and the
+    /// connection's own.
     std::chrono::milliseconds timeout{0};
 
-    /// When and how often it is run again.
+    /// When and how often it is run again. Retries after a lost connection also need the pool's
+    /// `retry_budget`; those after a deadlock or serialization failure do not: they are the work's own, and
+    /// no sign of a sick server.
     retry_policy retry = transaction_retry();
 
     /// Errors to retry beside deadlocks, serialization failures and lost connections, for instance the unique
@@ -63,13 +71,22 @@ struct transaction_options
     bool (*retry_if)(const error&) = nullptr;
 
     /// If the answer to COMMIT is lost, ask the server what came of it. For that the transaction's id is
-    /// asked for along with its statements until it has one. Without it a lost answer is always
-    /// `commit_unknown`.
+    /// asked for along with its statements until it has one, and the server's timeline once a connection: a
+    /// server that was failed over meanwhile does not know. Without it a lost answer is always
+    /// `commit_unknown`. Needs `pg_current_xact_id_if_assigned` and `pg_walfile_name`; to be switched off for
+    /// servers that only resemble PostgreSQL.
     bool resolve_commit = true;
 
     /// For events and messages; may be empty. What it refers to must outlive the call. (A view for the sake
     /// of GCC 12, as `retry_options::operation`.)
     std::string_view name;
+
+    /// A transaction, all its attempts included, that lasts for longer is reported to the pool's observer,
+    /// once, with the place of its `transactional` call, while it holds a connection. 0: what the pool says.
+    std::chrono::milliseconds report_after{0};
+
+    /// What the delays between attempts pass on; null for the steady clock and Asio's timers. For tests.
+    time_source* time = nullptr;
 
     /// Gets the figures added; null for none. Must outlive the call.
     transaction_metrics* metrics = nullptr;

@@ -1,33 +1,163 @@
 #pragma once
 
+#include <pgcoro/connection/statement_list.hpp>
 #include <pgcoro/pool/pool.hpp>
 #include <pgcoro/resilience/deadline.hpp>
+#include <pgcoro/resilience/retry.hpp>
 #include <pgcoro/transaction/options.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 namespace pgcoro
 {
 
+class transaction;
+
+/// A coroutine function that takes `transaction&`.
+template <class Body>
+concept transaction_body = requires
+{
+    typename detail::awaited<std::invoke_result_t<Body&, transaction&>>::type;
+};
+
+/// The transaction is committed, and what its last statement gave was lost with the connection; see
+/// `transaction::last()`. It is not to be run again.
+class result_lost : public error
+{
+public:
+    using error::error;
+    bool invalidates_transaction() const noexcept override { return false; }
+    bool invalidates_connection() const noexcept override { return true; }
+};
+
+/// A transaction's last statement, which COMMIT travels with; see `transaction::last()`.
+class last_statement : public querying<last_statement>
+{
+public:
+    /// As query(), with parameters made by hand.
+    boost::asio::awaitable<result> run(std::string_view sql, params args);
+
+    /// All these statements, in one round trip, as the last. Their handles have their results, or their
+    /// error, when it returns or throws; `result_lost` where their transaction is committed all the same.
+    boost::asio::awaitable<void> run(const statement_list& all);
+
+private:
+    friend class transaction;
+    friend class querying<last_statement>;
+    explicit last_statement(transaction& of) noexcept
+        : transaction_(of)
+    {}
+    boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+
+    transaction& transaction_;
+};
+
 /// A transaction under way, as the body of `transactional` gets it. It begins with its first statement, in
-/// the same round trip, and ends with the body: COMMIT if it returns, ROLLBACK if it throws. The body neither
-/// commits nor rolls back, and keeps no reference to it.
+/// the same round trip, and ends with the body: COMMIT if it returns, ROLLBACK if it throws. The body keeps
+/// no reference to it, and does not run COMMIT or ROLLBACK as statements.
 ///
 /// **Errors** beyond those of `querying`: `deadline_exceeded` when the transaction's time is over. After an
-/// error of the server's the transaction can only be rolled back; that happens also if the body swallows the
-/// error. **Cancellation:** any kind; the transaction is rolled back. **Threads:** one coroutine at a time.
+/// error of the server's the transaction, or the savepoint() it happened in, can only be rolled back; that
+/// happens also if the body swallows the error. `std::logic_error` for a statement after the last().
+/// **Cancellation:** any kind; the transaction is rolled back. **Threads:** one coroutine at a time.
 class transaction final : public querying<transaction>,
                           public statements<transaction>,
                           private detail::statement_host
 {
 public:
-    transaction(lease held, const transaction_options& options, deadline until, int attempt);
+    transaction(pool& p, lease held, const transaction_options& options, deadline until, int attempt);
     transaction(const transaction&) = delete;
     transaction& operator=(const transaction&) = delete;
+    ~transaction();
 
     /// As query(), with parameters made by hand.
     boost::asio::awaitable<result> run(std::string_view sql, params args);
+
+    /// Runs `body(transaction&)`, which gets this very transaction, in a savepoint, and gives what it gives;
+    /// nested to any depth. If the body throws, what it did is undone, the exception reaches the caller, and
+    /// the transaction goes on:
+    ///
+    /// ```cpp
+    /// try {
+    ///     co_await tx.savepoint([&](pgcoro::transaction& inner) { return add_bonus(inner, id); });
+    /// } catch (const pgcoro::server_error& e) {
+    ///     if (!e.is_constraint("bonus_once")) throw;
+    /// }
+    /// ```
+    /// Costs no round trip: SAVEPOINT travels with the body's first statement, RELEASE and ROLLBACK TO with
+    /// the next one after it or with COMMIT (until then what it locked stays locked), and a body without
+    /// statements sends nothing.
+    ///
+    /// An error of the server's that the body swallows undoes the savepoint too, and is thrown. After a
+    /// deadlock, a serialization failure, a lost connection or the transaction's timeout no savepoint helps:
+    /// the whole transaction is lost, every later statement throws the same error, and `transactional` runs
+    /// it again. **Cancellation:** any kind; the savepoint is undone, and the transaction can go on.
+    template <transaction_body Body>
+    std::invoke_result_t<Body&, transaction&> savepoint(Body body)
+    {
+        using value_type = typename detail::awaited<std::invoke_result_t<Body&, transaction&>>::type;
+        enter_savepoint();
+        std::exception_ptr failure; // a catch block must not suspend, and GCC 12 dislikes a throw in it
+        if constexpr (std::is_void_v<value_type>) {
+            try {
+                co_await body(*this);
+                leave_savepoint();
+                co_return;
+            } catch (...) {
+                failure = std::current_exception();
+            }
+        } else {
+            try {
+                value_type value = co_await body(*this);
+                leave_savepoint();
+                co_return value;
+            } catch (...) {
+                failure = std::current_exception();
+            }
+        }
+        undo_savepoint();
+        std::rethrow_exception(std::move(failure));
+    }
+
+    /// How many savepoints are around the caller.
+    std::size_t depth() const noexcept { return depth_; }
+
+    /// A server setting for the rest of this transaction (of this savepoint, when it is undone), for instance
+    /// a user's name that row security policies look at. As SET LOCAL, but `value` is a parameter.
+    boost::asio::awaitable<void> set_local(std::string_view name, std::string_view value);
+
+    /// Through this the last statement is run, in any way of `querying`, and COMMIT travels with it: a round
+    /// trip less.
+    ///
+    /// ```cpp
+    /// co_return co_await tx.last().query_value<std::int64_t>("select cents from account where id = $1", 1);
+    /// ```
+    /// Its result comes when the transaction is committed; if the statement fails, it is rolled back. Nothing
+    /// can be run in the transaction after it, and the body's later exceptions undo nothing.
+    ///
+    /// As long as the transaction's id is not known, COMMIT goes by itself, because its outcome could not be
+    /// found out if its answer were lost: that is where nothing was written before, and the transaction is
+    /// neither read-only nor without `resolve_commit`.
+    ///
+    /// **Errors** beyond a statement's: those of COMMIT (serialization failures, deferred constraints);
+    /// `commit_unknown`; `result_lost`. `std::logic_error` in a savepoint.
+    last_statement& last() noexcept { return last_; }
+
+    /// Ends the transaction with PREPARE TRANSACTION, for a transaction manager that ends it by
+    /// `commit_prepared` or `rollback_prepared` later, from whatever connection. `gid` is its name, unique in
+    /// the server, of 1 to 199 bytes. Nothing can be run in the transaction after it. If the answer is lost,
+    /// the server is asked (`pg_prepared_xacts`, `pg_xact_status`); what was not prepared is run again.
+    /// The server's `max_prepared_transactions` must be above 0.
+    ///
+    /// A prepared transaction holds its locks, over restarts too, until somebody ends it: keep the names.
+    boost::asio::awaitable<void> prepare_transaction(std::string_view gid);
 
     /// Which attempt this is, counted from 1.
     int attempt() const noexcept { return attempt_; }
@@ -39,37 +169,81 @@ public:
     /// The rest is for `transactional`.
     /// @{
 
-    /// What came of COMMIT.
-    enum class commit_result {
+    /// How far its end has come.
+    enum class ending {
+        open,      ///< not begun, or under way
+        asked_for, ///< COMMIT was sent, or might have been
         committed,
-        not_sent, ///< the connection was lost before: nothing happened
-        unknown,  ///< the connection was lost during COMMIT
+        prepared,
     };
-    /// Throws what kept it from committing. `lost` is set where the result is not `committed`.
-    boost::asio::awaitable<commit_result> commit(std::exception_ptr& lost);
+    ending state() const noexcept { return state_; }
+    /// Had the server to be asked for the outcome?
+    bool resolved() const noexcept { return resolved_; }
+    /// Is the server a standby, as far as it says so (PostgreSQL 14)?
+    bool on_standby() const noexcept;
+    /// Commits, unless it is at its end already. Throws what kept it from that; if the answer is lost, finds
+    /// out what came of it first.
+    boost::asio::awaitable<void> commit();
     /// Rolls back. Does not throw; a connection that does not comply by the deadline is given up.
     boost::asio::awaitable<void> rollback(std::chrono::steady_clock::time_point by);
-    /// The first error of a statement of this transaction; null if none failed.
+    /// The first error that the transaction cannot be committed after; null if there is none.
     const std::exception_ptr& failure() const noexcept { return failure_; }
     /// @}
 
 private:
+    friend class last_statement;
     friend class querying<transaction>;
-    boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
     friend class statements<transaction>;
+
+    boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+    boost::asio::awaitable<result> run_last(std::string_view sql, const params& args);
+    boost::asio::awaitable<void> run_last(const statement_list& all);
+
     detail::statement_host& host() noexcept { return *this; }
     detail::session& on() override;
     detail::prologue begin(std::string_view sql) override;
     void told(const char* id) override;
     std::exception_ptr failed(std::exception_ptr why, std::string_view sql) override;
 
+    void enter_savepoint();
+    void leave_savepoint();
+    void undo_savepoint();
+
+    void check_last() const;
+    bool commit_may_ride() const noexcept;
+    std::string ending_text(std::string_view statement);
+    void limit_time(detail::session& session, detail::prologue& p, bool first, std::string_view sql);
+    std::chrono::steady_clock::time_point answer_due(detail::session& session) const;
+    boost::asio::awaitable<void> end_by(std::string statement, ending as, std::string gid);
+    boost::asio::awaitable<void> find_out(std::exception_ptr lost, std::string gid = {});
+    void ended(ending as) noexcept;
+    void let_go() noexcept;
+
+    pool& pool_;
     lease lease_;
     const transaction_options& options_;
     deadline until_;
     int attempt_;
+    ending state_ = ending::open;
+    bool resolved_ = false;
     bool begun_ = false;
+    bool lost_ = false;            // whatever savepoint is undone, it cannot be committed
+    bool commit_next_ = false;     // COMMIT goes with the next statement
+    std::size_t depth_ = 0;        // savepoints that the caller is in
+    std::size_t set_ = 0;          // of those, known to the server
+    std::vector<std::string> due_; // RELEASE and ROLLBACK TO, with the next statement
+    // What the statement under way takes to the server; restored if it does not get there.
+    struct
+    {
+        std::uint64_t sent = 0;
+        bool begun = false;
+        std::size_t set = 0;
+        std::vector<std::string> due;
+    } before_;
     std::string id_;
+    std::string timeline_; // of the server that gave the id
     std::exception_ptr failure_;
+    last_statement last_{*this};
 };
 
 } // namespace pgcoro

@@ -6,7 +6,9 @@
 
 #include <concepts>
 #include <exception>
+#include <memory>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -16,15 +18,17 @@ namespace pgcoro
 namespace detail
 {
 
+struct running_transaction;
+
 // All attempts of one `transactional` call, but for the body.
 class transaction_run
 {
 public:
-    transaction_run(pool& p, const transaction_options& options);
+    transaction_run(pool& p, const transaction_options& options, std::source_location where);
     ~transaction_run();
 
     // Acquires a connection for the next attempt.
-    boost::asio::awaitable<void> start(std::source_location where);
+    boost::asio::awaitable<void> start();
     transaction& current() noexcept { return *transaction_; }
     // The body returned.
     boost::asio::awaitable<void> commit();
@@ -35,30 +39,27 @@ private:
     enum class cause { none, serialization, deadlock, connection, requested, stale_plan };
 
     cause cause_of(const std::exception_ptr& failure) const;
-    boost::asio::awaitable<void> resolve(std::exception_ptr lost, std::string id);
+    void count(cause why);
+    void evict_if_demoted(const std::exception_ptr& failure);
+    void note_resolved();
+    void succeeded();
     void finish(transaction_outcome outcome);
 
     pool& pool_;
+    std::source_location where_;
     const transaction_options& options_;
     std::chrono::steady_clock::time_point begun_;
     deadline until_;
     retry_options retry_options_;
     retry_loop loop_;
     transaction_metrics metrics_;
+    std::unique_ptr<running_transaction> watched_; // null when it is not to be reported
     std::optional<transaction> transaction_;
-    bool committing_ = false;
     bool resolved_ = false;
     bool finished_ = false;
 };
 
 } // namespace detail
-
-/// A coroutine function that takes `transaction&`.
-template <class Body>
-concept transaction_body = requires
-{
-    typename detail::awaited<std::invoke_result_t<Body&, transaction&>>::type;
-};
 
 /// Runs `body` in a transaction: COMMIT if it returns, ROLLBACK if it throws. Gives what the body gives.
 ///
@@ -66,6 +67,10 @@ concept transaction_body = requires
 /// names, the whole is run again, on a connection that works, within the bounds of `options.retry` and
 /// `options.timeout`: the body must be fit to run more than once. A COMMIT is never repeated blindly: if its
 /// answer is lost the server is asked what came of it, and only what was aborted is run again.
+///
+/// A COMMIT that is answered with ROLLBACK is an error (25P02). A write on a server that is read-only is one,
+/// too (25006), and is not retried; where that server is a standby, the pool's connections are evicted, so
+/// that the next ones may find the primary.
 ///
 /// Any other exception of the body reaches the caller unchanged, after the rollback, and is not retried. When
 /// the attempts are used up the last error reaches the caller, with a note of all attempts. Other errors:
@@ -77,12 +82,12 @@ std::invoke_result_t<Body&, transaction&> transactional(
     std::source_location where = std::source_location::current())
 {
     using value_type = typename detail::awaited<std::invoke_result_t<Body&, transaction&>>::type;
-    detail::transaction_run run(p, options);
+    detail::transaction_run run(p, options, where);
     for (;;) {
         std::exception_ptr failure; // a catch block must not suspend
         if constexpr (std::is_void_v<value_type>) {
             try {
-                co_await run.start(where);
+                co_await run.start();
                 co_await body(run.current());
                 co_await run.commit();
                 co_return;
@@ -91,7 +96,7 @@ std::invoke_result_t<Body&, transaction&> transactional(
             }
         } else {
             try {
-                co_await run.start(where);
+                co_await run.start();
                 value_type value = co_await body(run.current());
                 co_await run.commit();
                 co_return value;
@@ -103,23 +108,42 @@ std::invoke_result_t<Body&, transaction&> transactional(
     }
 }
 
+/// Runs these statements as a transaction of their own, retried as above, with BEGIN and COMMIT in the same
+/// round trip:
+///
+/// ```cpp
+/// pgcoro::statement_list all;
+/// all.execute("update account set cents = cents - $1 where id = $2", 500, 1);
+/// auto left = all.query_value<std::int64_t>("select cents from account where id = $1", 1);
+/// co_await pgcoro::transactional(pool, all);
+/// use(left.get());
+/// ```
+/// The handles have the results of the attempt that was committed. With `resolve_commit`, unless it is
+/// read-only, COMMIT takes a second round trip: the transaction's id must be known before. An empty list is
+/// no round trip. `all` must live until it ends.
+boost::asio::awaitable<void> transactional(pool& p, const statement_list& all,
+                                           transaction_options options = transaction_options(),
+                                           std::source_location where = std::source_location::current());
+
 /// `transactional` with that many attempts: for transactions that take locks in no fixed order.
 template <transaction_body Body>
 std::invoke_result_t<Body&, transaction&> with_deadlock_retry(
-    pool& p, Body body, int attempts = 5, transaction_options options = transaction_options())
+    pool& p, Body body, int attempts = 5, transaction_options options = transaction_options(),
+    std::source_location where = std::source_location::current())
 {
     options.retry.max_attempts = attempts;
-    return transactional(p, std::move(body), std::move(options));
+    return transactional(p, std::move(body), std::move(options), where);
 }
 
 /// `transactional` at isolation level serializable, with that many attempts.
 template <transaction_body Body>
 std::invoke_result_t<Body&, transaction&> with_serializable_retry(
-    pool& p, Body body, int attempts = 5, transaction_options options = transaction_options())
+    pool& p, Body body, int attempts = 5, transaction_options options = transaction_options(),
+    std::source_location where = std::source_location::current())
 {
     options.isolation = isolation::serializable;
     options.retry.max_attempts = attempts;
-    return transactional(p, std::move(body), std::move(options));
+    return transactional(p, std::move(body), std::move(options), where);
 }
 
 } // namespace pgcoro

@@ -1,4 +1,5 @@
-// P4: a transaction of three statements, against BEGIN, the three, and COMMIT, a round trip each.
+// P4: a transaction of three statements, against BEGIN, the three, and COMMIT, a round trip each. Once as a
+// user would write it, COMMIT travelling with the last one; once as a list, in one round trip.
 #include "callers.hpp"
 #include "floor/loop.hpp"
 #include "measures/measures.hpp"
@@ -21,6 +22,8 @@ constexpr auto balance = "select cents from account where id = $1";
 
 // Does not ask for the transaction's id, as the floor does not: a lost COMMIT stays unknown.
 const std::string unresolved = "pgcoro, no resolve_commit";
+const std::string listed = "pgcoro, a list, no resolve_commit";
+const std::string listed_resolved = "pgcoro, a list";
 
 struct transfer
 {
@@ -48,9 +51,28 @@ asio::awaitable<std::uint64_t> transact(callers& all, std::size_t who, bool reso
             [&](pgcoro::transaction& tx) -> asio::awaitable<std::int64_t> {
                 co_await tx.execute(debit, t.cents, t.from);
                 co_await tx.execute(credit, t.cents, t.to);
-                co_return co_await tx.query_value<std::int64_t>(balance, t.from);
+                co_return co_await tx.last().query_value<std::int64_t>(balance, t.from);
             },
             options);
+    }
+    co_return done;
+}
+
+asio::awaitable<std::uint64_t> transact_list(callers& all, std::size_t who, bool resolve_commit)
+{
+    pgcoro::transaction_options options;
+    options.resolve_commit = resolve_commit;
+    random_rows rows(who);
+    std::uint64_t done = 0;
+    std::int64_t left = 0;
+    for (; !all.stop(); ++done) {
+        transfer t(rows, who);
+        pgcoro::statement_list list;
+        list.execute(debit, t.cents, t.from);
+        list.execute(credit, t.cents, t.to);
+        auto seen = list.query_value<std::int64_t>(balance, t.from);
+        co_await pgcoro::transactional(all.pool(), list, options);
+        left += seen.get();
     }
     co_return done;
 }
@@ -119,6 +141,12 @@ measure transactions(const environment& where)
                                 return all->run(callers_at_once, how_long,
                                                 [&](std::size_t who) { return transact(*all, who, false); });
                             }});
+    for (bool resolve : {false, true})
+        m.contenders.push_back({resolve ? listed_resolved : listed, [all, resolve](seconds how_long) {
+                                    return all->run(callers_at_once, how_long, [&](std::size_t who) {
+                                        return transact_list(*all, who, resolve);
+                                    });
+                                }});
     auto loop = std::make_shared<floor::loop>(
         where.uri(), callers_at_once,
         std::vector<floor::statement>{{"debit", debit}, {"credit", credit}, {"balance", balance}});
@@ -144,6 +172,10 @@ measure transactions(const environment& where)
                        [](const samples& s) { return cpu_ratio(s, ours, the_floor); }});
     m.goals.push_back({"throughput / floor", goal::at_least, 1.25,
                        [](const samples& s) { return rate_ratio(s, ours, the_floor); }});
+    m.goals.push_back({"client CPU / floor, a list", goal::at_most, 0.35,
+                       [](const samples& s) { return cpu_ratio(s, listed, the_floor); }});
+    m.goals.push_back({"throughput / floor, a list", goal::at_least, 1.75,
+                       [](const samples& s) { return rate_ratio(s, listed, the_floor); }});
     return m;
 }
 

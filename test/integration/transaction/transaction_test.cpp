@@ -1,7 +1,4 @@
-#include "integration/fixture.hpp"
-#include "integration/run.hpp"
-
-#include <pgcoro/pgcoro.hpp>
+#include "integration/transaction/bank.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -11,40 +8,11 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using namespace boost::asio::experimental::awaitable_operators;
 using pgcoro::isolation;
-using pgcoro::pool;
 using pgcoro::transaction;
 using pgcoro::transactional;
 
 namespace
 {
-
-struct bank
-{
-    pool p;
-
-    static pgcoro::pool_options options()
-    {
-        pgcoro::pool_options o;
-        o.connection = pgcoro::connection_options::from_uri(shared_server().uri());
-        o.size = 4;
-        o.max_overflow = 0;
-        o.name = "transaction test";
-        return o;
-    }
-
-    explicit bank(asio::any_io_executor executor)
-        : p(executor, options())
-    {
-        shared_server().psql(
-            "drop table if exists account; create table account (id int primary key, cents bigint); "
-            "insert into account values (1, 100), (2, 100), (3, 100)");
-    }
-};
-
-std::string cents(int id)
-{
-    return shared_server().psql("select cents from account where id = " + std::to_string(id));
-}
 
 void terminate(int backend)
 {

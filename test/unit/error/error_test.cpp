@@ -185,4 +185,18 @@ BOOST_AUTO_TEST_CASE(of_a_connection_names_each_cause_differently)
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_lost_connection_compares_equal_to_its_condition_also_without_a_sqlstate)
+{
+    using pgcoro::condition;
+    using pgcoro::connection_failure;
+    auto is = [](connection_failure why, condition what) {
+        return pgcoro::connection_error(why, "x").code() == make_error_condition(what);
+    };
+    BOOST_TEST(is(connection_failure::lost, condition::connection_lost));
+    BOOST_TEST(is(connection_failure::timeout, condition::connection_lost));
+    BOOST_TEST(is(connection_failure::refused, condition::server_unavailable));
+    BOOST_TEST(!is(connection_failure::authentication, condition::server_unavailable));
+    BOOST_TEST(!is(connection_failure::authentication, condition::connection_lost));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

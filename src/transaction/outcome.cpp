@@ -1,0 +1,105 @@
+#include "transaction/outcome.hpp"
+
+#include "connection/session.hpp"
+
+#include <pgcoro/resilience/backoff.hpp>
+#include <pgcoro/resilience/time_source.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
+
+namespace pgcoro::detail
+{
+namespace
+{
+
+// No timeline on a standby, which has no end of the WAL of its own to name; nor has it ids to give.
+#define PGCORO_TIMELINE                                                                                      \
+    "case when pg_catalog.pg_is_in_recovery() then '' else pg_catalog.substr(pg_catalog.pg_walfile_name("    \
+    "pg_catalog.pg_current_wal_insert_lsn()), 1, 8) end"
+
+// An id of another timeline is not looked up: it may be another transaction's by now.
+constexpr std::string_view outcome_query =
+    "select t.line, case when t.line = $2 then pg_catalog.pg_xact_status($1::pg_catalog.xid8) end, "
+    "exists (select from pg_catalog.pg_prepared_xacts where gid = $3 and "
+    "database = pg_catalog.current_database()) from (select " PGCORO_TIMELINE " as line offset 0) as t";
+
+constexpr std::chrono::seconds longest{30};
+constexpr std::chrono::seconds in_any_case{5};
+
+using answer = std::tuple<std::string, std::optional<std::string>, bool>;
+
+// Asks once. `why` is told when the server has no answer, or not yet.
+asio::awaitable<std::optional<outcome>> ask(pool& p, const lost_transaction& which, deadline limit,
+                                            std::string& why, bool& final)
+{
+    auto within = std::chrono::ceil<std::chrono::milliseconds>(limit.remaining());
+    lease held = co_await p.acquire(std::max(within, std::chrono::milliseconds(1)));
+    auto args = params::of(which.id, which.timeline, which.gid);
+    request r;
+    r.sql = outcome_query;
+    r.args = &args;
+    r.deadline = limit.time();
+    auto got = co_await held->session().run(r);
+    auto [timeline, status, prepared] = got.as_value<answer>();
+    if (prepared) co_return outcome::prepared;
+    if (timeline.empty()) {
+        why = "the server that answers is a standby, which cannot tell";
+        co_return std::nullopt;
+    }
+    if (timeline != which.timeline) {
+        final = true;
+        why = "the server was failed over meanwhile (timeline " + which.timeline + ", now " + timeline +
+              "), and may have lost transaction " + which.id;
+        co_return std::nullopt;
+    }
+    if (status == "committed") co_return which.gid.empty() ? outcome::committed : outcome::prepared;
+    if (status == "aborted") co_return outcome::aborted;
+    final = !status.has_value();
+    why = final ? "the server does not remember transaction " + which.id + " any more"
+                : "the server still has transaction " + which.id + " in progress";
+    co_return std::nullopt;
+}
+
+} // namespace
+
+const std::string_view id_query = "select pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text";
+const std::string_view id_and_timeline_query =
+    "select pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text || ' ' || " PGCORO_TIMELINE;
+const std::string_view new_id_query =
+    "select pg_catalog.pg_current_xact_id()::pg_catalog.text || ' ' || " PGCORO_TIMELINE;
+
+#undef PGCORO_TIMELINE
+
+asio::awaitable<outcome> find_outcome(pool& p, lost_transaction which, deadline until,
+                                      std::exception_ptr lost)
+{
+    auto limit = std::max(earlier(until, deadline::after(longest)), deadline::after(in_any_case));
+    std::string why = "the transaction's id was not asked for (resolve_commit is off)";
+    auto pause =
+        backoff::exponential(std::chrono::milliseconds(5), std::chrono::milliseconds(500), jitter::none);
+    bool final = which.id.empty();
+    for (int asked = 1; !final && !limit.expired(); ++asked) {
+        try {
+            auto found = co_await ask(p, which, limit, why, final);
+            if (found) co_return *found;
+        } catch (const error& e) {
+            why = "asking for the outcome of transaction " + which.id + " failed: " + e.message();
+            final = !e.is_transient();
+        }
+        // In progress: its process has not noticed yet that its client is gone.
+        if (!final) co_await time_source::steady().sleep_for(pause.curve(asked));
+    }
+    const std::string end = which.gid.empty() ? "COMMIT" : "PREPARE TRANSACTION";
+    commit_unknown unknown("the connection broke during " + end +
+                           ", and whether it took place could not be found out: " + why);
+    try {
+        std::rethrow_exception(lost);
+    } catch (const error& e) {
+        unknown.add_note(e.what());
+    }
+    throw unknown;
+}
+
+} // namespace pgcoro::detail

@@ -1,0 +1,75 @@
+/// A proxy between a client and a PostgreSQL server, which harms connections where a test wants it.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+
+namespace test
+{
+
+/// What is to happen to a connection, and when.
+struct fault
+{
+    enum direction { to_server, to_client };
+    enum action {
+        cut,   ///< both ends are closed
+        reset, ///< the client's end is closed with RST, the server's as by a crash of the client
+        drop,  ///< from there on bytes are swallowed in both directions, and nothing is closed
+        delay, ///< that byte, and those behind it, come later by `time`; nothing else happens
+    };
+
+    direction where = to_server;
+    std::size_t after = 0; ///< so many more bytes pass that way
+    action what = cut;
+    std::chrono::milliseconds time{0};
+};
+
+/// Listens on a TCP port of its own, on a thread of its own. One connection of the server for each of the
+/// client's, without TLS.
+class proxy
+{
+public:
+    /// Asked for each message of the client's, once it is complete and before any of it is passed on: type
+    /// byte, length and body as in the protocol; the startup message has no type byte. Called on the proxy's
+    /// thread. Bytes of the fault count from the message's first, or the first of what the server says then.
+    using script = std::function<std::optional<fault>(std::string_view message)>;
+
+    /// In front of the server's Unix socket.
+    proxy(std::string server_socket, script faults);
+    ~proxy();
+    proxy(const proxy&) = delete;
+    proxy& operator=(const proxy&) = delete;
+
+    std::uint16_t port() const noexcept { return port_; }
+    /// Parameters for libpq that lead here.
+    std::string uri(std::string_view database = "postgres", std::string_view user = "postgres") const;
+
+private:
+    struct link;
+
+    boost::asio::awaitable<void> listen();
+    boost::asio::awaitable<void> serve(std::shared_ptr<link> l);
+    boost::asio::awaitable<void> to_server(std::shared_ptr<link> l);
+    boost::asio::awaitable<void> to_client(std::shared_ptr<link> l);
+
+    boost::asio::io_context io_{1};
+    boost::asio::ip::tcp::acceptor acceptor_;
+    std::uint16_t port_;
+    std::string server_;
+    script faults_;
+    std::thread thread_;
+};
+
+} // namespace test
