@@ -42,8 +42,10 @@ has pkg-config || missing+=(pkg-config)
 boost_is_there headers || missing+=(boost-dev)
 boost_is_there json || missing+=(boost-json-dev)
 boost_is_there unit_test_framework || missing+=(boost-test-dev)
+any_of /usr{,/local}/include/pg_query.h || missing+=(libpg-query-dev)
 any_of /usr{,/local}/include/CLI/CLI.hpp || missing+=(libcli11-dev)
 postgres_is_there || missing+=(postgresql)
+{ has pgbouncer || [ -x /usr/sbin/pgbouncer ]; } || missing+=(pgbouncer)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! has apt-get; then

@@ -104,15 +104,20 @@ void session::send_unprepared(std::string_view sql, const params& args)
 void session::send_statement(std::string_view sql, const params& args, piece as, exchange& x)
 {
     if (!statements_.enabled()) {
+        note(sql, args);
         send_unprepared(sql, args);
     } else if (auto* known = statements_.find(sql, args)) {
+        if (known->leaves) note(known->leaves, sql, args);
         send_known(sql, args, known->name);
     } else if (auto* coming = x.find_coming(sql, args)) {
         send_known(sql, args, coming->name);
     } else {
         auto name = statements_.new_name();
         preparing_.push_back(name);
-        x.prepares.push_back(statement_cache::describe(sql, args, name));
+        auto made = statement_cache::describe(sql, args, name);
+        made.leaves = watches_dirt_ ? dirt_of(sql).any() : 0;
+        if (made.leaves) note(made.leaves, sql, args);
+        x.prepares.push_back(std::move(made));
         auto types = types_of(args);
         need(PQsendPrepare(wire_->get(), name.c_str(), std::string(sql).c_str(),
                            static_cast<int>(types.size()), types.data()),
@@ -128,7 +133,12 @@ void session::send(const request& r, const statement_cache::statement* known, ex
     auto& args = r.args ? *r.args : no_params;
     if (r.before.empty() && r.after.empty() && (known || !statements_.enabled())) { // the hot path
         x.pieces.push_back(piece::main);
-        return known ? send_known(r.sql, args, known->name) : send_unprepared(r.sql, args);
+        if (!known) {
+            note(r.sql, args);
+            return send_unprepared(r.sql, args);
+        }
+        if (known->leaves) note(known->leaves, r.sql, args);
+        return send_known(r.sql, args, known->name);
     }
 
     need(PQenterPipelineMode(wire_->get()), r.sql);

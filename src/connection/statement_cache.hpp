@@ -1,6 +1,8 @@
 // Which statements are prepared on a connection.
 #pragma once
 
+#include "connection/dirt.hpp"
+
 #include <pgcoro/types/params.hpp>
 
 #include <boost/multi_index/hashed_index.hpp>
@@ -26,6 +28,7 @@ public:
         std::string sql;
         std::vector<oid> types;
         std::string name;
+        std::uint8_t leaves = 0; // dirt_kind
     };
 
     explicit statement_cache(std::size_t capacity)
@@ -47,7 +50,7 @@ public:
 
     static statement describe(std::string_view sql, const params& args, std::string name)
     {
-        statement made{std::string(sql), {}, std::move(name)};
+        statement made{std::string(sql), {}, std::move(name), 0};
         for (std::size_t i = 0; i < args.size(); ++i) made.types.push_back(args[i].type);
         return made;
     }

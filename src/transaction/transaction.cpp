@@ -57,6 +57,8 @@ detail::prologue transaction::begin(std::string_view sql)
     if (!begun_) {
         p.before.push_back(begin_statement(options_));
         p.prepare_first = true;
+        if (auto& settings = session.settings_of_transaction(); !settings.empty())
+            p.before.push_back(settings);
     }
     if (!until_.is_never()) {
         auto left = std::chrono::ceil<std::chrono::milliseconds>(until_.remaining());
