@@ -52,7 +52,6 @@ std::uint8_t kinds_by_words(std::string_view sql) noexcept
     return found;
 }
 
-
 const json::value* member(const json::value& of, std::string_view name)
 {
     return of.is_object() ? of.get_object().if_contains(name) : nullptr;
@@ -119,8 +118,8 @@ void add_statement(const json::value& statement, dirt& found, std::uint8_t by_wo
 {
     constexpr std::int64_t cursor_opt_hold = 0x20;
     if (auto* set = member(statement, "VariableSetStmt")) {
-        bool of_transaction = is_true(member(*set, "is_local")) ||
-                              text(member(*set, "name")).starts_with("TRANSACTION");
+        bool of_transaction =
+            is_true(member(*set, "is_local")) || text(member(*set, "name")).starts_with("TRANSACTION");
         if (!of_transaction) found.seen |= kind::settings;
     } else if (member(statement, "ListenStmt")) {
         found.seen |= kind::listens;

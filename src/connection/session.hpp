@@ -105,9 +105,9 @@ public:
     void watch_dirt() noexcept { watches_dirt_ = true; }
     // What was done so far is how the session is meant to be.
     void keep_dirt();
-    // Undoes what was changed, or may have been if `all`, and leaves the statement cache as it is. The session
-    // is clean() before. Throws when that does not succeed by the deadline, or cannot be done; then the session
-    // is not to be used any more.
+    // Undoes what was changed, or may have been if `all`, and leaves the statement cache as it is. The
+    // session is clean() before. Throws when that does not succeed by the deadline, or cannot be done; then
+    // the session is not to be used any more.
     asio::awaitable<void> undo(time_point deadline, bool all);
 
     // It is not to be used any more, whatever its socket says.
@@ -201,7 +201,7 @@ private:
     bool sync_owed_ = false; // statements were sent, and the Sync behind them was not
     session_holder* holder_ = nullptr;
     dirt_memory unprepared_dirt_;
-    std::uint8_t dirt_ = 0; // dirt_kind
+    std::uint8_t dirt_ = 0;             // dirt_kind
     std::uint8_t not_to_be_undone_ = 0; // of what is kept, because it could not be made again
     // What makes the settings of a session as it is meant to be, beyond those of the startup packet.
     std::vector<remembered> opening_;

@@ -8,7 +8,8 @@
 namespace pgcoro::detail
 {
 
-// For the startup packet, behind what was `given` already; nothing is added for a pooler, which would refuse it.
+// For the startup packet, behind what was `given` already; nothing is added for a pooler, which would refuse
+// it.
 std::string startup_options(const connection_options& options, std::string given);
 
 // A statement that makes them, for the transaction only or for the session; empty when there are none.

@@ -60,7 +60,8 @@ public:
     }
 
     // A name that no statement has had.
-    std::string new_name() { return "pgcoro_" + std::to_string(++names_); }
+    static constexpr std::string_view name_prefix = "pgcoro_";
+    std::string new_name() { return std::string(name_prefix) + std::to_string(++names_); }
 
     // The statement was prepared. What must go to make room for it is put on unwanted().
     void add(statement added)

@@ -93,8 +93,8 @@ asio::awaitable<void> session::undo(time_point deadline, bool all)
     dirt_ = 0;
 }
 
-// In one round trip, each a transaction of its own: none fails because of another, or of what is SET before the
-// first. Gives what the last one gave; throws if any failed. Under a claim.
+// In one round trip, each a transaction of its own: none fails because of another, or of what is SET before
+// the first. Gives what the last one gave; throws if any failed. Under a claim.
 asio::awaitable<result_ptr> session::run_each(const std::vector<remembered>& statements, time_point deadline)
 {
     exchange x;
@@ -135,7 +135,8 @@ asio::awaitable<void> session::make_settings(time_point deadline)
         co_await run_each(opening_, deadline);
     } catch (const server_error& e) {
         throw connection_error(connection_failure::options,
-                               "the settings of the connection options were refused: " + e.message(), e.diag());
+                               "the settings of the connection options were refused: " + e.message(),
+                               e.diag());
     }
 }
 

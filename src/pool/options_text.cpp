@@ -31,8 +31,8 @@ struct named_option
     const char* name;
     const char* variable;
     std::variant<of_pool<std::size_t>, of_pool<milliseconds>, of_pool<double>, of_pool<std::string>,
-                 of_pool<pre_ping>, of_pool<reset_mode>, of_connection<milliseconds>, of_connection<std::size_t>,
-                 of_connection<pooler_mode>>
+                 of_pool<pre_ping>, of_pool<reset_mode>, of_connection<milliseconds>,
+                 of_connection<std::size_t>, of_connection<pooler_mode>>
         member;
 };
 

@@ -60,14 +60,15 @@ struct connection_options
 
     /// Set where PgBouncer, or a pooler like it, stands before the server.
     ///
-    /// `session`: the settings here, timeouts included, are not in the startup packet, which PgBouncer refuses,
-    /// but made by one statement after the login.
+    /// `session`: the settings here, timeouts included, are not in the startup packet, which PgBouncer
+    /// refuses, but made by one statement after the login.
     ///
-    /// `transaction`: no statement is prepared under a name. The settings and timeouts hold in `transactional`
-    /// alone, where they travel with BEGIN; for single statements set them by ALTER ROLE … SET. What would
-    /// stay in a session that is somebody else's a moment later is refused with `std::logic_error` before it
-    /// is sent, as far as the statement's text shows it: SET, LISTEN, temporary tables without ON COMMIT DROP,
-    /// advisory locks of the session, cursors WITH HOLD, PREPARE. Nor does a pool undo any such.
+    /// `transaction`: no statement is prepared under a name. The settings and timeouts hold in
+    /// `transactional` alone, where they travel with BEGIN; for single statements set them by ALTER ROLE …
+    /// SET. What would stay in a session that is somebody else's a moment later is refused with
+    /// `std::logic_error` before it is sent, as far as the statement's text shows it: SET, LISTEN, temporary
+    /// tables without ON COMMIT DROP, advisory locks of the session, cursors WITH HOLD, PREPARE. Nor does a
+    /// pool undo any such.
     pooler_mode pooler = pooler_mode::none;
 
     /// Told of queries, notices and connects; null for nobody. Must outlive the connections.

@@ -91,8 +91,8 @@ struct pool_options
     /// `automatic` goes by PostgreSQL's own parser, once a statement's text. It does not see what a function
     /// of yours, or a statement put together on the server, does: use `always` where such code SETs or locks
     /// for the session. What a DO block may leave is judged by the words in it. The settings that on_connect
-    /// makes are made again: its statements that SET are repeated. If it leaves more (a temporary table …) and
-    /// a caller leaves more of the same kind, the connection is replaced.
+    /// makes are made again: its statements that SET are repeated. If it leaves more (a temporary table …)
+    /// and a caller leaves more of the same kind, the connection is replaced.
     reset_mode reset = reset_mode::automatic;
 
     /// How long it may take to bring back a connection that was returned in the middle of something, or
