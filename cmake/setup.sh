@@ -57,9 +57,12 @@ fi
 log=$(mktemp)
 conf=/etc/postgresql-common/createcluster.conf
 saved=
+policy=/usr/sbin/policy-rc.d
+policy_is_ours=
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 finish() {
     [ -z "$saved" ] || as_root mv "$saved" "$conf"
+    [ -z "$policy_is_ours" ] || as_root rm -f "$policy"
     rm -f "$log"
 }
 trap finish EXIT
@@ -118,6 +121,12 @@ for name in "${packages[@]}"; do
         others+=("$name")
     fi
 done
+# Nor was PgBouncer asked to run as a service: Debian's way to say so to all that packages would start.
+if [[ " ${others[*]} " == *" pgbouncer "* ]] && [ ! -e "$policy" ]; then
+    policy_is_ours=1
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+fi
 install "${others[@]}"
 if [ -n "$server" ]; then
     if [ -e "$conf" ]; then

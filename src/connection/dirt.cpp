@@ -171,6 +171,21 @@ dirt dirt_of(std::string_view sql)
     return found;
 }
 
+std::vector<std::string> statements_of(std::string_view script)
+{
+    auto split = pg_query_split_with_parser(std::string(script).c_str());
+    std::unique_ptr<PgQuerySplitResult, void (*)(PgQuerySplitResult*)> owner(
+        &split, [](PgQuerySplitResult* s) { pg_query_free_split_result(*s); });
+    std::vector<std::string> statements;
+    if (split.error) return statements;
+    for (int i = 0; i < split.n_stmts; ++i) {
+        auto& s = *split.stmts[i];
+        auto length = s.stmt_len > 0 ? static_cast<std::size_t>(s.stmt_len) : script.npos; // to the end
+        statements.emplace_back(script.substr(static_cast<std::size_t>(s.stmt_location), length));
+    }
+    return statements;
+}
+
 dirt dirt_memory::of(std::string_view sql)
 {
     constexpr std::size_t most = 256;

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pgcoro::detail
 {
@@ -34,6 +35,9 @@ struct dirt
 // By PostgreSQL's own parser. What a function does that the statement calls is not seen, but for PostgreSQL's
 // own set_config and pg_advisory_lock and kin.
 dirt dirt_of(std::string_view sql);
+
+// The statements of a script, one by one; none when the parser refuses it.
+std::vector<std::string> statements_of(std::string_view script);
 
 // dirt_of(), for statements that come again and again and are not prepared. Bounded.
 class dirt_memory

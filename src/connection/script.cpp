@@ -40,7 +40,7 @@ asio::awaitable<std::uint64_t> session::run_script(statement_host& host, std::st
 
     auto begun = std::chrono::steady_clock::now();
     operation op(*this, work::statement, std::min(response_deadline(), with.deadline));
-    note(sql, no_params);
+    note_script(sql);
     need(PQsendQuery(wire_->get(), text.c_str()), sql);
     wire_->flush();
     std::uint64_t done = 0;

@@ -168,6 +168,7 @@ private:
     void check_idle() const;
     void check(std::string_view sql, std::size_t parameters);
     void note(std::string_view sql, const params& args);
+    void note_script(const std::string& sql);
     void note(std::uint8_t kinds, std::string_view sql, const params& args);
     std::vector<remembered> undoing(std::uint8_t kinds, bool all) const;
     asio::awaitable<void> make_settings(time_point deadline);

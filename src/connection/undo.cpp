@@ -35,6 +35,14 @@ void session::note(std::string_view sql, const params& args)
     if (auto kinds = unprepared_dirt_.of(sql).any()) note(kinds, sql, args);
 }
 
+void session::note_script(const std::string& sql)
+{
+    if (kept_ || !watches_dirt_) return note(sql, no_params);
+    auto statements = statements_of(sql);
+    if (statements.empty() && unprepared_dirt_.of(sql).any()) note(kind::all, sql, no_params);
+    for (auto& s : statements) note(s, no_params);
+}
+
 void session::note(std::uint8_t kinds, std::string_view sql, const params& args)
 {
     dirt_ |= kinds;

@@ -67,12 +67,19 @@ asio::awaitable<int> backend(pool& p)
 using user = std::function<asio::awaitable<void>(pgcoro::connection&)>;
 
 // Runs the users one after the other in leases of their own.
-asio::awaitable<void> use(pool& p, std::vector<user> users)
+asio::awaitable<void> use_all(pool& p, std::vector<user> users)
 {
     for (auto& u : users) {
         auto held = co_await p.acquire();
         co_await u(*held);
     }
+}
+
+template <class... Users>
+asio::awaitable<void> use(pool& p, const Users&... users)
+{
+    std::vector<user> all{users...};
+    return use_all(p, std::move(all));
 }
 
 user running(std::string sql)
@@ -87,7 +94,7 @@ void leaves_nothing(const user& who, pool_options options = options_of_one())
         pool p(co_await asio::this_coro::executor, options);
         auto fresh = co_await state(p);
         auto first = co_await backend(p);
-        co_await use(p, {who});
+        co_await use(p, who);
         auto next = co_await state(p);
         auto second = co_await backend(p);
         BOOST_TEST(next == fresh);
@@ -179,7 +186,7 @@ BOOST_AUTO_TEST_CASE(what_was_set_in_a_pipeline_or_a_stream_or_by_copy_is_undone
 {
     leaves_nothing([](pgcoro::connection& c) -> asio::awaitable<void> {
         auto pipe = c.pipeline();
-        pipe.add("set work_mem = '77MB'");
+        pipe.execute("set work_mem = '77MB'");
         co_await pipe.run();
     });
     leaves_nothing([](pgcoro::connection& c) -> asio::awaitable<void> {
@@ -224,10 +231,10 @@ BOOST_AUTO_TEST_CASE(a_lease_let_go_in_the_middle_of_something_is_brought_back)
     }));
     leaves_nothing(cancelled([](pgcoro::connection& c) -> asio::awaitable<void> {
         auto pipe = c.pipeline();
-        pipe.add("set work_mem = '77MB'");
-        pipe.add("update account set cents = 0");
-        pipe.add("select pg_sleep(60)");
-        pipe.add("select $1::text", std::string(8'000'000, 'x'));
+        pipe.execute("set work_mem = '77MB'");
+        pipe.execute("update account set cents = 0");
+        pipe.execute("select pg_sleep(60)");
+        pipe.execute("select $1::text", std::string(8'000'000, 'x'));
         co_await pipe.run();
     }));
     leaves_nothing(cancelled([](pgcoro::connection& c) -> asio::awaitable<void> {
@@ -279,7 +286,7 @@ BOOST_AUTO_TEST_CASE(what_is_left_is_undone_before_anyone_asks_for_it)
 {
     run([]() -> asio::awaitable<void> {
         pool p(co_await asio::this_coro::executor, options_of_one());
-        co_await use(p, {running("select pg_advisory_lock(77)")});
+        co_await use(p, running("select pg_advisory_lock(77)"));
         // Nobody uses the connection any more, and yet the lock is free for others.
         auto other = co_await pgcoro::connection::connect(telling_server().uri());
         co_await other.execute("select pg_advisory_lock(77)");
@@ -291,11 +298,12 @@ BOOST_AUTO_TEST_CASE(notifications_that_came_for_one_user_do_not_reach_the_next)
 {
     run([]() -> asio::awaitable<void> {
         pool p(co_await asio::this_coro::executor, options_of_one());
-        co_await use(p, {[](pgcoro::connection& c) -> asio::awaitable<void> {
-                         auto channels = pgcoro::names("news");
-                         co_await c.listen(channels);
-                         co_await c.execute("notify news, 'old'");
-                     }});
+        auto listens = [](pgcoro::connection& c) -> asio::awaitable<void> {
+            auto channels = pgcoro::names("news");
+            co_await c.listen(channels);
+            co_await c.execute("notify news, 'old'");
+        };
+        co_await use(p, listens);
         auto held = co_await p.acquire();
         auto came = co_await held->wait_notification(0ms);
         BOOST_TEST(!came.has_value());
@@ -332,11 +340,11 @@ BOOST_AUTO_TEST_CASE(what_on_connect_left_and_a_user_too_cannot_be_told_apart_so
             co_await c.execute("create temp table mine (a int)");
         };
         pool p(co_await asio::this_coro::executor, options);
-        co_await use(p, {running("select * from mine"), running("set work_mem = '77MB'"),
-                         running("select * from mine")});
+        co_await use(p, running("select * from mine"), running("set work_mem = '77MB'"),
+                     running("select * from mine"));
         BOOST_TEST(p.stats().connects == 1u);
-        co_await use(p, {running("create temp table other (a int)"), running("select * from mine"),
-                         running("create temp table other (a int)")});
+        co_await use(p, running("create temp table other (a int)"), running("select * from mine"),
+                     running("create temp table other (a int)"));
         BOOST_TEST(p.stats().connects == 2u);
     });
 }
@@ -347,7 +355,7 @@ BOOST_AUTO_TEST_CASE(never_leaves_all_as_it_is_but_transactions)
         auto options = options_of_one();
         options.reset = pgcoro::reset_mode::never;
         pool p(co_await asio::this_coro::executor, options);
-        co_await use(p, {running("set work_mem = '77MB'"), running("begin")});
+        co_await use(p, running("set work_mem = '77MB'"), running("begin"));
         auto held = co_await p.acquire();
         auto work_mem = co_await held->query_value<std::string>("select current_setting('work_mem')");
         BOOST_TEST(work_mem == "77MB");
@@ -366,7 +374,7 @@ BOOST_AUTO_TEST_CASE(always_undoes_what_no_parser_sees)
     run([&]() -> asio::awaitable<void> {
         pool p(co_await asio::this_coro::executor, options);
         auto fresh = co_await state(p);
-        co_await use(p, {running("select behind_our_back(), nextval('numbers')")});
+        co_await use(p, running("select behind_our_back(), nextval('numbers')"));
         auto next = co_await state(p);
         BOOST_TEST(next == fresh);
         auto held = co_await p.acquire();
@@ -384,11 +392,12 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_undone_in_time_costs_the_connection)
         options.cleanup_timeout = 200ms;
         pool p(co_await asio::this_coro::executor, options);
         int pid = 0;
-        co_await use(p, {[&](pgcoro::connection& c) -> asio::awaitable<void> {
-                         co_await c.execute("set work_mem = '77MB'");
-                         pid = c.backend_pid();
-                         telling_server().pause(pid);
-                     }});
+        auto stops = [&](pgcoro::connection& c) -> asio::awaitable<void> {
+            co_await c.execute("set work_mem = '77MB'");
+            pid = c.backend_pid();
+            telling_server().pause(pid);
+        };
+        co_await use(p, stops);
         auto next = co_await backend(p);
         BOOST_TEST(next != pid);
         BOOST_TEST(p.stats().closes == 1u);
@@ -411,14 +420,16 @@ BOOST_AUTO_TEST_CASE(a_thousand_leases_let_go_in_the_middle_of_a_query_all_come_
         pool p(executor, options);
         std::size_t most = 0;
         auto before = threads();
+        int sent = 0;
         auto query = [&]() -> asio::awaitable<void> {
             auto held = co_await p.acquire();
+            ++sent;
             co_await held->execute("select pg_sleep(600)");
         };
         for (int round = 0; round < 20; ++round) {
             std::deque<beside> users;
             for (int i = 0; i < 50; ++i) users.emplace_back(executor, query);
-            while (p.stats().in_use < 50) co_await yield();
+            while (sent < 50 * (round + 1)) co_await yield();
             for (auto& u : users) u.cancel();
             for (auto& u : users)
                 while (!u.done()) co_await yield();

@@ -72,6 +72,15 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_seen_through_is_suspected_by_the_words_in_it
     BOOST_TEST((any("select " + deep) & kind::settings) != 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_script_is_taken_apart)
+{
+    auto statements = pgcoro::detail::statements_of("set a.b = ';'; select 1; ; listen x");
+    BOOST_REQUIRE(statements.size() == 3u);
+    BOOST_TEST(statements[0] == "set a.b = ';'");
+    BOOST_TEST(seen(statements[2]) == kind::listens);
+    BOOST_TEST(pgcoro::detail::statements_of("not a statement").empty());
+}
+
 BOOST_AUTO_TEST_CASE(statements_that_are_not_prepared_are_judged_once_and_alike)
 {
     pgcoro::detail::dirt_memory memory;
