@@ -89,9 +89,10 @@ asio::awaitable<void> session::undo(time_point deadline, bool all)
         throw error("what is left of a session's user (" +
                     std::string(name_of_dirt(static_cast<std::uint8_t>(mixed))) +
                     ") cannot be told from what was meant to be there");
-    auto last = co_await run_each(undoing(kinds, all), deadline);
+    auto statements = undoing(kinds, all);
+    auto last = co_await run_each(statements, deadline);
     if (kinds & kind::prepared) {
-        std::vector<remembered> statements;
+        statements.clear();
         for (int i = 0; i < PQntuples(last.get()); ++i)
             statements.push_back({"deallocate " + quote_identifier(PQgetvalue(last.get(), i, 0)), {}, 0});
         if (!statements.empty()) co_await run_each(statements, deadline);
