@@ -9,6 +9,13 @@ find_package(OpenSSL REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PGCORO_LIBPQ REQUIRED IMPORTED_TARGET GLOBAL libpq>=14)
 
+# PostgreSQL's own parser. It comes without pkg-config or CMake files.
+find_library(PGCORO_PG_QUERY pg_query)
+find_path(PGCORO_PG_QUERY_INCLUDE pg_query.h)
+if(NOT PGCORO_PG_QUERY OR NOT PGCORO_PG_QUERY_INCLUDE)
+    message(FATAL_ERROR "libpg_query was not found: apt-get install libpg-query-dev")
+endif()
+
 # Several Boosts may stand side by side (Debian 12 has 1.74 and 1.81): CONFIG finds the one asked for.
 find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS json)
 if(PGCORO_BUILD_TESTS)

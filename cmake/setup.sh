@@ -43,8 +43,10 @@ has pkg-config || missing+=(pkg-config)
 boost_is_there headers || missing+=(boost-dev)
 boost_is_there json || missing+=(boost-json-dev)
 boost_is_there unit_test_framework || missing+=(boost-test-dev)
+any_of /usr{,/local}/include/pg_query.h || missing+=(libpg-query-dev)
 any_of /usr{,/local}/include/CLI/CLI.hpp || missing+=(libcli11-dev)
 postgres_is_there || missing+=(postgresql)
+{ has pgbouncer || [ -x /usr/sbin/pgbouncer ]; } || missing+=(pgbouncer)
 if [ "${1:-}" = fuzz ] && ! "$(dirname "${BASH_SOURCE[0]}")/fuzzing_clang.sh" >/dev/null; then
     missing+=(fuzzing-clang)
 fi
@@ -59,9 +61,12 @@ fi
 log=$(mktemp)
 conf=/etc/postgresql-common/createcluster.conf
 saved=
+policy=/usr/sbin/policy-rc.d
+policy_is_ours=
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 finish() {
     [ -z "$saved" ] || as_root mv "$saved" "$conf"
+    [ -z "$policy_is_ours" ] || as_root rm -f "$policy"
     rm -f "$log"
 }
 trap finish EXIT
@@ -139,6 +144,12 @@ for name in "${packages[@]}"; do
         others+=("$name")
     fi
 done
+# Nor was PgBouncer asked to run as a service: Debian's way to say so to all that packages would start.
+if [[ " ${others[*]} " == *" pgbouncer "* ]] && [ ! -e "$policy" ]; then
+    policy_is_ours=1
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+fi
 install "${others[@]}"
 if [ -n "$server" ]; then
     if [ -e "$conf" ]; then

@@ -113,7 +113,7 @@ private:
                 break;
             }
             auto& args = next.args ? *next.args : no_params;
-            check_text(next.sql, args.size());
+            session_.check(next.sql, args.size());
             session_.sync_owed_ = true;
             session_.send_statement(next.sql, args, piece::main, exchange_);
             on_their_way_.push_back(next.sql);

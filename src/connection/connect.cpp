@@ -3,6 +3,7 @@
 #include "connection/conninfo.hpp"
 #include "connection/diagnostics.hpp"
 #include "connection/one_shot.hpp"
+#include "connection/settings.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -149,33 +150,6 @@ asio::awaitable<std::vector<endpoint>> resolve(endpoint named, time_point deadli
     co_return found;
 }
 
-// In the startup packet's `options` a backslash stands before backslashes and all that isspace() in C.
-std::string escaped(std::string_view value)
-{
-    std::string text;
-    for (char c : value) {
-        if (std::string_view(" \t\n\v\f\r\\").find(c) != std::string_view::npos) text += '\\';
-        text += c;
-    }
-    return text;
-}
-
-std::string startup_options(const connection_options& options, std::string given)
-{
-    auto add = [&](std::string_view name, std::string_view value) {
-        if (!given.empty()) given += ' ';
-        given.append("-c ").append(name).append("=").append(escaped(value));
-    };
-    auto limit = [&](std::string_view name, std::chrono::milliseconds value) {
-        if (value.count() > 0) add(name, std::to_string(value.count()));
-    };
-    limit("statement_timeout", options.statement_timeout);
-    limit("lock_timeout", options.lock_timeout);
-    limit("idle_in_transaction_session_timeout", options.idle_in_transaction_session_timeout);
-    for (auto& [name, value] : options.settings) add(name, value);
-    return given;
-}
-
 PGconn* start(const conninfo& parameters)
 {
     std::vector<const char*> keywords;
@@ -289,6 +263,7 @@ asio::awaitable<std::unique_ptr<wire>> connect_wire(const connection_options& op
     auto effective = complete_conninfo(options.parameters);
     auto parameters = options.parameters;
     parameters["options"] = startup_options(options, value_of(effective, "options"));
+    if (parameters["options"].empty()) parameters.erase("options");
     parameters["client_encoding"] = "UTF8";
     if (!options.application_name.empty()) parameters["application_name"] = options.application_name;
     parameters.try_emplace("fallback_application_name", "pgcoro");

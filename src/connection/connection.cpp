@@ -54,6 +54,23 @@ asio::awaitable<void> connection::ping(std::chrono::milliseconds within)
     co_await session().ping(std::chrono::steady_clock::now() + within);
 }
 
+asio::awaitable<void> connection::reset(std::chrono::milliseconds within)
+{
+    auto& s = session();
+    auto deadline = std::chrono::steady_clock::now() + within;
+    s.end_holder();
+    std::exception_ptr failure;
+    try {
+        co_await s.recover(deadline, true);
+        if (s.options().pooler != pooler_mode::transaction) co_await s.undo(deadline, true);
+        co_return;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    s.give_up();
+    std::rethrow_exception(failure);
+}
+
 void connection::cancel()
 {
     if (session_ && session_->busy()) session_->cancel();

@@ -52,7 +52,7 @@ public:
         sql_ = std::move(sql);
         auto& s = host_.on();
         co_await s.make_ready(sql_);
-        check_text(sql_, 0);
+        s.check(sql_, 0);
         prologue_ = host_.begin(sql_);
         std::string all;
         for (auto& before : prologue_.before) all.append(before).append("; ");
@@ -62,13 +62,15 @@ public:
         operation_.emplace(s, session::work::statement, deadline(s));
         session_ = &s;
         s.holder_ = this;
+        s.note(sql_, no_params);
         s.need(PQsendQuery(s.pg(), all.c_str()), sql_);
         s.wire_->flush();
         for (;;) {
             auto answer = co_await s.wire_->next_result();
             auto status = answer ? PQresultStatus(answer.get()) : PGRES_FATAL_ERROR;
             if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT) break;
-            if (status != PGRES_COMMAND_OK) co_await end(std::move(answer)); // throws
+            bool came_before = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+            if (!came_before) co_await end(std::move(answer)); // throws
         }
         pause();
     }

@@ -1,5 +1,7 @@
 #include "connection/diagnostics.hpp"
 
+#include "connection/statement_cache.hpp"
+
 #include <charconv>
 
 namespace pgcoro::detail
@@ -118,7 +120,17 @@ diagnostics read_diagnostics(const PGresult* result)
 void throw_result_error(const PGresult* result, PGconn* conn, std::string_view sql)
 {
     auto d = read_diagnostics(result);
-    if (d.sqlstate && !is_fatal(result)) throw server_error(std::move(d), sql);
+    if (d.sqlstate && !is_fatal(result)) {
+        bool of_statement_cache = (d.sqlstate == sqlstates::invalid_sql_statement_name ||
+                                   d.sqlstate == sqlstates::duplicate_prepared_statement) &&
+                                  d.message.find(statement_cache::name_prefix) != std::string::npos;
+        server_error e(std::move(d), sql);
+        if (of_statement_cache)
+            e.add_note(
+                "a statement prepared on this connection is not there, or another's is: behind a pooler in "
+                "transaction mode, such as PgBouncer, set connection_options.pooler = transaction");
+        throw e;
+    }
     std::string what = "connection lost (" + describe_peer(conn) + "): ";
     if (d.sqlstate)
         what += d.severity + " " + std::string(d.sqlstate.str()) + ": " + d.message;
@@ -136,6 +148,13 @@ connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool 
         failure.diag.severity = said.severity;
         failure.diag.sqlstate = said.code;
         failure.diag.message = said.message;
+        // PgBouncer's, which are not translated.
+        if (said.code == sqlstate("08P01") && said.message.find("unsupported startup parameter") == 0) {
+            failure.why = connection_failure::options;
+            failure.message +=
+                "; this is a pooler such as PgBouncer, not a server: set connection_options.pooler "
+                "to session or transaction, as its pool_mode is";
+        }
         return failure;
     }
     // Logged in, which is when the server tells its version, and only then refused by libpq itself.

@@ -108,26 +108,33 @@ void session::send_preparation(std::string_view sql, const params& args, const s
          sql);
 }
 
-// In a pipeline: the name of a statement whose preparation is sent before, where it is new.
-const std::string& session::prepared_name(std::string_view sql, const params& args, exchange& x)
+// In a pipeline: a statement whose preparation is sent before, where it is new.
+const statement_cache::statement& session::prepared_statement(std::string_view sql, const params& args,
+                                                              exchange& x)
 {
-    if (auto* known = statements_.find(sql, args)) return known->name;
-    if (auto* coming = x.find_coming(sql, args)) return coming->name;
+    if (auto* known = statements_.find(sql, args)) return *known;
+    if (auto* coming = x.find_coming(sql, args)) return *coming;
     auto name = statements_.new_name();
     preparing_.push_back(name);
-    x.prepares.push_back(statement_cache::describe(sql, args, name));
+    auto made = statement_cache::describe(sql, args, name);
+    made.leaves = watches_dirt_ ? dirt_of(sql).any() : 0;
+    x.prepares.push_back(std::move(made));
     send_preparation(sql, args, name);
     x.pieces.push_back(piece::prepare);
-    return x.prepares.back().name;
+    return x.prepares.back();
 }
 
 // In a pipeline.
 void session::send_statement(std::string_view sql, const params& args, piece as, exchange& x)
 {
-    if (statements_.enabled())
-        send_known(sql, args, prepared_name(sql, args, x));
-    else
+    if (statements_.enabled()) {
+        auto& prepared = prepared_statement(sql, args, x);
+        if (prepared.leaves) note(prepared.leaves, sql, args);
+        send_known(sql, args, prepared.name);
+    } else {
+        note(sql, args);
         send_unprepared(sql, args);
+    }
     x.pieces.push_back(as);
 }
 
@@ -140,7 +147,7 @@ void session::send_description(std::string_view sql, const params& types, exchan
         send_preparation(sql, types, no_name);
         x.pieces.push_back(piece::before);
     }
-    auto& name = stays ? prepared_name(sql, types, x) : no_name;
+    auto& name = stays ? prepared_statement(sql, types, x).name : no_name;
     need(PQsendDescribePrepared(wire_->get(), name.c_str()), sql);
     x.pieces.push_back(piece::main);
 }
@@ -151,7 +158,12 @@ void session::send(const request& r, const statement_cache::statement* known, ex
     if (r.before.empty() && r.after.empty() && !r.describe && !r.commit &&
         (known || !statements_.enabled())) { // the hot path
         x.pieces.push_back(piece::main);
-        return known ? send_known(r.sql, args, known->name) : send_unprepared(r.sql, args);
+        if (!known) {
+            note(r.sql, args);
+            return send_unprepared(r.sql, args);
+        }
+        if (known->leaves) note(known->leaves, r.sql, args);
+        return send_known(r.sql, args, known->name);
     }
 
     need(PQenterPipelineMode(wire_->get()), r.sql);

@@ -8,6 +8,19 @@
 namespace pgcoro
 {
 
+std::string_view to_string(pooler_mode m) noexcept
+{
+    switch (m) {
+    case pooler_mode::none:
+        break;
+    case pooler_mode::session:
+        return "session";
+    case pooler_mode::transaction:
+        return "transaction";
+    }
+    return "none";
+}
+
 connection_options connection_options::from_uri(std::string_view uri)
 {
     connection_options made;

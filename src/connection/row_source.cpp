@@ -15,7 +15,7 @@ asio::awaitable<void> row_source::open()
     auto& s = host_.on();
     co_await s.make_ready(sql_);
     auto* known = s.statements_.enabled() ? s.statements_.find(sql_, args_) : nullptr;
-    if (!known) check_text(sql_, args_.size());
+    if (!known) s.check(sql_, args_.size());
     if (!begun_once_) prologue_ = host_.begin(sql_);
     begun_once_ = true;
 

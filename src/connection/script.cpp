@@ -30,7 +30,7 @@ std::size_t line_of(std::string_view text, int position)
 asio::awaitable<std::uint64_t> session::run_script(statement_host& host, std::string sql)
 {
     co_await make_ready(sql);
-    check_text(sql, 0);
+    check(sql, 0);
     auto with = host.begin(sql);
     std::string text;
     for (auto& before : with.before) text.append(before).append("; ");
@@ -40,6 +40,7 @@ asio::awaitable<std::uint64_t> session::run_script(statement_host& host, std::st
 
     auto begun = std::chrono::steady_clock::now();
     operation op(*this, work::statement, std::min(response_deadline(), with.deadline));
+    note_script(sql);
     need(PQsendQuery(wire_->get(), text.c_str()), sql);
     wire_->flush();
     std::uint64_t done = 0;

@@ -5,6 +5,7 @@
 #include "connection/diagnostics.hpp"
 #include "connection/exchange.hpp"
 #include "connection/operation.hpp"
+#include "connection/settings.hpp"
 
 #include <pgcoro/observer/observer.hpp>
 
@@ -27,8 +28,11 @@ session::session(std::shared_ptr<const connection_options> options, std::string 
     , label_(std::move(label))
     , wire_(std::move(w))
     , canceller_(PQgetCancel(wire_->get()), &PQfreeCancel)
-    , statements_(options_->statement_cache_size)
+    // A transaction's session behind a pooler is not the one that a statement was prepared in.
+    , statements_(options_->pooler == pooler_mode::transaction ? 0 : options_->statement_cache_size)
 {
+    if (options_->pooler == pooler_mode::transaction)
+        settings_of_transaction_ = settings_statement(*options_, true);
     PQsetNoticeReceiver(
         wire_->get(),
         [](void* self, const PGresult* notice) {
@@ -45,7 +49,7 @@ session::~session() { end_use(); }
 
 void session::end_use() noexcept
 {
-    if (holder_) holder_->abandon();
+    end_holder();
     if (!tenure_) return;
     tenure_->holder = nullptr;
     tenure_.reset();
@@ -63,19 +67,22 @@ asio::awaitable<std::unique_ptr<session>> session::connect(std::shared_ptr<const
 {
     auto begun = clock::now();
     auto* observer = options->observer;
-    std::unique_ptr<wire> made;
+    std::unique_ptr<session> made;
     std::exception_ptr failure;
     try {
-        made = co_await connect_wire(*options, deadline);
+        auto connected = co_await connect_wire(*options, deadline);
+        made.reset(new session(options, label, std::move(connected)));
+        if (options->pooler == pooler_mode::session)
+            co_await made->make_settings(std::min(deadline, clock::now() + options->connect_timeout));
     } catch (const error&) {
         failure = std::current_exception();
     }
     if (observer) {
-        const char* host = made ? PQhost(made->get()) : nullptr;
+        const char* host = made ? PQhost(made->pg()) : nullptr;
         observer->on_connect({label, host ? host : "", clock::now() - begun, failure});
     }
     if (failure) std::rethrow_exception(failure);
-    co_return std::unique_ptr<session>(new session(std::move(options), std::move(label), std::move(made)));
+    co_return made;
 }
 
 session::time_point session::response_deadline() const noexcept
@@ -146,7 +153,7 @@ asio::awaitable<result> session::run(request r)
     auto* observer = options_->observer;
     for (bool again = false;; again = true) {
         auto* known = statements_.enabled() ? statements_.find(r.sql, args) : nullptr;
-        if (!known) check_text(r.sql, args.size()); // which those that are known have passed
+        if (!known) check(r.sql, args.size()); // which those that are known have passed
         auto begun = observer ? clock::now() : time_point();
         bool idle = PQtransactionStatus(wire_->get()) == PQTRANS_IDLE && r.before.empty();
         result_ptr got;

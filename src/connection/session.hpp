@@ -1,6 +1,7 @@
 // One logged-in session: runs statements, one at a time, and knows what state it left the connection in.
 #pragma once
 
+#include "connection/dirt.hpp"
 #include "connection/one_shot.hpp"
 #include "connection/statement_cache.hpp"
 #include "connection/wire.hpp"
@@ -122,6 +123,17 @@ public:
         return !busy() && !interrupted_ && !cancelling_ && !broken() &&
                PQtransactionStatus(wire_->get()) == PQTRANS_IDLE;
     }
+    // What its user changed beyond transactions, as far as it is watched for.
+    bool dirty() const noexcept { return dirt_ != 0; }
+    // Watches for it from now on.
+    void watch_dirt() noexcept { watches_dirt_ = true; }
+    // What was done so far is how the session is meant to be.
+    void keep_dirt();
+    // Undoes what was changed, or may have been if `all`, and leaves the statement cache as it is. The
+    // session is clean() before. Throws when that does not succeed by the deadline, or cannot be done; then
+    // the session is not to be used any more.
+    asio::awaitable<void> undo(time_point deadline, bool all);
+
     // It is not to be used any more, whatever its socket says.
     void give_up() noexcept { broken_ = true; }
     // Is it certainly dead? A look at the socket: its end, or bytes nobody asked for. No round trip.
@@ -132,8 +144,15 @@ public:
     PGconn* pg() const noexcept { return wire_->get(); }
     wire& socket() noexcept { return *wire_; }
     const connection_options& options() const noexcept { return *options_; }
+    // A statement that makes the options' settings for a transaction, where none are made for the session.
+    const std::string& settings_of_transaction() const noexcept { return settings_of_transaction_; }
 
-    // Its user goes: ends a stream of rows, or a COPY, that was left open, and his prepared statements.
+    // Ends a stream of rows, or a COPY, that was left open.
+    void end_holder() noexcept
+    {
+        if (holder_) holder_->abandon();
+    }
+    // Its user goes: the same, and his prepared statements.
     void end_use() noexcept;
 
     // Of its user now.
@@ -170,13 +189,29 @@ private:
     // What an answer was: nothing to give on, or the result of the statement or of what came after it.
     enum class taken { nothing, main, after };
 
+    // A statement that is kept, to be run again.
+    struct remembered
+    {
+        std::string sql;
+        params args;
+        std::uint8_t leaves = 0; // dirt_kind
+    };
+
     session(std::shared_ptr<const connection_options> options, std::string label, std::unique_ptr<wire> w);
 
     void check_idle() const;
+    void check(std::string_view sql, std::size_t parameters);
+    void note(std::string_view sql, const params& args);
+    void note_script(const std::string& sql);
+    void note(std::uint8_t kinds, std::string_view sql, const params& args);
+    std::vector<remembered> undoing(std::uint8_t kinds, bool all) const;
+    asio::awaitable<void> make_settings(time_point deadline);
+    asio::awaitable<result_ptr> run_each(const std::vector<remembered>& statements, time_point deadline);
     void send(const request& r, const statement_cache::statement* known, exchange& x);
     void send_preparation(std::string_view sql, const params& args, const std::string& name);
     void send_description(std::string_view sql, const params& types, exchange& x);
-    const std::string& prepared_name(std::string_view sql, const params& args, exchange& x);
+    const statement_cache::statement& prepared_statement(std::string_view sql, const params& args,
+                                                         exchange& x);
     void send_statement(std::string_view sql, const params& args, piece as, exchange& x);
     void send_known(std::string_view sql, const params& args, const std::string& name);
     void send_unprepared(std::string_view sql, const params& args);
@@ -206,6 +241,14 @@ private:
     bool sync_owed_ = false; // statements were sent, and the Sync behind them was not
     session_holder* holder_ = nullptr;
     std::shared_ptr<detail::tenure> tenure_;
+    dirt_memory unprepared_dirt_;
+    std::uint8_t dirt_ = 0;             // dirt_kind
+    std::uint8_t not_to_be_undone_ = 0; // of what is kept, because it could not be made again
+    // What makes the settings of a session as it is meant to be, beyond those of the startup packet.
+    std::vector<remembered> opening_;
+    std::string settings_of_transaction_;
+    bool watches_dirt_ = false;
+    bool kept_ = false;
     // cancel() changes work_ and cancelling_ only together, under the mutex, and only while a statement runs.
     std::atomic<work> work_{work::none};
     std::mutex cancel_mutex_;

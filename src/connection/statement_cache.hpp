@@ -1,6 +1,8 @@
 // Which statements are prepared on a connection.
 #pragma once
 
+#include "connection/dirt.hpp"
+
 #include <pgcoro/types/params.hpp>
 
 #include <boost/multi_index/hashed_index.hpp>
@@ -30,6 +32,7 @@ public:
         std::string sql;
         std::vector<oid> types;
         std::string name;
+        std::uint8_t leaves = 0; // dirt_kind
     };
 
     explicit statement_cache(std::size_t capacity)
@@ -51,7 +54,7 @@ public:
 
     static statement describe(std::string_view sql, const params& args, std::string name)
     {
-        statement made{std::string(sql), {}, std::move(name)};
+        statement made{std::string(sql), {}, std::move(name), 0};
         for (std::size_t i = 0; i < args.size(); ++i) made.types.push_back(args[i].type);
         return made;
     }
@@ -61,7 +64,8 @@ public:
     }
 
     // A name that no statement has had.
-    std::string new_name() { return "pgcoro_" + std::to_string(++names_); }
+    static constexpr std::string_view name_prefix = "pgcoro_";
+    std::string new_name() { return std::string(name_prefix) + std::to_string(++names_); }
 
     // The statement was prepared. What must go to make room for it is put on unwanted().
     void add(statement added)

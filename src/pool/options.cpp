@@ -38,6 +38,8 @@ void pool_options::validate() const
     time("leak_threshold", leak_threshold, 0);
     time("report_transactions_after", report_transactions_after, 0);
     retry_budget.validate();
+    if (reset == reset_mode::always && connection.pooler == pooler_mode::transaction)
+        refuse("reset", "always", "automatic or never where connection_options.pooler is transaction");
     if (!(recycle_jitter >= 0 && recycle_jitter <= 1))
         refuse("recycle_jitter", std::to_string(recycle_jitter), "0 to 1");
 }

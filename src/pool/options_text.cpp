@@ -31,7 +31,8 @@ struct named_option
     const char* name;
     const char* variable;
     std::variant<of_pool<std::size_t>, of_pool<milliseconds>, of_pool<double>, of_pool<std::string>,
-                 of_pool<pre_ping>, of_connection<milliseconds>, of_connection<std::size_t>>
+                 of_pool<pre_ping>, of_pool<reset_mode>, of_connection<milliseconds>,
+                 of_connection<std::size_t>, of_connection<pooler_mode>>
         member;
 };
 
@@ -51,6 +52,7 @@ const named_option known_options[] = {
     {"max_connecting", "POOL_MAX_CONNECTING", &pool_options::max_connecting},
     {"max_waiters", "POOL_MAX_WAITERS", &pool_options::max_waiters},
     {"cleanup_timeout", "POOL_CLEANUP_TIMEOUT", &pool_options::cleanup_timeout},
+    {"reset", "POOL_RESET", &pool_options::reset},
     {"leak_threshold", "POOL_LEAK_THRESHOLD", &pool_options::leak_threshold},
     {"report_transactions_after", "POOL_REPORT_TRANSACTIONS_AFTER", &pool_options::report_transactions_after},
     {"connect_timeout", "POOL_CONNECT_TIMEOUT", &connection_options::connect_timeout},
@@ -60,6 +62,7 @@ const named_option known_options[] = {
      &connection_options::idle_in_transaction_session_timeout},
     {"response_grace", "POOL_RESPONSE_GRACE", &connection_options::response_grace},
     {"statement_cache_size", "POOL_STATEMENT_CACHE_SIZE", &connection_options::statement_cache_size},
+    {"pooler", "POOL_POOLER", &connection_options::pooler},
 };
 
 [[noreturn]] void refuse(const std::string& what, std::string_view value, const std::string& range)
@@ -104,6 +107,21 @@ pre_ping read_pre_ping(const std::string& what, std::string_view text)
     refuse(what, text, "always, when_idle or never");
 }
 
+reset_mode read_reset_mode(const std::string& what, std::string_view text)
+{
+    if (text == "automatic") return reset_mode::automatic;
+    if (text == "always") return reset_mode::always;
+    if (text == "never") return reset_mode::never;
+    refuse(what, text, "automatic, always or never");
+}
+
+pooler_mode read_pooler_mode(const std::string& what, std::string_view text)
+{
+    for (auto m : {pooler_mode::none, pooler_mode::session, pooler_mode::transaction})
+        if (text == to_string(m)) return m;
+    refuse(what, text, "none, session or transaction");
+}
+
 void set(pool_options& options, const named_option& option, const std::string& what, std::string_view text)
 {
     struct reader
@@ -117,6 +135,7 @@ void set(pool_options& options, const named_option& option, const std::string& w
         void operator()(of_pool<double> m) const { options.*m = read_number(what, text, "a number"); }
         void operator()(of_pool<std::string> m) const { options.*m = text; }
         void operator()(of_pool<pre_ping> m) const { options.*m = read_pre_ping(what, text); }
+        void operator()(of_pool<reset_mode> m) const { options.*m = read_reset_mode(what, text); }
         void operator()(of_connection<milliseconds> m) const
         {
             options.connection.*m = read_duration(what, text);
@@ -124,6 +143,10 @@ void set(pool_options& options, const named_option& option, const std::string& w
         void operator()(of_connection<std::size_t> m) const
         {
             options.connection.*m = read_count(what, text);
+        }
+        void operator()(of_connection<pooler_mode> m) const
+        {
+            options.connection.*m = read_pooler_mode(what, text);
         }
     };
     std::visit(reader{options, what, text}, option.member);

@@ -29,9 +29,11 @@ void pool_impl::release(slot_id slot) noexcept
 {
     auto& session = places_[slot].connection->session();
     session.end_use();
-    auto as = session.broken()  ? pool_core::returned::broken
-              : session.clean() ? pool_core::returned::clean
-                                : pool_core::returned::dirty;
+    auto as = pool_core::returned::dirty;
+    if (session.broken())
+        as = pool_core::returned::broken;
+    else if (session.clean() && !needs_undo(session))
+        as = pool_core::returned::clean;
     release_event event{options_.name, {}, as == pool_core::returned::dirty};
     if (as == pool_core::returned::clean && options_.on_release) as = pool_core::returned::dirty;
     if (options_.observer) event.held = clock::now() - places_[slot].leased_at;

@@ -73,6 +73,10 @@ private:
     asio::awaitable<void> connect(slot_id slot);
     asio::awaitable<std::unique_ptr<pgcoro::connection>> open(time_point deadline);
     asio::awaitable<void> bounded(asio::awaitable<void> hook, const char* name, time_point deadline);
+    bool needs_undo(const session& s) const noexcept
+    {
+        return s.dirty() || options_.reset == reset_mode::always;
+    }
     asio::awaitable<void> clean(slot_id slot);
     asio::awaitable<void> keep_alive(slot_id slot);
     asio::awaitable<bool> passes(connection& c, pool_core::check need);

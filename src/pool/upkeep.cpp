@@ -67,11 +67,15 @@ asio::awaitable<std::unique_ptr<connection>> pool_impl::open(time_point deadline
     }
     auto session = co_await session::connect(std::move(options), options_.name, deadline);
     auto made = std::make_unique<connection>(std::move(session));
+    // Behind a pooler in transaction mode the session is not ours to undo anything in.
+    if (options_.reset != reset_mode::never && connection_options_->pooler != pooler_mode::transaction)
+        made->session().watch_dirt();
     if (options_.on_connect) {
         auto until = std::min(deadline, clock::now() + connection_options_->connect_timeout);
         co_await bounded(options_.on_connect(*made), "on_connect", until);
         co_await made->session().recover(until, true);
     }
+    made->session().keep_dirt();
     made->session().set_watched();
     co_return made;
 }
@@ -122,6 +126,7 @@ asio::awaitable<void> pool_impl::clean(slot_id slot)
             co_await bounded(options_.on_release(connection), "on_release", deadline);
             if (!session.clean()) co_await session.recover(deadline, true);
         }
+        if (needs_undo(session)) co_await session.undo(deadline, options_.reset == reset_mode::always);
         usable = session.clean();
     } catch (...) {
         // Why does not matter to anybody by now: it is closed, and that is told to the observer.

@@ -137,6 +137,8 @@ detail::prologue transaction::begin(std::string_view sql)
     if (!begun_) {
         p.before.push_back(begin_statement(options_));
         p.prepare_first = true;
+        if (auto& settings = session.settings_of_transaction(); !settings.empty())
+            p.before.push_back(settings);
     }
     for (auto& statement : before_.due) p.before.push_back(statement);
     limit_time(session, p, !begun_, sql);

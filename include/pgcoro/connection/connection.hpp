@@ -80,6 +80,12 @@ public:
     /// A round trip that does nothing. Throws `connection_error` when the connection does not answer in time.
     boost::asio::awaitable<void> ping(std::chrono::milliseconds within = std::chrono::seconds(5));
 
+    /// Brings the session back to what it was after the login: ends what is under way, rolls back, and undoes
+    /// SET, LISTEN, temporary tables, advisory locks, cursors WITH HOLD and PREPARE, whether or not there was
+    /// any. The layer's own prepared statements stay. Throws when that does not succeed within the time; the
+    /// connection is given up then. Cancellation: any kind; the connection is given up.
+    boost::asio::awaitable<void> reset(std::chrono::milliseconds within = std::chrono::seconds(5));
+
     /// Asks the server to stop the operation under way, which then ends with `server_error` 57014 unless it
     /// was quicker, or had not begun on the server. Returns at once; a helper thread does the asking. Does
     /// nothing when nothing is under way.

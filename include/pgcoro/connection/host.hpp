@@ -17,7 +17,7 @@ class session;
 struct prologue
 {
     // Statements without parameters, such as BEGIN, in the same round trip.
-    boost::container::small_vector<std::string, 2> before;
+    boost::container::small_vector<std::string, 3> before;
     bool prepare_first = false; // the first of them comes again and again, as BEGIN does
     std::string_view after;     // one that gives a text, told to statement_host::told()
     bool commit = false;        // COMMIT goes behind it all: for single statements and batches

@@ -11,6 +11,16 @@ namespace pgcoro
 
 class observer;
 
+/// What stands between this program and the server.
+enum class pooler_mode {
+    none,        ///< nothing, or what passes everything through
+    session,     ///< a pooler that gives each client connection a session of the server for its whole life
+    transaction, ///< a pooler that gives each transaction whichever session is free
+};
+
+/// "none", "session", "transaction": for messages.
+std::string_view to_string(pooler_mode m) noexcept;
+
 /// Where to connect, as whom, and what each new session starts with. A value; not thread-safe to change
 /// while it is used.
 struct connection_options
@@ -47,6 +57,19 @@ struct connection_options
 
     /// The most prepared statements a connection keeps; the least recently used goes first. 0 prepares none.
     std::size_t statement_cache_size = 256;
+
+    /// Set where PgBouncer, or a pooler like it, stands before the server.
+    ///
+    /// `session`: the settings here, timeouts included, are not in the startup packet, which PgBouncer
+    /// refuses, but made by one statement after the login.
+    ///
+    /// `transaction`: no statement is prepared under a name. The settings and timeouts hold in
+    /// `transactional` alone, where they travel with BEGIN; for single statements set them by ALTER ROLE …
+    /// SET. What would stay in a session that is somebody else's a moment later is refused with
+    /// `std::logic_error` before it is sent, as far as the statement's text shows it: SET, LISTEN, temporary
+    /// tables without ON COMMIT DROP, advisory locks of the session, cursors WITH HOLD, PREPARE. Nor does a
+    /// pool undo any such.
+    pooler_mode pooler = pooler_mode::none;
 
     /// Told of queries, notices and connects; null for nobody. Must outlive the connections.
     pgcoro::observer* observer = nullptr;

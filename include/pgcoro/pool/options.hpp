@@ -20,6 +20,15 @@ enum class pre_ping {
     never,     ///< not before another one was found dead: the first statement finds out
 };
 
+/// When what a caller left in a session beyond its transaction is undone before the next caller gets it: SET
+/// (also of role and session authorization), LISTEN, temporary tables, advisory locks, cursors WITH HOLD,
+/// PREPARE. A transaction, a statement or a COPY left under way is ended in any case.
+enum class reset_mode {
+    automatic, ///< when a statement's text showed that something was left; else it costs nothing
+    always,    ///< each time, sequences' currval included: a round trip in the background
+    never,
+};
+
 /// How a pool behaves. Durations of 0 switch off what they bound unless said otherwise.
 struct pool_options
 {
@@ -76,8 +85,19 @@ struct pool_options
     /// How many callers may wait; who comes then is refused at once with `pool_timeout`. 0: no limit.
     std::size_t max_waiters = 0;
 
-    /// How long it may take to bring back a connection that was returned in the middle of something. After
-    /// that it is closed. At least 1 ms.
+    /// What is done about a session that a caller changed. It happens in the background after the return, not
+    /// with the next caller's first statement, so that a lock is not kept and a failure reaches nobody; the
+    /// statement cache survives it.
+    ///
+    /// `automatic` goes by PostgreSQL's own parser, once a statement's text. It does not see what a function
+    /// of yours, or a statement put together on the server, does: use `always` where such code SETs or locks
+    /// for the session. What a DO block may leave is judged by the words in it. The settings that on_connect
+    /// makes are made again: its statements that SET are repeated. If it leaves more (a temporary table …)
+    /// and a caller leaves more of the same kind, the connection is replaced.
+    reset_mode reset = reset_mode::automatic;
+
+    /// How long it may take to bring back a connection that was returned in the middle of something, or
+    /// changed. After that it is closed. At least 1 ms.
     std::chrono::milliseconds cleanup_timeout{5'000};
 
     /// A lease held for longer is reported to the observer, once, with the place of its acquire(). 0: never.
@@ -113,8 +133,8 @@ struct pool_options
     /// POOL_MAX_OVERFLOW, POOL_TIMEOUT (acquire_timeout), POOL_RECYCLE (recycle_after), POOL_NAME,
     /// POOL_RECYCLE_JITTER, POOL_IDLE_TIMEOUT, POOL_PRE_PING, POOL_ALIVE_BYPASS, POOL_PING_AFTER,
     /// POOL_PING_TIMEOUT, POOL_KEEPALIVE, POOL_MAX_CONNECTING, POOL_MAX_WAITERS, POOL_CLEANUP_TIMEOUT,
-    /// POOL_LEAK_THRESHOLD, POOL_REPORT_TRANSACTIONS_AFTER, POOL_STATEMENT_TIMEOUT, POOL_LOCK_TIMEOUT,
-    /// POOL_IDLE_IN_TRANSACTION_SESSION_TIMEOUT, POOL_CONNECT_TIMEOUT, POOL_RESPONSE_GRACE,
+    /// POOL_LEAK_THRESHOLD, POOL_REPORT_TRANSACTIONS_AFTER, POOL_RESET, POOL_POOLER, POOL_STATEMENT_TIMEOUT,
+    /// POOL_LOCK_TIMEOUT, POOL_IDLE_IN_TRANSACTION_SESSION_TIMEOUT, POOL_CONNECT_TIMEOUT, POOL_RESPONSE_GRACE,
     /// POOL_STATEMENT_CACHE_SIZE. Durations are seconds, or have a unit: "500ms", "30s", "5min", "1h".
     /// Throws `std::invalid_argument` that names the variable, its value and what it may be.
     static pool_options from_env();

@@ -57,6 +57,26 @@ BOOST_AUTO_TEST_CASE(json_sets_what_it_names_and_leaves_the_rest)
     BOOST_TEST(o.max_connecting == pool_options().max_connecting);
 }
 
+BOOST_AUTO_TEST_CASE(reset_and_pooler_are_read_from_json_and_the_environment)
+{
+    auto o = from(R"({"reset": "always", "pooler": "session"})");
+    BOOST_TEST((o.reset == pgcoro::reset_mode::always));
+    BOOST_TEST((o.connection.pooler == pgcoro::pooler_mode::session));
+    BOOST_TEST(refusal(R"({"reset": "sometimes"})") ==
+               "pool option \"reset\" is 'sometimes' and must be automatic, always or never");
+    BOOST_TEST(refusal(R"({"pooler": "pgbouncer"})") ==
+               "pool option \"pooler\" is 'pgbouncer' and must be none, session or transaction");
+    BOOST_TEST(
+        refusal(R"({"reset": "always", "pooler": "transaction"})") ==
+        "pool_options.reset is always and must be automatic or never where connection_options.pooler is "
+        "transaction");
+    variable reset("POOL_RESET", "never");
+    variable pooler("POOL_POOLER", "transaction");
+    o = pool_options::from_env();
+    BOOST_TEST((o.reset == pgcoro::reset_mode::never));
+    BOOST_TEST((o.connection.pooler == pgcoro::pooler_mode::transaction));
+}
+
 BOOST_AUTO_TEST_CASE(a_bad_value_is_refused_with_its_name_the_value_and_the_range)
 {
     BOOST_TEST(refusal(R"({"size": 0})") == "pool_options.size is 0 and must be 1 to 10000");
