@@ -25,9 +25,9 @@ retry_policy transaction_retry()
 {
     retry_policy policy;
     policy.name = "transaction";
-    policy.max_attempts = 10;
+    policy.max_attempts = 50;
     policy.backoff =
-        backoff::exponential(std::chrono::milliseconds(5), std::chrono::seconds(1), jitter::full);
+        backoff::exponential(std::chrono::milliseconds(20), std::chrono::milliseconds(100), jitter::full);
     return policy;
 }
 

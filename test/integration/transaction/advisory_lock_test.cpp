@@ -90,8 +90,9 @@ BOOST_AUTO_TEST_CASE(a_cancelled_caller_goes_on_and_its_lock_is_let_go)
             locked = true;
             co_await c.execute("select pg_sleep(60)");
         };
-        beside given_up(executor,
-                        [&]() -> asio::awaitable<void> { co_await pgcoro::with_advisory_lock(b.p, 42, sleeps); });
+        beside given_up(executor, [&]() -> asio::awaitable<void> {
+            co_await pgcoro::with_advisory_lock(b.p, 42, sleeps);
+        });
         while (!locked) co_await yield();
         co_await given_up.end();
         BOOST_TEST(given_up.threw<boost::system::system_error>());
