@@ -61,9 +61,10 @@ asio::awaitable<void> session::drain()
 {
     auto* conn = wire_->get();
     if (std::exchange(sync_owed_, false)) {
-        // Statements without their Sync: they must not take effect now. An error before it sees to that.
-        if (!PQsendQueryPrepared(conn, "pgcoro: a pipeline given up half-way", 0, nullptr, nullptr, nullptr,
-                                 0) ||
+        // Statements without their Sync: they must not take effect now. An error before it sees to that: of
+        // syntax, because PgBouncer 1.21 and later hangs up on a prepared statement it does not know.
+        if (!PQsendQueryParams(conn, "pgcoro: a pipeline given up half-way", 0, nullptr, nullptr, nullptr,
+                               nullptr, 0) ||
             !PQpipelineSync(conn))
             fail(nullptr, {});
         ++syncs_due_;
