@@ -124,15 +124,16 @@ asio::awaitable<void> session_lock::take(std::optional<milliseconds> within)
 asio::awaitable<void> session_lock::end()
 {
     maybe_held_ = false;
-    auto cancellation = co_await asio::this_coro::cancellation_state;
-    auto letting_go = unlock(std::move(lease_), key_, shared_);
     auto executor = co_await asio::this_coro::executor;
     // In a coroutine of its own, which is not cancelled with the caller.
-    if (cancellation.cancelled() == asio::cancellation_type::none)
-        co_await asio::co_spawn(executor, std::move(letting_go),
-                                asio::bind_cancellation_slot(asio::cancellation_slot(), asio::use_awaitable));
-    else
-        asio::co_spawn(executor, std::move(letting_go), asio::detached);
+    co_await asio::co_spawn(executor, unlock(std::move(lease_), key_, shared_),
+                            asio::bind_cancellation_slot(asio::cancellation_slot(), asio::use_awaitable));
+}
+
+void session_lock::end_in_background(const asio::any_io_executor& executor)
+{
+    maybe_held_ = false;
+    asio::co_spawn(executor, unlock(std::move(lease_), key_, shared_), asio::detached);
 }
 
 asio::awaitable<void> take_transaction_lock(transaction& tx, advisory_key key, advisory_lock_options options)

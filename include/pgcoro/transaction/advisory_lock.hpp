@@ -83,8 +83,9 @@ public:
 
     // Throws server_error 55P03 when it cannot be had.
     boost::asio::awaitable<void> take(std::optional<std::chrono::milliseconds> within);
-    // Unlocks and gives the connection back; in the background where the caller is cancelled. Does not throw.
+    // Unlocks and gives the connection back. Does not throw, and goes on where the caller is cancelled.
     boost::asio::awaitable<void> end();
+    void end_in_background(const boost::asio::any_io_executor& executor);
 
 private:
     lease lease_;
@@ -110,27 +111,27 @@ using tried = std::conditional_t<std::is_void_v<T>, bool, std::optional<T>>;
 template <class Body>
 boost::asio::awaitable<awaited_of<Body, connection>> run_locked(session_lock& lock, Body& body)
 {
+    using value = awaited_of<Body, connection>;
     std::exception_ptr failure;
-    if constexpr (std::is_void_v<awaited_of<Body, connection>>) {
-        try {
+    [[maybe_unused]] std::conditional_t<std::is_void_v<value>, bool, std::optional<value>> made{};
+    try {
+        if constexpr (std::is_void_v<value>) {
             co_await body(lock.connection());
-        } catch (...) {
-            failure = std::current_exception();
+        } else {
+            auto got = co_await body(lock.connection());
+            made.emplace(std::move(got));
         }
-        co_await lock.end();
-        if (failure) std::rethrow_exception(failure);
-    } else {
-        std::optional<awaited_of<Body, connection>> made;
-        try {
-            auto value = co_await body(lock.connection());
-            made.emplace(std::move(value));
-        } catch (...) {
-            failure = std::current_exception();
-        }
-        co_await lock.end();
-        if (failure) std::rethrow_exception(failure);
-        co_return std::move(*made);
+    } catch (...) {
+        failure = std::current_exception();
     }
+    auto cancellation = co_await boost::asio::this_coro::cancellation_state;
+    auto executor = co_await boost::asio::this_coro::executor;
+    if (cancellation.cancelled() == boost::asio::cancellation_type::none)
+        co_await lock.end();
+    else // who is cancelled cannot await anything
+        lock.end_in_background(executor);
+    if (failure) std::rethrow_exception(failure);
+    if constexpr (!std::is_void_v<value>) co_return std::move(*made);
 }
 
 } // namespace detail

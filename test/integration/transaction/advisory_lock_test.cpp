@@ -97,6 +97,7 @@ BOOST_AUTO_TEST_CASE(a_cancelled_caller_goes_on_and_its_lock_is_let_go)
         co_await given_up.end();
         BOOST_TEST(given_up.threw<boost::system::system_error>());
         co_await all_free();
+        BOOST_TEST(b.p.stats().closes == 0u);
     });
 }
 
