@@ -1,6 +1,6 @@
 # What every target of the project has in common.
 
-# pgcoro_target(<target>): warnings, sanitizers, one precompiled header for the heavy system headers.
+# pgcoro_target(<target>): warnings, sanitizers, the precompiled header.
 function(pgcoro_target target)
     target_compile_features(${target} PUBLIC cxx_std_20)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Woverloaded-virtual)
@@ -19,5 +19,14 @@ function(pgcoro_target target)
                                                  -fno-omit-frame-pointer)
         target_link_options(${target} PRIVATE -fsanitize=${PGCORO_SANITIZE})
     endif()
-    target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp)
+    if(target STREQUAL "pgcoro_precompiled")
+        target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp)
+    else()
+        target_precompile_headers(${target} REUSE_FROM pgcoro_precompiled)
+    endif()
 endfunction()
+
+# The precompiled header, once for all targets.
+add_library(pgcoro_precompiled OBJECT ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
+target_link_libraries(pgcoro_precompiled PRIVATE Boost::headers Boost::json PkgConfig::PGCORO_LIBPQ Threads::Threads)
+pgcoro_target(pgcoro_precompiled)
