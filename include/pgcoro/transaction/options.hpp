@@ -40,9 +40,9 @@ struct transaction_metrics
 };
 
 /// The policy of `transaction_options`: 50 attempts, exponential from 10 ms to at most 50 ms, full jitter.
-/// Many short attempts, because who waits long after a deadlock starves beside those who do not: of 16 callers
-/// on two rows the slowest got 3 to 23 % of the mean with delays of up to 1 s, two thirds of it with up to
-/// 50 ms. A lost connection waits for its successor in acquire().
+/// Many short attempts, because who waits long after a deadlock starves beside those who do not: of 16
+/// callers on two rows the slowest got 3 to 23 % of the mean with delays of up to 1 s, two thirds of it with
+/// up to 50 ms. A lost connection waits for its successor in acquire().
 retry_policy transaction_retry();
 
 /// How a transaction runs.
