@@ -104,12 +104,14 @@ void session::send_unprepared(std::string_view sql, const params& args)
 void session::send_statement(std::string_view sql, const params& args, piece as, exchange& x)
 {
     if (!statements_.enabled()) {
+        check_text(sql, args.size());
         send_unprepared(sql, args);
     } else if (auto* known = statements_.find(sql, args)) {
         send_known(sql, args, known->name);
     } else if (auto* coming = x.find_coming(sql, args)) {
         send_known(sql, args, coming->name);
     } else {
+        check_text(sql, args.size());
         auto name = statements_.new_name();
         preparing_.push_back(name);
         x.prepares.push_back(statement_cache::describe(sql, args, name));
