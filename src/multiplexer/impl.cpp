@@ -6,6 +6,8 @@
 #include "pool/ends_by.hpp"
 #include "resilience/text.hpp"
 
+#include <boost/asio/post.hpp>
+
 #include <algorithm>
 
 namespace pgcoro::detail
@@ -104,14 +106,17 @@ std::shared_ptr<call> multiplexer_impl::dequeue(call& c) noexcept
     return std::move(c.queued);
 }
 
-// With the lock. The server is told to stop only if all that was sent together is wanted by nobody.
+// With the lock. The server is told to stop only if all that was sent together is wanted by nobody; the
+// connection is brought back by the pool then, and the lane goes on with another one.
 void multiplexer_impl::abandon(call& c) noexcept
 {
     if (c.queued) dequeue(c);
-    if (!c.on || !c.on->connection) return;
+    if (!c.on) return;
     auto& together = c.on->calls;
-    if (std::all_of(together.begin(), together.end(), [](auto& other) { return other->settled(); }))
-        c.on->connection->cancel();
+    if (!std::all_of(together.begin(), together.end(), [](auto& other) { return other->settled(); })) return;
+    asio::post(c.on->strand, [l = c.on->shared_from_this(), batch = c.on->batches] {
+        if (l->connection && l->batches == batch) l->stop.emit(asio::cancellation_type::terminal);
+    });
 }
 
 asio::awaitable<result> multiplexer_impl::run_apart(std::shared_ptr<known_statement> known,

@@ -1,7 +1,6 @@
 // The multiplexer's body: the queue, and the connections that work on it.
 #pragma once
 
-#include "connection/session.hpp"
 #include "multiplexer/lane.hpp"
 
 #include <pgcoro/multiplexer/multiplexer.hpp>
@@ -39,7 +38,7 @@ private:
                                       time_point deadline);
 
     void start(std::size_t lanes);
-    asio::awaitable<void> work();
+    asio::awaitable<void> work(std::shared_ptr<lane> mine);
     ahead look(bool again);
     std::size_t give(lane& to, connection& on);
     void take_back(lane& from, const std::exception_ptr& lost);

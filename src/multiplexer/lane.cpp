@@ -24,6 +24,7 @@ bool is_lost_statement(const std::exception_ptr& why)
 
 void lane::begin()
 {
+    ++batches;
     at_ = synced_ = 0;
     made_.clear();
     begun_ = clock::now();
@@ -104,7 +105,8 @@ std::exception_ptr lost_error(const std::exception_ptr& lost, std::string_view s
         if (!read)
             return std::make_exception_ptr(commit_unknown(
                 "the connection was lost before the statement was answered: it may or may not have been done "
-                "(" + why + ")",
+                "(" +
+                    why + ")",
                 e.diag(), sql));
         if (times > 1) why += " (" + std::to_string(times) + " connections in a row)";
         return std::make_exception_ptr(connection_error(e.why(), why, e.diag(), sql));

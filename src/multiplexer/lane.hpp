@@ -1,11 +1,15 @@
 // What one connection is sent at a time.
 #pragma once
 
+#include "connection/session.hpp"
 #include "multiplexer/call.hpp"
 
 #include <pgcoro/connection/batch.hpp>
 #include <pgcoro/connection/connection.hpp>
 
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/intrusive/list.hpp>
 
 #include <chrono>
@@ -16,18 +20,26 @@ namespace pgcoro::detail
 {
 
 // Reads share a Sync with their neighbours; all else has one of its own.
-class lane final : public batch, public boost::intrusive::list_base_hook<>
+class lane final : public batch,
+                   public boost::intrusive::list_base_hook<>,
+                   public std::enable_shared_from_this<lane>
 {
 public:
     using clock = std::chrono::steady_clock;
 
-    explicit lane(clock::duration slow_after)
-        : slow_after_(slow_after)
+    lane(asio::any_io_executor executor, clock::duration slow_after)
+        : strand(asio::make_strand(std::move(executor)))
+        , slow_after_(slow_after)
     {}
+
+    // Where it works, and where alone it may be told to stop.
+    const asio::strand<asio::any_io_executor> strand;
+    asio::cancellation_signal stop;
 
     // Under the multiplexer's lock: what it has been given, and where that runs.
     std::vector<std::shared_ptr<call>> calls;
-    pgcoro::connection* connection = nullptr;
+    pgcoro::connection* connection = nullptr; // null: it runs none
+    std::uint64_t batches = 0;                // so many it was given
 
     bool next(statement& made) override;
     void answered(std::size_t i, result got) override;

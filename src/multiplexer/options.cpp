@@ -10,7 +10,8 @@ void multiplexer_options::validate() const
     auto in_range = [](const char* field, auto value, decltype(value) least, decltype(value) most) {
         if (value < least || value > most)
             detail::out_of_range("multiplexer_options", field,
-                                 std::to_string(least) + " to " + std::to_string(most), std::to_string(value));
+                                 std::to_string(least) + " to " + std::to_string(most),
+                                 std::to_string(value));
     };
     in_range("connections", connections, 1, 1'000);
     in_range("max_batch", max_batch, 1, 10'000);

@@ -1,10 +1,9 @@
 // The connections' side of the multiplexer: each takes its share of the queue, again and again.
 #include "multiplexer/impl.hpp"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
@@ -25,16 +24,18 @@ std::size_t multiplexer_impl::missing_lanes() noexcept
 // On the multiplexer's own executor, and not before the caller is through.
 void multiplexer_impl::start(std::size_t lanes)
 {
-    for (; lanes > 0; --lanes)
-        asio::post(executor_, [self = shared_from_this()] {
-            asio::co_spawn(asio::make_strand(self->executor_), self->work(), asio::detached);
+    for (; lanes > 0; --lanes) {
+        auto added = std::make_shared<lane>(executor_, options_.slow_after);
+        asio::post(added->strand, [self = shared_from_this(), added] {
+            auto ended = asio::bind_cancellation_slot(added->stop.slot(), [added](std::exception_ptr) {});
+            asio::co_spawn(added->strand, self->work(added), std::move(ended));
         });
+    }
 }
 
-asio::awaitable<void> multiplexer_impl::work()
+asio::awaitable<void> multiplexer_impl::work(std::shared_ptr<lane> mine)
 {
     auto self = shared_from_this();
-    lane mine(options_.slow_after);
     for (bool again = true;; again = false) {
         auto what = look(again);
         if (what == ahead::end) co_return;
@@ -50,15 +51,17 @@ asio::awaitable<void> multiplexer_impl::work()
                 no_connection(failure);
                 co_return;
             }
-            auto missing = give(mine, *held);
+            auto missing = give(*mine, *held);
             start(missing);
-            if (mine.calls.empty()) continue; // others were quicker
+            if (mine->calls.empty()) continue; // others were quicker
             try {
-                co_await run_batch(held->host(), mine);
+                co_await run_batch(held->host(), *mine);
             } catch (...) {
                 failure = std::current_exception();
             }
-            take_back(mine, failure);
+            take_back(*mine, failure);
+            if (failure)
+                co_await asio::this_coro::reset_cancellation_state(); // it may have been told to stop
             again = true;
         }
         // First those who were answered have their turn: what they ask next travels together.
@@ -80,12 +83,14 @@ multiplexer_impl::ahead multiplexer_impl::look(bool again)
     return ahead::end;
 }
 
-// Its fair share, so that all connections have something to do. Gives the number of lanes to be started.
+// Its share of all there is, sent or not, so that all connections have something to do, and alike: small
+// batches come round more often, and would become the rule. Gives the number of lanes to be started.
 std::size_t multiplexer_impl::give(lane& to, connection& on)
 {
     std::lock_guard lock(mutex_);
-    auto free = options_.connections - running_.size();
-    auto share = std::min(options_.max_batch, (queue_.size() + free - 1) / free);
+    auto all = queue_.size();
+    for (auto& l : running_) all += l.calls.size();
+    auto share = std::min(options_.max_batch, (all + options_.connections - 1) / options_.connections);
     while (to.calls.size() < share && !queue_.empty()) {
         auto& first = queue_.front();
         auto company = first.known->company.load();
