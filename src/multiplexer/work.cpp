@@ -60,8 +60,7 @@ asio::awaitable<void> multiplexer_impl::work(std::shared_ptr<lane> mine)
                 failure = std::current_exception();
             }
             take_back(*mine, failure);
-            if (failure)
-                co_await asio::this_coro::reset_cancellation_state(); // it may have been told to stop
+            co_await asio::this_coro::reset_cancellation_state(); // it may have been told to stop, too late
             again = true;
         }
         // First those who were answered have their turn: what they ask next travels together.
