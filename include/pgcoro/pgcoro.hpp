@@ -4,6 +4,7 @@
 #include <pgcoro/connection/connection.hpp>
 #include <pgcoro/connection/listener.hpp>
 #include <pgcoro/error/error.hpp>
+#include <pgcoro/multiplexer/multiplexer.hpp>
 #include <pgcoro/observer/observer.hpp>
 #include <pgcoro/pool/pool.hpp>
 #include <pgcoro/resilience/circuit_breaker.hpp>

@@ -59,7 +59,7 @@ public:
         if (exchange_.rolled_back && !failure_) throw_rolled_back();
     }
 
-    // The first error, where there are no barriers.
+    // The first error, where it does not go on after one.
     const std::exception_ptr& failure() const noexcept { return failure_; }
     // It was that the server has not, or cannot use, a prepared statement any more.
     bool lost_statement() const noexcept { return lost_statement_; }
@@ -96,10 +96,14 @@ private:
 
     void sync()
     {
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+        session_.need(PQsendPipelineSync(session_.pg()), current_sql()); // flushed with what follows
+#else
         session_.need(PQpipelineSync(session_.pg()), current_sql());
+#endif
         exchange_.pieces.push_back(piece::sync);
         ++session_.syncs_due_;
-        session_.sync_owed_ = false;
+        session_.sync_owed_ = unsynced_ = false;
     }
 
     void send_some()
@@ -112,13 +116,13 @@ private:
                 end();
                 break;
             }
+            if (next.alone && unsynced_) sync();
             auto& args = next.args ? *next.args : no_params;
-            session_.check(next.sql, args.size());
-            session_.sync_owed_ = true;
+            session_.sync_owed_ = unsynced_ = true;
             session_.send_statement(next.sql, args, piece::main, exchange_);
             on_their_way_.push_back(next.sql);
             bytes += 64 + next.sql.size() + args.bytes();
-            if (batch_.barriers()) sync();
+            if (next.alone) sync();
         }
         session_.wire_->flush();
     }
@@ -128,13 +132,14 @@ private:
         ended_ = true;
         if (!with_.after.empty()) session_.send_statement(with_.after, no_params, piece::after, exchange_);
         if (with_.commit) session_.send_statement(commit_statement, no_params, piece::commit, exchange_);
-        if (!batch_.barriers() || !with_.after.empty() || with_.commit) sync();
+        if (unsynced_ || !batch_.goes_on() || !with_.after.empty() || with_.commit) sync();
     }
 
     void take(result_ptr answer)
     {
         auto current = exchange_.pieces[exchange_.at];
         bool ends = current == piece::main && !answer;
+        if (answer && PQresultStatus(answer.get()) == PGRES_PIPELINE_ABORTED) not_run_ = true;
         bool synced = answer && PQresultStatus(answer.get()) == PGRES_PIPELINE_SYNC;
         bool error_before = exchange_.error != nullptr;
         auto what = session_.take(exchange_, answer);
@@ -150,18 +155,20 @@ private:
         }
         if (current == piece::prepare && exchange_.error && !error_before) preparation_failed_ = true;
         if (ends) statement_ended();
-        if (synced && exchange_.error && batch_.barriers() && done_ > 0) // its commit failed
-            tell_failed(done_ - 1, error_of(exchange_.error.get(), last_sql_, name_of(done_ - 1)));
+        if (synced && exchange_.error && batch_.goes_on() && done_ > 0) // its commit failed
+            tell_failed(done_ - 1, error_of(exchange_.error.get(), last_sql_, batch_.place(done_ - 1)));
+        if (synced) batch_.synced(done_);
     }
 
     void statement_ended()
     {
         last_sql_ = current_sql();
-        if (session_.options_->observer && !failure_)
+        bool ran = !std::exchange(not_run_, false) || exchange_.error;
+        if (session_.options_->observer && !failure_ && ran)
             session_.report(last_sql_, rows_, exchange_.error.get(), begun_, false);
         rows_ = 0;
         if (exchange_.error && !failure_) {
-            auto why = error_of(exchange_.error.get(), last_sql_, name_of(done_));
+            auto why = error_of(exchange_.error.get(), last_sql_, batch_.place(done_));
             lost_statement_ = session_.forget_lost_statement(exchange_, last_sql_);
             if (lost_statement_) forget_companions();
             // It may have been sent more often before its preparation was found to fail.
@@ -169,7 +176,7 @@ private:
                 unprepared_[last_sql_] = why;
             else if (auto it = unprepared_.find(last_sql_); lost_statement_ && it != unprepared_.end())
                 why = it->second;
-            if (batch_.barriers())
+            if (batch_.goes_on())
                 tell_failed(done_, why);
             else
                 failure_ = why;
@@ -197,15 +204,11 @@ private:
         try {
             throw_result_error(error, session_.pg(), sql);
         } catch (pgcoro::error& e) {
-            e.add_note(where);
+            if (!where.empty()) e.add_note(where);
             return std::current_exception();
         }
     }
 
-    static std::string name_of(std::size_t i)
-    {
-        return "in statement " + std::to_string(i + 1) + " of the pipeline";
-    }
     std::string_view current_sql() const
     {
         return on_their_way_.empty() ? std::string_view() : on_their_way_.front();
@@ -238,6 +241,8 @@ private:
     bool lost_statement_ = false;
     bool preparation_failed_ = false;
     bool drops_statements_ = false;
+    bool not_run_ = false;  // it stood behind one that failed
+    bool unsynced_ = false; // statements were sent since the last Sync
     session::operation operation_;
 };
 

@@ -114,6 +114,7 @@ const statement_cache::statement& session::prepared_statement(std::string_view s
 {
     if (auto* known = statements_.find(sql, args)) return *known;
     if (auto* coming = x.find_coming(sql, args)) return *coming;
+    check(sql, args.size());
     auto name = statements_.new_name();
     preparing_.push_back(name);
     auto made = statement_cache::describe(sql, args, name);
@@ -132,6 +133,7 @@ void session::send_statement(std::string_view sql, const params& args, piece as,
         if (prepared.leaves) note(prepared.leaves, sql, args);
         send_known(sql, args, prepared.name);
     } else {
+        check(sql, args.size());
         note(sql, args);
         send_unprepared(sql, args);
     }

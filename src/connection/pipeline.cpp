@@ -23,7 +23,7 @@ public:
     {
         if (at_ == list_.size()) return false;
         auto& s = *list_[at_++];
-        made = {s.sql, &s.args};
+        made = {s.sql, &s.args, barrier_ == barrier::each};
         return true;
     }
     void answered(std::size_t i, result got) override
@@ -41,7 +41,7 @@ public:
         at_ = 0;
         return true;
     }
-    bool barriers() const override { return barrier_ == barrier::each; }
+    bool goes_on() const override { return barrier_ == barrier::each; }
 
     const std::exception_ptr& first_failure() const noexcept { return first_failure_; }
 
@@ -49,7 +49,7 @@ public:
     void all_failed(const std::exception_ptr& why)
     {
         for (auto& s : list_)
-            if (!s->failure && (!barriers() || !s->answered)) s->failure = why;
+            if (!s->failure && (!goes_on() || !s->answered)) s->failure = why;
     }
 
 private:

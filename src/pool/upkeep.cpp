@@ -1,9 +1,9 @@
 // What the pool does in the background for its connections: opening, cleaning, keeping alive.
+#include "pool/ends_by.hpp"
 #include "pool/lock_and_act.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 
@@ -43,14 +43,8 @@ void pool_impl::start(asio::awaitable<void> (pool_impl::*work)(slot_id), slot_id
 // A hook of the user's, cancelled when it takes too long.
 asio::awaitable<void> pool_impl::bounded(asio::awaitable<void> hook, const char* name, time_point deadline)
 {
-    auto executor = co_await asio::this_coro::executor;
-    asio::steady_timer timer(executor, deadline);
-    auto both = asio::experimental::make_parallel_group(
-        asio::co_spawn(executor, std::move(hook), asio::deferred), timer.async_wait(asio::deferred));
-    auto [order, failure, ec] = co_await both.async_wait(asio::experimental::wait_for_one(), asio::deferred);
-    if (order[0] != 0)
-        throw deadline_exceeded("pool '" + options_.name + "': the hook " + name + " took too long");
-    if (failure) std::rethrow_exception(failure);
+    bool ended = co_await ends_by(deadline, std::move(hook));
+    if (!ended) throw deadline_exceeded("pool '" + options_.name + "': the hook " + name + " took too long");
 }
 
 // A new connection, with all that makes it one of this pool's.

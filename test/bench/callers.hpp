@@ -29,6 +29,7 @@ public:
         run_to_end(pool_.warm_up());
     }
 
+    asio::io_context::executor_type executor() { return io_.get_executor(); }
     pgcoro::pool& pool() { return pool_; }
     // They are to come to an end.
     bool stop() const { return stop_; }

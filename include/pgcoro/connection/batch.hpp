@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <string>
 #include <string_view>
 
 namespace pgcoro::detail
@@ -22,24 +23,33 @@ public:
     {
         std::string_view sql;         // lives until the batch ends
         const params* args = nullptr; // lives until next() is called again
+        bool alone = false;           // a transaction of its own: a Sync before it and behind it
     };
 
     // False when there are no more. What it throws ends the batch: without barriers, nothing of it stays.
     virtual bool next(statement& made) = 0;
     // The i-th statement, counted from 0, gave this.
     virtual void answered(std::size_t i, result got) = 0;
-    // With barriers: the i-th statement failed; that may also come after its answer.
+    // Where it goes_on(): the i-th statement failed; that may also come after its answer. Those behind it up
+    // to the next Sync were not run, and come to nothing.
     virtual void failed(std::size_t i, std::exception_ptr why) = 0;
+    // All before the i-th are committed, or failed.
+    virtual void synced(std::size_t) {}
     // Begins again with the first statement. False where that is not possible.
     virtual bool rewind() = 0;
-    // Is each statement a transaction of its own?
-    virtual bool barriers() const = 0;
+    // What an error says of the statement's place; empty for nothing.
+    virtual std::string place(std::size_t i) const
+    {
+        return "in statement " + std::to_string(i + 1) + " of the pipeline";
+    }
+    // When one has failed, are those behind the next Sync run?
+    virtual bool goes_on() const = 0;
 
 protected:
     ~batch() = default;
 };
 
-// Runs it. Throws the error of the first statement that failed, which it names, unless there are barriers.
+// Runs it. Throws the error of the first statement that failed, which it names, unless it goes on.
 boost::asio::awaitable<void> run_batch(statement_host& host, batch& b);
 
 } // namespace pgcoro::detail

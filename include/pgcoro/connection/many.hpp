@@ -129,7 +129,7 @@ public:
     }
 
     void answered(std::size_t, result got) override { count_ += got.affected_rows(); }
-    void failed(std::size_t, std::exception_ptr) override {} // not without barriers
+    void failed(std::size_t, std::exception_ptr) override {} // not where it ends with the first
     bool rewind() override
     {
         at_ = std::ranges::begin(rows_);
@@ -137,7 +137,7 @@ public:
         row_ = 0;
         return true;
     }
-    bool barriers() const override { return false; }
+    bool goes_on() const override { return false; }
 
     std::uint64_t count() const noexcept { return count_; }
 

@@ -20,7 +20,7 @@ namespace pgcoro
 /// PostgreSQL's binary format, strings excepted. The statement's text, and what it refers to, must live until
 /// the operation ends; parameters are copied. `Derived::run(std::string_view, params)` does the work;
 /// `Derived::run_kept(std::string_view, const params&)` does it with parameters that somebody keeps until it
-/// has ended, which saves a coroutine.
+/// has ended, which saves a coroutine; it may take `params&` and move from them.
 ///
 /// **Errors.** `server_error` when the server refuses the statement; `connection_error` when the connection
 /// is lost or does not answer; `mapping_error` when a value does not fit. Derived says what else, and what

@@ -8,6 +8,7 @@ namespace bench
 {
 
 measure point_select(const environment& where);      // P1
+measure multiplexed(const environment& where);       // P2
 measure acquire_release(const environment& where);   // P3
 measure transactions(const environment& where);      // P4
 measure rows_into_structs(const environment& where); // P5

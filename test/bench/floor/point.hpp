@@ -1,0 +1,57 @@
+// The floor of what asks for one row by its key.
+#pragma once
+
+#include "floor/account.hpp"
+#include "random.hpp"
+
+#include <memory>
+
+namespace bench::floor
+{
+
+constexpr auto point_sql = "select id, owner, cents, rate from account where id = $1";
+
+inline void check(const account& got, std::int64_t wanted)
+{
+    if (got.id != wanted) throw std::runtime_error("the wrong row came back");
+}
+
+struct point_job
+{
+    random_rows rows;
+    std::int64_t id = 0;
+    std::uint64_t done = 0;
+
+    bool next(PGconn* conn, bool stop)
+    {
+        if (stop) return false;
+        id = rows.upto(environment::accounts);
+        send_prepared<1>(conn, "point", {id});
+        return true;
+    }
+    void take(const PGresult* result)
+    {
+        if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1)
+            throw std::runtime_error(PQresultErrorMessage(result));
+        check(read_account(result, 0), id);
+        ++done;
+    }
+};
+
+// One job a connection.
+inline contender point_select(const environment& where, std::size_t connections)
+{
+    auto all = std::make_shared<loop>(where.uri(), connections, std::vector<statement>{{"point", point_sql}});
+    return {the_floor, [all, connections](seconds how_long) {
+                return measured([&] {
+                    std::vector<point_job> jobs;
+                    for (std::size_t i = 0; i < connections; ++i) jobs.push_back({random_rows(i)});
+                    all->run(jobs, how_long);
+                    std::uint64_t sum = 0;
+                    for (auto& j : jobs) sum += j.done;
+                    return sum;
+                });
+            }};
+}
+
+} // namespace bench::floor
