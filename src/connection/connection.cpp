@@ -54,6 +54,11 @@ asio::awaitable<void> connection::ping(std::chrono::milliseconds within)
     co_await session().ping(std::chrono::steady_clock::now() + within);
 }
 
+void connection::name_operation(std::string_view name) noexcept
+{
+    if (session_) session_->name_operation(name);
+}
+
 void connection::cancel()
 {
     if (session_ && session_->busy()) session_->cancel();

@@ -28,6 +28,7 @@ void pool_impl::release(slot_id slot) noexcept
 {
     auto& session = places_[slot].connection->session();
     session.end_holder();
+    session.end_lease();
     auto as = session.broken()  ? pool_core::returned::broken
               : session.clean() ? pool_core::returned::clean
                                 : pool_core::returned::dirty;
@@ -181,6 +182,7 @@ pool_stats pool_impl::stats() const
     s.cleaning = n.cleaning;
     s.waiting = n.waiting;
     s.capacity = core_.capacity();
+    s.overflow = n.open() > options_.size ? n.open() - options_.size : 0;
     s.acquired += n.in_use; // counted when they come back
     if (connect_failure_) s.last_connect_failure = first_line(connect_failure_);
     return s;

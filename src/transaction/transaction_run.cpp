@@ -25,7 +25,9 @@ transaction_run::transaction_run(pool& p, const transaction_options& options)
     , until_(options.timeout.count() > 0 ? deadline::after(options.timeout, begun_) : deadline::never())
     , retry_options_{.operation = options.name, .deadline = until_, .observer = p.options().observer}
     , loop_(options_.retry, retry_options_)
-{}
+{
+    if (auto* o = pool_.options().observer) o->on_transaction_begin({pool_.options().name, options_.name});
+}
 
 transaction_run::~transaction_run()
 {
@@ -40,8 +42,17 @@ void transaction_run::finish(transaction_outcome outcome)
     metrics_.retries = metrics_.attempts > 0 ? metrics_.attempts - 1 : 0;
     if (options_.metrics) *options_.metrics += metrics_;
     if (auto* o = pool_.options().observer)
-        o->on_transaction({pool_.options().name, options_.name, outcome, static_cast<int>(metrics_.attempts),
-                           resolved_, metrics_.total});
+        o->on_transaction({.pool = pool_.options().name,
+                           .name = options_.name,
+                           .outcome = outcome,
+                           .attempts = static_cast<int>(metrics_.attempts),
+                           .commit_resolved = resolved_,
+                           .duration = metrics_.total,
+                           .waiting = metrics_.waiting,
+                           .serialization_failures = metrics_.serialization_failures,
+                           .deadlocks = metrics_.deadlocks,
+                           .connections_lost = metrics_.connections_lost,
+                           .other_failures = metrics_.other_failures});
 }
 
 asio::awaitable<void> transaction_run::start(std::source_location where)
@@ -55,6 +66,7 @@ asio::awaitable<void> transaction_run::start(std::source_location where)
         within = std::max(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds(1));
     lease held = co_await pool_.acquire(within, where);
     metrics_.waiting += clock::now() - asked;
+    if (!options_.name.empty()) held->name_operation(options_.name);
     transaction_.emplace(std::move(held), options_, until_, loop_.attempt());
 }
 
