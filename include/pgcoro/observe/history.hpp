@@ -4,6 +4,8 @@
 #include <pgcoro/observe/server_view.hpp>
 
 #include <boost/describe/class.hpp>
+#include <boost/describe/enum.hpp>
+#include <boost/json/value_from.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -64,6 +66,9 @@ BOOST_DESCRIBE_STRUCT(sample, (),
                        breakers_open, cache_hit_ratio, buffer_hit_ratio, longest_lock_wait,
                        server_connection_use))
 
+/// As JSON, with null for NaN; for boost::json::value_from.
+void tag_invoke(boost::json::value_from_tag, boost::json::value& to, const sample& from);
+
 /// What happened between two snapshots; from its beginning when `before` is null. The server's part is
 /// unknown without its view.
 sample make_sample(const metrics_snapshot* before, const metrics_snapshot& now,
@@ -75,22 +80,24 @@ using sample_figure = double sample::*;
 /// The figure of that name ("p95"); null for none.
 sample_figure figure_named(std::string_view name) noexcept;
 
+/// Where a figure goes.
+enum class trend_direction { unknown, falling, steady, rising };
+BOOST_DESCRIBE_ENUM(trend_direction, unknown, falling, steady, rising)
+
+/// "unknown", "falling", "steady", "rising".
+std::string_view to_string(trend_direction d) noexcept;
+
 /// Where a figure is going: the line through its values that least squares find.
 struct trend
 {
-    enum class direction { unknown, falling, steady, rising };
-
-    direction going = direction::unknown; ///< unknown with less than 3 values
+    trend_direction going = trend_direction::unknown; ///< unknown with less than 3 values
     std::size_t values = 0;
     double first = 0;       ///< on the line, at its beginning
     double last = 0;        ///< and at its end
     double slope = 0;       ///< an hour
     double fit = 0;         ///< R², the share of the variance that the line explains
 };
-BOOST_DESCRIBE_STRUCT(trend, (), (values, first, last, slope, fit))
-
-/// "unknown", "falling", "steady", "rising".
-std::string_view to_string(trend::direction d) noexcept;
+BOOST_DESCRIBE_STRUCT(trend, (), (going, values, first, last, slope, fit))
 
 /// The samples of the last day, or as many as there is room for; the oldest goes first. Thread-safe.
 ///
