@@ -1,8 +1,10 @@
 // What is told is counted, in the telling thread's own memory.
-#include "observe/fingerprint.hpp"
 #include "observe/labels.hpp"
 #include "observe/metrics_impl.hpp"
+#include "sql/normalized.hpp"
+#include "sql/statement.hpp"
 
+#include <charconv>
 #include <new>
 #include <stdexcept>
 
@@ -21,6 +23,14 @@ std::uint64_t ns(std::chrono::nanoseconds time) noexcept
 }
 
 std::string nothing() { return {}; }
+
+std::string in_hex(std::uint64_t number)
+{
+    char digits[16];
+    auto end = std::to_chars(digits, digits + sizeof digits, number, 16).ptr;
+    std::string text(digits, end);
+    return std::string(sizeof digits - text.size(), '0') + text;
+}
 
 void count(detail::query_cell& c, const query_event& e, std::chrono::nanoseconds slow)
 {
@@ -78,13 +88,13 @@ void with(detail::shards& all, Count what) noexcept
 }
 
 detail::query_cell& statement(detail::shard& s, detail::catalog& names, const metrics_options& o,
-                              std::string_view sql)
+                              std::string_view text)
 {
-    if (!o.by_statement || sql.size() > longest_text) return s.statements.at(names.statements.other());
-    return s.statements.at(s.known_statements.number_of(sql, o.max_texts, [&] {
-        auto name = detail::fingerprint(sql);
-        if (name.empty()) return names.statements.other();
-        return names.statements.number_of(name, [&] { return detail::without_literals(sql); });
+    if (!o.by_statement || text.size() > longest_text) return s.statements.at(names.statements.other());
+    return s.statements.at(s.known_statements.number_of(text, o.max_texts, [&] {
+        auto known = sql::fingerprint(text);
+        if (!known) return names.statements.other();
+        return names.statements.number_of(in_hex(*known), [&] { return sql::without_constants(text); });
     }));
 }
 

@@ -28,7 +28,8 @@ const std::vector<entry>& measures()
 {
     static const std::vector<entry> all = {{"P1", point_select}, {"P3", acquire_release},
                                            {"P4", transactions}, {"P5", rows_into_structs},
-                                           {"P8", waiters},      {"P9", deadlocks}};
+                                           {"P8", waiters},      {"P9", deadlocks},
+                                           {"M1", observed}};
     return all;
 }
 

@@ -13,5 +13,6 @@ measure transactions(const environment& where);      // P4
 measure rows_into_structs(const environment& where); // P5
 measure waiters(const environment& where);           // P8
 measure deadlocks(const environment& where);         // P9
+measure observed(const environment& where);          // M1: beside them, what metrics cost
 
 } // namespace bench
