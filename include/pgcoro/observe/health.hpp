@@ -5,6 +5,7 @@
 #include <pgcoro/resilience/time_source.hpp>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
