@@ -27,3 +27,10 @@ endif()
 add_library(pg_query UNKNOWN IMPORTED GLOBAL)
 set_target_properties(pg_query PROPERTIES IMPORTED_LOCATION "${PGCORO_PG_QUERY_LIBRARY}"
                                           INTERFACE_INCLUDE_DIRECTORIES "${PGCORO_PG_QUERY_INCLUDE}")
+
+# For pgcoro::prometheus, which is left out without it.
+find_package(prometheus-cpp CONFIG QUIET)
+if(PGCORO_BUILD_TESTS)
+    # The binary alone, as cmake/setup.sh takes it from Debian's package.
+    find_program(PGCORO_PROMTOOL promtool HINTS "${PROJECT_SOURCE_DIR}/build/tools")
+endif()

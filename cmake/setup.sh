@@ -45,6 +45,12 @@ boost_is_there json || missing+=(boost-json-dev)
 boost_is_there unit_test_framework || missing+=(boost-test-dev)
 any_of /usr{,/local}/include/CLI/CLI.hpp || missing+=(libcli11-dev)
 postgres_is_there || missing+=(postgresql)
+# Of use, but not needed: only where they can be had without asking anybody.
+promtool=$(dirname "${BASH_SOURCE[0]}")/../build/tools/promtool
+if has apt-get && { [ "$(id -u)" = 0 ] || has sudo; }; then
+    any_of /usr{,/local}/include/prometheus/collectable.h || missing+=(prometheus-cpp-dev)
+    has promtool || [ -x "$promtool" ] || missing+=(promtool)
+fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! has apt-get; then
@@ -86,8 +92,10 @@ if ! printf '%s\n%s\n' "$least_boost" "$default" | sort -V -C; then
     boost=$newest
 fi
 packages=()
+want_promtool=
 for name in "${missing[@]}"; do
     case $name in
+    promtool) want_promtool=1 ;;
     boost-*) packages+=("lib${name%-dev}$boost-dev") ;;
     *) packages+=("$name") ;;
     esac
@@ -117,7 +125,7 @@ for name in "${packages[@]}"; do
         others+=("$name")
     fi
 done
-install "${others[@]}"
+[ ${#others[@]} = 0 ] || install "${others[@]}"
 if [ -n "$server" ]; then
     if [ -e "$conf" ]; then
         as_root cp -p "$conf" "$conf.pgcoro-setup"
@@ -125,4 +133,21 @@ if [ -n "$server" ]; then
         printf '\ncreate_main_cluster = false\n' | as_root tee -a "$conf" >/dev/null
     fi
     install "$server"
+fi
+
+# promtool is in Debian's package of the Prometheus server, which would start a service and bring much else: the one
+# program is taken out of it. Without it a test is left out.
+take_promtool() {
+    local there
+    there=$(mktemp -d)
+    chmod 755 "$there"
+    (cd "$there" && apt-get download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb >all.tar &&
+        tar -xf all.tar ./usr/bin/promtool) || { rm -rf "$there"; return 1; }
+    mkdir -p "$(dirname "$promtool")"
+    mv "$there/usr/bin/promtool" "$promtool"
+    rm -rf "$there"
+}
+if [ -n "$want_promtool" ]; then
+    step "setup: taking promtool out of the package prometheus" "$log" take_promtool ||
+        say "going on without promtool: its test is left out" >&2
 fi

@@ -81,7 +81,6 @@ private:
     std::atomic<std::uint64_t> min_{UINT64_MAX};
 };
 
-
 struct query_cell
 {
     histogram_cell duration;

@@ -28,8 +28,7 @@ public:
 
     void find(alert_severity how_bad, std::string what, std::string evidence, std::string recommendation)
     {
-        into_.findings.push_back(
-            {std::move(what), how_bad, std::move(evidence), std::move(recommendation)});
+        into_.findings.push_back({std::move(what), how_bad, std::move(evidence), std::move(recommendation)});
     }
 
     void look(const health_check& c)
@@ -51,8 +50,8 @@ public:
                      "shorten what is done under a lease; else raise size or max_overflow, if the server has "
                      "cores to spare");
             if (!p.last_connect_failure.empty())
-                find(alert_severity::warning, "pool '" + p.name + "' cannot connect",
-                     p.last_connect_failure, "look at the server's log and at its max_connections");
+                find(alert_severity::warning, "pool '" + p.name + "' cannot connect", p.last_connect_failure,
+                     "look at the server's log and at its max_connections");
             if (p.leaks > 0)
                 find(alert_severity::warning, "pool '" + p.name + "' has leases held too long",
                      std::to_string(p.leaks) + " were held for longer than leak_threshold",
@@ -71,8 +70,8 @@ public:
 
     void look(const server_view& s)
     {
-        auto use = static_cast<double>(s.connections) / static_cast<double>(std::max<std::int64_t>(
-                                                            s.max_connections - s.reserved_connections, 1));
+        auto use = static_cast<double>(s.connections) /
+                   static_cast<double>(std::max<std::int64_t>(s.max_connections - s.reserved_connections, 1));
         if (use > 0.9)
             find(alert_severity::warning, "the server's connections are nearly used up",
                  std::to_string(s.connections) + " of " + std::to_string(s.max_connections) + " (" +
@@ -128,10 +127,7 @@ int cost(alert_severity s)
 
 } // namespace
 
-std::string_view to_string(health_status s) noexcept
-{
-    return boost::describe::enum_to_string(s, "unknown");
-}
+std::string_view to_string(health_status s) noexcept { return boost::describe::enum_to_string(s, "unknown"); }
 
 health_report assess(const health_inputs& in)
 {

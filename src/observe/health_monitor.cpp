@@ -91,8 +91,8 @@ std::string describe(const pool_stats& s, std::string_view pool_name)
 {
     auto text = "pool '" + std::string(pool_name) + "': " + std::to_string(s.in_use) + " in use, " +
                 std::to_string(s.idle) + " idle, " + std::to_string(s.connecting) + " connecting, " +
-                std::to_string(s.cleaning) + " being cleaned, of at most " + std::to_string(s.capacity) + "; " +
-                std::to_string(s.waiting) + " waiting; since the start " + std::to_string(s.acquired) +
+                std::to_string(s.cleaning) + " being cleaned, of at most " + std::to_string(s.capacity) +
+                "; " + std::to_string(s.waiting) + " waiting; since the start " + std::to_string(s.acquired) +
                 " acquired, " + std::to_string(s.queued) + " of them after a wait, " +
                 std::to_string(s.acquire_failures) + " in vain, " + std::to_string(s.connects) +
                 " connections opened, " + std::to_string(s.connect_failures) + " failed to, " +

@@ -33,9 +33,9 @@ struct way
 
 way way_of(sample_figure f)
 {
-    for (auto total : {&sample::length, &sample::queries, &sample::errors, &sample::acquires,
-                       &sample::acquire_timeouts, &sample::committed, &sample::rolled_back, &sample::retries,
-                       &sample::deadlocks})
+    for (auto total :
+         {&sample::length, &sample::queries, &sample::errors, &sample::acquires, &sample::acquire_timeouts,
+          &sample::committed, &sample::rolled_back, &sample::retries, &sample::deadlocks})
         if (f == total) return {joined::total, nullptr};
     for (auto greatest : {&sample::time, &sample::p50, &sample::p95, &sample::p99, &sample::max,
                           &sample::acquire_wait_p95, &sample::longest_lock_wait, &sample::breakers_open})

@@ -102,8 +102,7 @@ template <class Cell>
 Cell& named(detail::series<Cell>& cells, detail::known_names& known, detail::series_names& names,
             std::string_view name)
 {
-    return cells.at(
-        known.number_of(name, most_known_names, [&] { return names.number_of(name, nothing); }));
+    return cells.at(known.number_of(name, most_known_names, [&] { return names.number_of(name, nothing); }));
 }
 
 detail::pool_cell& pool_of(detail::shard& s, detail::catalog& names, std::string_view name)

@@ -66,7 +66,8 @@ asio::awaitable<void> sampler::run()
     auto& time = options_.time ? *options_.time : time_source::steady();
     auto next = time.now();
     for (;;) {
-        // By the clock and not from the end of one to the next, so that a day has as many as there is room for.
+        // By the clock and not from the end of one to the next, so that a day has as many as there is room
+        // for.
         next += options_.interval;
         auto now = time.now();
         next = std::max<time_source::time_point>(next, now); // after a long halt: not all at once

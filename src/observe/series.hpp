@@ -74,7 +74,7 @@ class series
 public:
     explicit series(std::size_t capacity)
         : capacity_(capacity)
-        , cells_(new std::atomic<Cell*>[capacity]{})
+        , cells_(new std::atomic<Cell*>[capacity] {})
     {}
     ~series()
     {

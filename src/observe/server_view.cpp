@@ -202,8 +202,8 @@ asio::awaitable<server_view> inspect(connection& c, inspect_options options)
 
     auto states = co_await c.query_as<std::tuple<std::string, std::int64_t>>(states_sql);
     for (auto& [state, n] : states) v.sessions_by_state[state] = n;
-    v.long_queries = co_await c.query_as<session_view>(
-        sessions_sql, "active", in_seconds(options.long_query), options.most, options.with_queries);
+    v.long_queries = co_await c.query_as<session_view>(sessions_sql, "active", in_seconds(options.long_query),
+                                                       options.most, options.with_queries);
     v.idle_in_transaction =
         co_await c.query_as<session_view>(sessions_sql, "idle in transaction%", in_seconds(options.long_idle),
                                           options.most, options.with_queries);

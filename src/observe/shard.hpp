@@ -57,7 +57,7 @@ struct shard
         , pools(names.pools.capacity())
     {}
 
-    std::atomic<bool> taken{true}; // a thread counts in it
+    std::atomic<bool> taken{true};     // a thread counts in it
     std::atomic<bool> orphaned{false}; // nobody will read it any more
 
     series<query_cell> statements;

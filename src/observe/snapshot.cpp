@@ -185,9 +185,8 @@ std::vector<Figures> finished(std::vector<Sum> sums)
 {
     std::vector<Figures> all;
     for (auto& s : sums) all.push_back(s.finish());
-    std::stable_sort(all.begin(), all.end(), [](const Figures& a, const Figures& b) {
-        return a.duration.count > b.duration.count;
-    });
+    std::stable_sort(all.begin(), all.end(),
+                     [](const Figures& a, const Figures& b) { return a.duration.count > b.duration.count; });
     return all;
 }
 
@@ -268,8 +267,7 @@ void metrics::impl::add_state(metrics_snapshot& to) const
         it->connecting += now->connecting;
         it->cleaning += now->cleaning;
         it->waiting += now->waiting;
-        it->utilization =
-            static_cast<double>(it->in_use) / static_cast<double>(it->size + it->max_overflow);
+        it->utilization = static_cast<double>(it->in_use) / static_cast<double>(it->size + it->max_overflow);
         if (!now->last_connect_failure.empty()) it->last_connect_failure = now->last_connect_failure;
     }
     auto known = breakers;

@@ -23,14 +23,14 @@ std::string_view to_string(alert_severity s) noexcept;
 struct alert_rule
 {
     std::string name;
-    std::string meaning;        ///< what it says and what to look at, for the one who reads it
+    std::string meaning; ///< what it says and what to look at, for the one who reads it
     sample_figure figure = nullptr;
     alert_severity severity = alert_severity::warning;
-    bool above = true;          ///< raised above the threshold; else below
+    bool above = true; ///< raised above the threshold; else below
     double threshold = 0;
     /// Cleared only when the figure is back at this value, or beyond it: between the two nothing changes.
     double clear_at = 0;
-    int raise_after = 1;        ///< so many samples in a row
+    int raise_after = 1; ///< so many samples in a row
     int clear_after = 1;
     /// Only with so much of another figure in the sample: a share of few says nothing.
     sample_figure basis = nullptr;
@@ -69,9 +69,9 @@ struct alert
     bool active = false;
     double value = 0; ///< when last looked at
     double threshold = 0;
-    double since = 0;        ///< raised at, since 1970
-    double until = 0;        ///< cleared at; 0 while active
-    std::uint64_t count = 0; ///< how often it was found broken since it was last forgotten
+    double since = 0;         ///< raised at, since 1970
+    double until = 0;         ///< cleared at; 0 while active
+    std::uint64_t count = 0;  ///< how often it was found broken since it was last forgotten
     std::uint64_t raised = 0; ///< of these, from not being so
 };
 BOOST_DESCRIBE_STRUCT(alert, (),

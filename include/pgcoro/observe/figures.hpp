@@ -142,9 +142,9 @@ BOOST_DESCRIBE_STRUCT(budget_figures, (), (name, available, capacity))
 /// All of it. The counters count since `metrics` was made.
 struct metrics_snapshot
 {
-    double time = 0;   ///< since 1970
-    double uptime = 0; ///< of the `metrics` object
-    query_figures queries; ///< the whole
+    double time = 0;                       ///< since 1970
+    double uptime = 0;                     ///< of the `metrics` object
+    query_figures queries;                 ///< the whole
     std::vector<query_figures> operations; ///< most frequent first; so are the following
     std::vector<query_figures> statements;
     std::vector<pool_figures> pools;

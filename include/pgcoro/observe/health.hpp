@@ -46,7 +46,7 @@ BOOST_DESCRIBE_STRUCT(finding, (), (what, severity, evidence, recommendation))
 struct health_report
 {
     health_status status = health_status::healthy;
-    int score = 100; ///< 100 is best, 0 is worst
+    int score = 100;               ///< 100 is best, 0 is worst
     std::vector<finding> findings; ///< the most severe first
 };
 BOOST_DESCRIBE_STRUCT(health_report, (), (status, score, findings))
@@ -60,18 +60,20 @@ struct health_inputs
     const server_view* server = nullptr;
 };
 
-/// Judges. A critical finding takes 40 from 100, a warning 15, an info 3, down to 0; a failed check makes it 0.
-/// Healthy without warnings and critical findings; unhealthy with a failed check or below 50; else degraded.
+/// Judges. A critical finding takes 40 from 100, a warning 15, an info 3, down to 0; a failed check makes it
+/// 0. Healthy without warnings and critical findings; unhealthy with a failed check or below 50; else
+/// degraded.
 health_report assess(const health_inputs& in);
 
 /// Asks a check for its result over and over, and speaks only when that has changed for good.
 struct health_monitor_options
 {
-    std::chrono::nanoseconds interval = std::chrono::seconds(10); ///< from the end of one to the next; above 0
-    std::chrono::milliseconds timeout{5'000};                     ///< of a check; at least 1 ms
-    int failures = 3;  ///< in a row, before it says "unhealthy"; 1 or more
-    int successes = 1; ///< in a row, before it says "recovered"; 1 or more
-    time_source* time = nullptr; ///< null: time_source::steady()
+    std::chrono::nanoseconds interval =
+        std::chrono::seconds(10);             ///< from the end of one to the next; above 0
+    std::chrono::milliseconds timeout{5'000}; ///< of a check; at least 1 ms
+    int failures = 3;                         ///< in a row, before it says "unhealthy"; 1 or more
+    int successes = 1;                        ///< in a row, before it says "recovered"; 1 or more
+    time_source* time = nullptr;              ///< null: time_source::steady()
 
     /// Throws `std::invalid_argument` that names the option, its value and what it may be.
     void validate() const;

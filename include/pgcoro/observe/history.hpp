@@ -51,12 +51,12 @@ struct sample
     double retries = 0;
     double deadlocks = 0;
 
-    double availability = 0;  ///< of statements and acquires that a server could be had for; NaN for none
+    double availability = 0; ///< of statements and acquires that a server could be had for; NaN for none
     double breakers_open = 0;
-    double cache_hit_ratio = 0;        ///< of the cache in front of the server
-    double buffer_hit_ratio = 0;       ///< of the server's buffers
-    double longest_lock_wait = 0;      ///< by the server's view
-    double server_connection_use = 0;  ///< by the server's view: of max_connections
+    double cache_hit_ratio = 0;       ///< of the cache in front of the server
+    double buffer_hit_ratio = 0;      ///< of the server's buffers
+    double longest_lock_wait = 0;     ///< by the server's view
+    double server_connection_use = 0; ///< by the server's view: of max_connections
 };
 BOOST_DESCRIBE_STRUCT(sample, (),
                       (time, length, queries, query_rate, errors, error_rate, slow_rate, avg, p50, p95, p99,
@@ -92,10 +92,10 @@ struct trend
 {
     trend_direction going = trend_direction::unknown; ///< unknown with less than 3 values
     std::size_t values = 0;
-    double first = 0;       ///< on the line, at its beginning
-    double last = 0;        ///< and at its end
-    double slope = 0;       ///< an hour
-    double fit = 0;         ///< R², the share of the variance that the line explains
+    double first = 0; ///< on the line, at its beginning
+    double last = 0;  ///< and at its end
+    double slope = 0; ///< an hour
+    double fit = 0;   ///< R², the share of the variance that the line explains
 };
 BOOST_DESCRIBE_STRUCT(trend, (), (going, values, first, last, slope, fit))
 

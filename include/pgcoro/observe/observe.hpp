@@ -1,7 +1,9 @@
 /// The eyes: metrics, the server's own view, history, alerts, health, advice. Not part of pgcoro.hpp.
 #pragma once
 
+#include <pgcoro/observe/advice.hpp>
 #include <pgcoro/observe/alerts.hpp>
+#include <pgcoro/observe/anomalies.hpp>
 #include <pgcoro/observe/health.hpp>
 #include <pgcoro/observe/history.hpp>
 #include <pgcoro/observe/metrics.hpp>

@@ -27,8 +27,8 @@ struct sampler_options
 };
 
 /// Makes samples of `metrics`, puts them into a history, and has alerts look at them:
-/// `co_spawn(io, sampler.run(), detached)`; to end it, cancel that, any kind. What it refers to must outlive it,
-/// and it the coroutine.
+/// `co_spawn(io, sampler.run(), detached)`; to end it, cancel that, any kind. What it refers to must outlive
+/// it, and it the coroutine.
 class sampler
 {
 public:

@@ -76,7 +76,7 @@ struct server_view
 
     std::int64_t connections = 0; ///< client sessions of all databases
     std::int64_t max_connections = 0;
-    std::int64_t reserved_connections = 0;             ///< of these, for superusers
+    std::int64_t reserved_connections = 0;                 ///< of these, for superusers
     std::map<std::string, std::int64_t> sessions_by_state; ///< of this database; "" where it is not shown
     std::vector<session_view> long_queries;
     std::vector<session_view> idle_in_transaction;
@@ -113,8 +113,8 @@ struct inspect_options
 };
 
 /// Asks the server how it is, with some ten short statements on catalogs and statistics. PostgreSQL 13 to 18.
-/// A role without pg_monitor sees less; that is no error, but said in `not_seen`. The observer is told them as
-/// the operation "pgcoro inspect". Not within a transaction, where statistics stand still: throws
+/// A role without pg_monitor sees less; that is no error, but said in `not_seen`. The observer is told them
+/// as the operation "pgcoro inspect". Not within a transaction, where statistics stand still: throws
 /// `std::logic_error`. Errors and cancellation otherwise as `connection::query`.
 boost::asio::awaitable<server_view> inspect(connection& c, inspect_options options = {});
 
@@ -122,11 +122,11 @@ boost::asio::awaitable<server_view> inspect(connection& c, inspect_options optio
 struct table_view
 {
     std::string table;
-    std::string index;           ///< empty for the table itself
-    std::int64_t bytes = 0;      ///< on disk, of the table or the index
-    std::int64_t rows = 0;       ///< estimated
-    std::int64_t scans = 0;      ///< sequential scans of the table; index scans of the index
-    std::int64_t rows_read = 0;  ///< by them
+    std::string index;            ///< empty for the table itself
+    std::int64_t bytes = 0;       ///< on disk, of the table or the index
+    std::int64_t rows = 0;        ///< estimated
+    std::int64_t scans = 0;       ///< sequential scans of the table; index scans of the index
+    std::int64_t rows_read = 0;   ///< by them
     std::int64_t index_scans = 0; ///< of the table, by whatever index
 };
 BOOST_DESCRIBE_STRUCT(table_view, (), (table, index, bytes, rows, scans, rows_read, index_scans))

@@ -55,9 +55,8 @@ measure observed(const environment& where)
     auto watched = std::make_shared<observed_callers>(where, callers_at_once);
     m.contenders.push_back({with, [watched](seconds how_long) {
                                 auto& all = watched->all;
-                                return all.run(callers_at_once, how_long, [&](std::size_t who) {
-                                    return select_by_lease(all, who);
-                                });
+                                return all.run(callers_at_once, how_long,
+                                               [&](std::size_t who) { return select_by_lease(all, who); });
                             }});
     m.goals.push_back({"client CPU / without", goal::at_most, 1.03,
                        [](const samples& s) { return cpu_ratio(s, with, without); }});

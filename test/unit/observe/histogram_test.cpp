@@ -109,8 +109,7 @@ BOOST_AUTO_TEST_CASE(merged_ones_are_as_one_that_counted_all)
     BOOST_TEST(a.sum().count() == both.sum().count());
     BOOST_TEST(a.min().count() == both.min().count());
     BOOST_TEST(a.max().count() == both.max().count());
-    for (double q : {0.1, 0.5, 0.95, 0.999})
-        BOOST_TEST(a.quantile(q).count() == both.quantile(q).count());
+    for (double q : {0.1, 0.5, 0.95, 0.999}) BOOST_TEST(a.quantile(q).count() == both.quantile(q).count());
 }
 
 BOOST_AUTO_TEST_CASE(a_difference_tells_only_what_came_since)
