@@ -136,6 +136,7 @@ BOOST_AUTO_TEST_CASE(a_warning_degrades_and_many_make_it_unhealthy)
     sample bad;
     bad.time = 60;
     bad.availability = 0.1;
+    bad.cache_hit_ratio = 1;
     bad.breakers_open = 1;
     a.evaluate(bad);
     auto more = assess({.metrics = &m, .raised = &a});
