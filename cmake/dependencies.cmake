@@ -24,3 +24,10 @@ endif()
 if(PGCORO_BUILD_EXAMPLES OR PGCORO_BUILD_BENCH)
     find_package(CLI11 REQUIRED)
 endif()
+
+# For pgcoro::prometheus, which is left out without it.
+find_package(prometheus-cpp CONFIG QUIET)
+if(PGCORO_BUILD_TESTS)
+    # The binary alone, as cmake/setup.sh takes it from Debian's package.
+    find_program(PGCORO_PROMTOOL promtool HINTS "${PROJECT_SOURCE_DIR}/build/tools")
+endif()

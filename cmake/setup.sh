@@ -40,15 +40,21 @@ has ccache || missing+=(ccache)
 has pkg-config || missing+=(pkg-config)
 { has pkg-config && pkg-config --exists 'libpq >= 14'; } || missing+=(libpq-dev)
 { has pkg-config && pkg-config --exists openssl; } || missing+=(libssl-dev)
+any_of /usr{,/local}/include/pg_query.h || missing+=(libpg-query-dev)
 boost_is_there headers || missing+=(boost-dev)
 boost_is_there json || missing+=(boost-json-dev)
 boost_is_there unit_test_framework || missing+=(boost-test-dev)
-any_of /usr{,/local}/include/pg_query.h || missing+=(libpg-query-dev)
 any_of /usr{,/local}/include/CLI/CLI.hpp || missing+=(libcli11-dev)
 postgres_is_there || missing+=(postgresql)
 { has pgbouncer || [ -x /usr/sbin/pgbouncer ]; } || missing+=(pgbouncer)
 if [ "${1:-}" = fuzz ] && ! "$(dirname "${BASH_SOURCE[0]}")/fuzzing_clang.sh" >/dev/null; then
     missing+=(fuzzing-clang)
+fi
+# Of use, but not needed: only where they can be had without asking anybody.
+promtool=$(dirname "${BASH_SOURCE[0]}")/../build/tools/promtool
+if has apt-get && { [ "$(id -u)" = 0 ] || has sudo; }; then
+    any_of /usr{,/local}/include/prometheus/collectable.h || missing+=(prometheus-cpp-dev)
+    has promtool || [ -x "$promtool" ] || missing+=(promtool)
 fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
@@ -109,8 +115,10 @@ clang_version() {
 }
 
 packages=()
+want_promtool=
 for name in "${missing[@]}"; do
     case $name in
+    promtool) want_promtool=1 ;;
     boost-*) packages+=("lib${name%-dev}$boost-dev") ;;
     fuzzing-clang)
         clang=$(clang_version)
@@ -150,7 +158,7 @@ if [[ " ${others[*]} " == *" pgbouncer "* ]] && [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
     as_root chmod 755 "$policy"
 fi
-install "${others[@]}"
+[ ${#others[@]} = 0 ] || install "${others[@]}"
 if [ -n "$server" ]; then
     if [ -e "$conf" ]; then
         as_root cp -p "$conf" "$conf.pgcoro-setup"
@@ -158,4 +166,21 @@ if [ -n "$server" ]; then
         printf '\ncreate_main_cluster = false\n' | as_root tee -a "$conf" >/dev/null
     fi
     install "$server"
+fi
+
+# promtool is in Debian's package of the Prometheus server, which would start a service and bring much else: the one
+# program is taken out of it. Without it a test is left out.
+take_promtool() {
+    local there
+    there=$(mktemp -d)
+    chmod 755 "$there"
+    (cd "$there" && apt-get download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb >all.tar &&
+        tar -xf all.tar ./usr/bin/promtool) || { rm -rf "$there"; return 1; }
+    mkdir -p "$(dirname "$promtool")"
+    mv "$there/usr/bin/promtool" "$promtool"
+    rm -rf "$there"
+}
+if [ -n "$want_promtool" ]; then
+    step "setup: taking promtool out of the package prometheus" "$log" take_promtool ||
+        say "going on without promtool: its test is left out" >&2
 fi

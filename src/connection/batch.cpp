@@ -148,6 +148,7 @@ private:
         if (what == session::taken::main) {
             if (drops_statements(answer.get())) drops_statements_ = true;
             rows_ = rows_of(answer.get());
+            if (session_.options_->observer) bytes_ = bytes_of(answer.get());
             batch_.answered(done_, result(answer.release()));
         } else if (what == session::taken::after) {
             bool null = PQgetisnull(answer.get(), 0, 0);
@@ -165,8 +166,12 @@ private:
         last_sql_ = current_sql();
         bool ran = !std::exchange(not_run_, false) || exchange_.error;
         if (session_.options_->observer && !failure_ && ran)
-            session_.report(last_sql_, rows_, exchange_.error.get(), begun_, false);
-        rows_ = 0;
+            session_.report({.sql = last_sql_,
+                             .error = exchange_.error.get(),
+                             .begun = begun_,
+                             .rows = rows_,
+                             .bytes_received = bytes_});
+        rows_ = bytes_ = 0;
         if (exchange_.error && !failure_) {
             auto why = error_of(exchange_.error.get(), last_sql_, batch_.place(done_));
             lost_statement_ = session_.forget_lost_statement(exchange_, last_sql_);
@@ -236,6 +241,7 @@ private:
     session::time_point looked_;
     std::size_t done_ = 0;
     std::uint64_t rows_ = 0;
+    std::uint64_t bytes_ = 0;
     bool ended_ = false;
     bool fatal_ = false;
     bool lost_statement_ = false;

@@ -71,6 +71,11 @@ asio::awaitable<void> connection::reset(std::chrono::milliseconds within)
     std::rethrow_exception(failure);
 }
 
+void connection::name_operation(std::string_view name) noexcept
+{
+    if (session_) session_->name_operation(name);
+}
+
 void connection::cancel()
 {
     if (session_ && session_->busy()) session_->cancel();

@@ -80,6 +80,7 @@ public:
         auto& s = under_way();
         // libpq takes it as it is, whatever it has to keep; so its buffer is emptied each time.
         s.need(PQputCopyData(s.pg(), bytes.data(), static_cast<int>(bytes.size())) > 0, sql_);
+        sent_ += bytes.size();
         co_await resume(s);
         bool taken = co_await s.wire_->flush_all();
         pause();
@@ -119,6 +120,7 @@ public:
             received_.reset(bytes);
             if (n > 0) {
                 if (waited) pause();
+                received_bytes_ += static_cast<std::uint64_t>(n);
                 co_return std::string_view(bytes, static_cast<std::size_t>(n));
             }
             if (n < 0) break;
@@ -183,7 +185,12 @@ private:
             }
         }
         bool in_time = operation_->finish();
-        if (s.options_->observer) s.report(sql_, rows_, error.get(), begun_, false);
+        if (s.options_->observer) s.report({.sql = sql_,
+                                              .error = error.get(),
+                                              .begun = begun_,
+                                              .rows = rows_,
+                                              .bytes_sent = sent_,
+                                              .bytes_received = received_bytes_});
         abandon();
         if (!in_time) s.fail_overdue(sql_);
         if (!error && !s.wire_->broken()) co_return;
@@ -208,6 +215,8 @@ private:
     std::optional<session::operation> operation_;
     session::time_point begun_;
     std::uint64_t rows_ = 0;
+    std::uint64_t sent_ = 0;
+    std::uint64_t received_bytes_ = 0;
     std::unique_ptr<char, freed> received_;
 };
 

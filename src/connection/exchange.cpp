@@ -74,6 +74,14 @@ std::uint64_t rows_of(PGresult* done)
     return rows > 0 ? rows : std::strtoull(PQcmdTuples(done), nullptr, 10);
 }
 
+std::uint64_t bytes_of(const PGresult* rows) noexcept
+{
+    std::uint64_t sum = 0;
+    for (int r = 0, n = PQntuples(rows), columns = PQnfields(rows); r < n; ++r)
+        for (int c = 0; c < columns; ++c) sum += static_cast<std::uint64_t>(PQgetlength(rows, r, c));
+    return sum;
+}
+
 const statement_cache::statement* session::exchange::find_coming(std::string_view sql,
                                                                  const params& args) const
 {

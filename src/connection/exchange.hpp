@@ -27,11 +27,30 @@ struct session::exchange
     bool done() const noexcept { return at == pieces.size(); }
 };
 
+// What the observer is told of a statement that ended.
+struct session::run_report
+{
+    std::string_view sql;
+    const PGresult* error = nullptr;
+    time_point begun;
+    std::uint64_t rows = 0;
+    std::uint64_t bytes_sent = 0;
+    std::uint64_t bytes_received = 0;
+    bool prepared_now = false;
+    std::uint32_t repeats = 1;
+    // Where the time is told apart: the socket had taken it all; the first bytes of the answer were there.
+    time_point sent{};
+    time_point answered{};
+};
+
 inline const params no_params;
 inline constexpr std::string_view commit_statement = "commit";
 
 // The number of rows that a statement gave or touched.
 std::uint64_t rows_of(PGresult* done);
+
+// The bytes of all values in it.
+std::uint64_t bytes_of(const PGresult* rows) noexcept;
 
 // Refuses what the server would not: libpq would end the text at a NUL, and a parameter that the text never
 // mentions passes unseen when its type is known. Every $n is counted, also in a literal or a comment, where

@@ -62,7 +62,13 @@ void row_source::finish()
     bool in_time = operation_->finish();
     s.settle(exchange_);
     if (s.options_->observer)
-        s.report(sql_, rows_, exchange_.error.get(), begun_, !exchange_.prepares.empty());
+        s.report({.sql = sql_,
+                  .error = exchange_.error.get(),
+                  .begun = begun_,
+                  .rows = rows_,
+                  .bytes_sent = args_.bytes(),
+                  .bytes_received = bytes_,
+                  .prepared_now = !exchange_.prepares.empty()});
     abandon();
     if (!in_time) s.fail_overdue(sql_);
     if (!exchange_.error && !s.broken()) return;
@@ -99,6 +105,7 @@ asio::awaitable<result_ptr> row_source::take_next()
             auto n = static_cast<std::uint64_t>(PQntuples(answer.get()));
             bool only_columns = PQresultStatus(answer.get()) == PGRES_TUPLES_OK && rows_ == 0;
             rows_ += n;
+            if (s.options_->observer) bytes_ += bytes_of(answer.get());
             if (n > 0 || only_columns) co_return answer;
             if (drops_statements(answer.get())) s.statements_.clear();
             continue;

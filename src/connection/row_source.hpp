@@ -48,6 +48,7 @@ private:
     session::exchange exchange_;
     session::time_point begun_;
     std::uint64_t rows_ = 0;
+    std::uint64_t bytes_ = 0;
     bool idle_ = false;  // no transaction was open when it began
     bool again_ = false; // it was sent a second time
     bool singly_ = false;

@@ -82,7 +82,7 @@ asio::awaitable<std::uint64_t> session::run_script(statement_host& host, std::st
         if (wire_->broken()) break;
     }
     bool in_time = op.finish();
-    if (options_->observer) report(sql, 0, error.get(), begun, false);
+    if (options_->observer) report({.sql = sql, .error = error.get(), .begun = begun});
     if (!in_time) fail_overdue(sql);
     if (wire_->broken() || (error && is_fatal(error.get()))) fail(error.get(), sql);
     if (error) {

@@ -154,21 +154,29 @@ asio::awaitable<result> session::run(request r)
     for (bool again = false;; again = true) {
         auto* known = statements_.enabled() ? statements_.find(r.sql, args) : nullptr;
         if (!known) check(r.sql, args.size()); // which those that are known have passed
-        auto begun = observer ? clock::now() : time_point();
+        run_report told{.sql = r.sql};
+        if (observer) {
+            told.begun = clock::now();
+            told.repeats = count_repeats(known);
+        }
         bool idle = PQtransactionStatus(wire_->get()) == PQTRANS_IDLE && r.before.empty();
         result_ptr got;
         exchange x;
         operation op(*this, work::statement, std::min(response_deadline(), r.deadline));
         send(r, known, x);
         wire_->flush();
+        if (observer) told.sent = clock::now();
         while (!x.done()) {
             while (wire_->busy()) {
                 if (!wire_->only_reads()) {
+                    auto& stamp = wire_->flushing() ? told.sent : told.answered;
                     co_await wire_->step();
+                    if (observer && (&stamp == &told.sent || stamp == time_point())) stamp = clock::now();
                     continue;
                 }
                 auto [ec] = co_await wire_->readable();
                 if (ec) throw boost::system::system_error(ec);
+                if (observer && told.answered == time_point()) told.answered = clock::now();
                 wire_->consume();
             }
             result_ptr answer(PQgetResult(wire_->get()));
@@ -183,7 +191,16 @@ asio::awaitable<result> session::run(request r)
         bool in_time = op.finish();
         settle(x);
         if (got && drops_statements(got.get())) statements_.clear();
-        if (observer) report(r.sql, got ? rows_of(got.get()) : 0, x.error.get(), begun, !x.prepares.empty());
+        if (observer) {
+            told.error = x.error.get();
+            told.prepared_now = !x.prepares.empty();
+            told.bytes_sent = args.bytes();
+            if (got) {
+                told.rows = rows_of(got.get());
+                told.bytes_received = bytes_of(got.get());
+            }
+            report(told);
+        }
         if (in_time && !x.error && !broken_) {
             if (x.rolled_back) throw_rolled_back();
             co_return result(got.release());
@@ -244,17 +261,35 @@ asio::awaitable<void> session::ping(time_point deadline)
     if (!op.finish()) fail_overdue({});
 }
 
-void session::report(std::string_view sql, std::uint64_t rows, const PGresult* error, time_point begun,
-                     bool prepared) const
+std::uint32_t session::count_repeats(const void* known) noexcept
 {
+    repeats_ = known && known == last_known_ ? repeats_ + 1 : 1;
+    last_known_ = known;
+    return repeats_;
+}
+
+void session::report(const run_report& r)
+{
+    auto now = clock::now();
     query_event event;
     event.pool = label_;
-    event.sql = sql;
-    event.duration = clock::now() - begun;
-    auto code = error ? code_of(error) : sqlstate();
-    if (!error || code) event.sqlstate = code.str();
-    event.rows = rows;
-    event.prepared_now = prepared;
+    event.sql = r.sql;
+    event.duration = now - r.begun;
+    event.rows = r.rows;
+    auto code = r.error ? code_of(r.error) : sqlstate();
+    if (code || !(r.error || wire_->broken())) event.sqlstate = code.str();
+    event.prepared_now = r.prepared_now;
+    event.operation = operation_;
+    event.waited = std::exchange(waited_, {});
+    if (r.sent != time_point()) {
+        auto answered = r.answered == time_point() ? now : r.answered;
+        event.sending = r.sent - r.begun;
+        event.server = answered - r.sent;
+        event.receiving = now - answered;
+    }
+    event.bytes_sent = r.bytes_sent;
+    event.bytes_received = r.bytes_received;
+    event.repeats = r.repeats;
     options_->observer->on_query(event);
 }
 

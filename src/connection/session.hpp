@@ -169,6 +169,18 @@ public:
     void told(const char*) override {}
     std::exception_ptr failed(std::exception_ptr why, std::string_view) override { return why; }
 
+    // What events say of the statements from now on: whose they are, and how long that one waited for this
+    // connection. A new lease begins with none.
+    void name_operation(std::string_view name) noexcept { operation_ = name; }
+    std::string_view operation_name() const noexcept { return operation_; }
+    void waited_for(std::chrono::nanoseconds time) noexcept { waited_ = time; }
+    void end_lease() noexcept
+    {
+        operation_ = {};
+        waited_ = {};
+        last_known_ = nullptr;
+    }
+
     // Deadlines are watched by somebody who calls socket().guard().expire(): no timer is needed here.
     void set_watched() noexcept { watched_ = true; }
 
@@ -186,6 +198,7 @@ private:
     struct cancel_request;
     enum class piece { before, prepare, main, after, commit, sync, deallocate };
     struct exchange;
+    struct run_report;
     // What an answer was: nothing to give on, or the result of the statement or of what came after it.
     enum class taken { nothing, main, after };
 
@@ -225,8 +238,8 @@ private:
     time_point response_deadline() const noexcept;
     asio::awaitable<void> drain();
     asio::awaitable<void> run_simple(std::string_view sql, std::string* tag = nullptr);
-    void report(std::string_view sql, std::uint64_t rows, const PGresult* error, time_point begun,
-                bool prepared) const;
+    void report(const run_report& r);
+    std::uint32_t count_repeats(const void* known) noexcept;
 
     std::shared_ptr<const connection_options> options_;
     std::string label_;
@@ -252,6 +265,10 @@ private:
     // cancel() changes work_ and cancelling_ only together, under the mutex, and only while a statement runs.
     std::atomic<work> work_{work::none};
     std::mutex cancel_mutex_;
+    std::string_view operation_;
+    std::chrono::nanoseconds waited_{};
+    const void* last_known_ = nullptr; // which statement ran last, and how often in a row; for the observer
+    std::uint32_t repeats_ = 0;
     bool interrupted_ = false; // an operation ended before its answer was read
     bool broken_ = false;
     bool watched_ = false;

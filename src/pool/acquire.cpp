@@ -14,7 +14,7 @@ asio::awaitable<lease> pool_impl::acquire(std::chrono::milliseconds within, std:
 {
     std::shared_ptr<pool_impl> self; // for who may have to wait; else the lease is reference enough
     auto* observer = options_.observer;
-    auto begun = observer ? clock::now() : time_point();
+    time_point begun;
     bool queued = false;
     std::optional<time_point> deadline;
     for (;;) {
@@ -61,7 +61,11 @@ asio::awaitable<lease> pool_impl::acquire(std::chrono::milliseconds within, std:
                 std::rethrow_exception(failure);
             }
         }
-        if (observer) observer->on_acquire({options_.name, clock::now() - begun, queued});
+        if (observer) {
+            auto waited = deadline ? clock::now() - begun : clock::duration();
+            got->session().waited_for(waited);
+            observer->on_acquire({options_.name, waited, queued});
+        }
         co_return got;
     }
 }
@@ -70,7 +74,9 @@ lease pool_impl::lend(slot_id slot, std::source_location where)
 {
     // Nobody else touches this place until the lease ends, but for watch(), which needs the lock to do so.
     auto& p = places_[slot];
-    if (options_.leak_threshold.count() > 0 || options_.observer) {
+    if (options_.leak_threshold.count() == 0) {
+        if (options_.observer) p.leased_at = clock::now();
+    } else {
         std::lock_guard lock(mutex_);
         p.leased_at = clock::now();
         p.leased_by = where;

@@ -109,13 +109,39 @@ asio::awaitable<result> pool::run(std::string_view sql, params args)
 
 asio::awaitable<result> pool::run_kept(std::string_view sql, const params& args)
 {
+    return run_one(sql, args, {});
+}
+
+asio::awaitable<result> pool::run_one(std::string_view sql, const params& args, std::string_view operation)
+{
     auto held = co_await acquire();
     detail::request r;
     r.sql = sql;
     r.args = &args;
-    auto got = co_await held->session().run(r);
+    auto& session = held->session();
+    session.name_operation(operation);
+    auto got = co_await session.run(r);
     held.release(); // before the caller goes on, who may want it again
     co_return got;
+}
+
+asio::awaitable<result> named_pool::run(std::string_view sql, params args)
+{
+    co_return co_await run_kept(sql, args);
+}
+
+asio::awaitable<result> named_pool::run_kept(std::string_view sql, const params& args)
+{
+    return pool_->run_one(sql, args, name_);
+}
+
+std::function<std::optional<pool_stats>()> pool::probe() const
+{
+    impl();
+    return [weak = std::weak_ptr<const detail::pool_impl>(impl_)]() -> std::optional<pool_stats> {
+        if (auto alive = weak.lock()) return alive->stats();
+        return std::nullopt;
+    };
 }
 
 asio::awaitable<void> pool::warm_up() { return impl().warm_up(); }

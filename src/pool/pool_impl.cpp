@@ -29,6 +29,7 @@ void pool_impl::release(slot_id slot) noexcept
 {
     auto& session = places_[slot].connection->session();
     session.end_use();
+    session.end_lease();
     auto as = pool_core::returned::dirty;
     if (session.broken())
         as = pool_core::returned::broken;
@@ -211,6 +212,7 @@ pool_stats pool_impl::stats() const
     s.cleaning = n.cleaning;
     s.waiting = n.waiting;
     s.capacity = core_.capacity();
+    s.overflow = n.open() > options_.size ? n.open() - options_.size : 0;
     s.acquired += n.in_use; // counted when they come back
     if (connect_failure_) s.last_connect_failure = first_line(connect_failure_);
     return s;

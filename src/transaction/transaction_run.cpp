@@ -28,9 +28,12 @@ transaction_run::transaction_run(pool& p, const transaction_options& options, st
                      .time = options.time}
     , loop_(options_.retry, retry_options_)
 {
+    auto* observer = pool_.options().observer;
+    if (!observer) return;
+    observer->on_transaction_begin({pool_.options().name, options_.name});
     auto after = options_.report_after;
     if (after.count() == 0) after = pool_.options().report_transactions_after;
-    if (after.count() == 0 || !pool_.options().observer) return;
+    if (after.count() == 0) return;
     watched_ =
         std::make_unique<running_transaction>(running_transaction{options_.name, where, begun_, after});
 }
@@ -50,8 +53,17 @@ void transaction_run::finish(transaction_outcome outcome)
     metrics_.retries = metrics_.attempts > 0 ? metrics_.attempts - 1 : 0;
     if (options_.metrics) *options_.metrics += metrics_;
     if (auto* o = pool_.options().observer)
-        o->on_transaction({pool_.options().name, options_.name, outcome, static_cast<int>(metrics_.attempts),
-                           resolved_, metrics_.total});
+        o->on_transaction({.pool = pool_.options().name,
+                           .name = options_.name,
+                           .outcome = outcome,
+                           .attempts = static_cast<int>(metrics_.attempts),
+                           .commit_resolved = resolved_,
+                           .duration = metrics_.total,
+                           .waiting = metrics_.waiting,
+                           .serialization_failures = metrics_.serialization_failures,
+                           .deadlocks = metrics_.deadlocks,
+                           .connections_lost = metrics_.connections_lost,
+                           .other_failures = metrics_.other_failures});
 }
 
 asio::awaitable<void> transaction_run::start()
@@ -68,6 +80,7 @@ asio::awaitable<void> transaction_run::start()
         watched_->attempt = loop_.attempt();
         held.used_for(*watched_);
     }
+    if (!options_.name.empty()) held->name_operation(options_.name);
     transaction_.emplace(pool_, std::move(held), options_, until_, loop_.attempt());
 }
 

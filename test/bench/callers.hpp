@@ -23,8 +23,8 @@ namespace asio = boost::asio;
 class callers
 {
 public:
-    callers(const environment& where, std::size_t connections)
-        : pool_(io_.get_executor(), where.pool(connections))
+    callers(const environment& where, std::size_t connections, pgcoro::observer* told = nullptr)
+        : pool_(io_.get_executor(), with(where.pool(connections), told))
     {
         run_to_end(pool_.warm_up());
     }
@@ -77,6 +77,12 @@ public:
     }
 
 private:
+    static pgcoro::pool_options with(pgcoro::pool_options options, pgcoro::observer* told)
+    {
+        options.observer = told;
+        return options;
+    }
+
     asio::io_context io_{1};
     pgcoro::pool pool_;
     bool stop_ = false;

@@ -86,6 +86,10 @@ public:
     /// connection is given up then. Cancellation: any kind; the connection is given up.
     boost::asio::awaitable<void> reset(std::chrono::milliseconds within = std::chrono::seconds(5));
 
+    /// What the observer is told the statements from now on belong to, for instance "load account"; empty for
+    /// nothing. What it refers to must outlive them. On a lease it ends with the lease.
+    void name_operation(std::string_view name) noexcept;
+
     /// Asks the server to stop the operation under way, which then ends with `server_error` 57014 unless it
     /// was quicker, or had not begun on the server. Returns at once; a helper thread does the asking. Does
     /// nothing when nothing is under way.

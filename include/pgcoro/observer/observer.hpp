@@ -18,6 +18,19 @@ struct query_event
     std::uint64_t rows = 0;              ///< returned or affected
     std::string_view sqlstate;           ///< "00000" on success; empty when the connection broke
     bool prepared_now = false;           ///< the statement had not been prepared on this connection before
+
+    std::string_view operation; ///< what the caller named it, or its transaction; else empty
+    /// How long its lease waited for a connection; told with the first statement of a lease.
+    std::chrono::nanoseconds waited{};
+    /// Of `duration`, for a single statement: until the socket had taken it, then until the first bytes of
+    /// the answer, then until its end. All three are 0 for scripts, streams, pipelines and COPY.
+    std::chrono::nanoseconds sending{};
+    std::chrono::nanoseconds server{};
+    std::chrono::nanoseconds receiving{};
+    std::uint64_t bytes_sent = 0;     ///< of its parameters, or of the data of COPY
+    std::uint64_t bytes_received = 0; ///< of the values returned, or of the data of COPY
+    /// How often the same prepared statement has run in a row on this connection within one lease.
+    std::uint32_t repeats = 1;
 };
 
 /// The server sent a notice (RAISE NOTICE, a warning …).
@@ -66,7 +79,7 @@ struct disconnect_event
 struct acquire_event
 {
     std::string_view pool;
-    std::chrono::nanoseconds waited{}; ///< 0 when one was idle
+    std::chrono::nanoseconds waited{}; ///< 0 when one was idle and needed no check
     bool queued = false;               ///< it had to wait for its turn
 };
 
@@ -112,6 +125,13 @@ enum class transaction_outcome {
     unknown, ///< its COMMIT was sent, and the answer lost or not waited for
 };
 
+/// A `transactional` scope began. Each is followed by a transaction_event.
+struct transaction_begin_event
+{
+    std::string_view pool;
+    std::string_view name;
+};
+
 /// A `transactional` scope ended: all of its attempts together.
 struct transaction_event
 {
@@ -121,6 +141,12 @@ struct transaction_event
     int attempts = 0;
     bool commit_resolved = false; ///< COMMIT was lost, and its outcome found out
     std::chrono::nanoseconds duration{};
+    std::chrono::nanoseconds waiting{}; ///< of that: for connections, and between attempts
+    // Why attempts failed; the last one, too, unless it committed.
+    std::uint64_t serialization_failures = 0;
+    std::uint64_t deadlocks = 0;
+    std::uint64_t connections_lost = 0;
+    std::uint64_t other_failures = 0;
 };
 
 /// A transaction lasts for longer than `report_after`. Told once a `transactional` call.
@@ -162,6 +188,7 @@ public:
     virtual void on_release(const release_event&) noexcept {}
     virtual void on_leak(const leak_event&) noexcept {}
     virtual void on_retry(const retry_event&) noexcept {}
+    virtual void on_transaction_begin(const transaction_begin_event&) noexcept {}
     virtual void on_transaction(const transaction_event&) noexcept {}
     virtual void on_long_transaction(const long_transaction_event&) noexcept {}
     virtual void on_breaker(const breaker_event&) noexcept {}

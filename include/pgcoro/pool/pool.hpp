@@ -5,7 +5,9 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <string>
 
@@ -63,6 +65,7 @@ struct pool_stats
     std::size_t connecting = 0; ///< being opened
     std::size_t cleaning = 0;   ///< returned in the middle of something, and being brought back
     std::size_t waiting = 0;    ///< callers in the queue
+    std::size_t overflow = 0;   ///< open ones beyond `size`
     std::size_t capacity = 0;   ///< size + max_overflow
     std::uint64_t acquired = 0;
     std::uint64_t queued = 0;           ///< acquires that had to wait
@@ -73,6 +76,28 @@ struct pool_stats
     std::uint64_t found_dead = 0;     ///< of those, found broken
     std::uint64_t cleanups = 0;       ///< leases that came back in the middle of something
     std::string last_connect_failure; ///< its first line; empty when the last connect succeeded
+};
+
+class pool;
+
+/// The shorthands of a pool under a name; see `pool::named`. Must not outlive the pool.
+class named_pool : public querying<named_pool>
+{
+public:
+    named_pool(pool& p, std::string_view operation) noexcept
+        : pool_(&p)
+        , name_(operation)
+    {}
+
+    /// As query(), with parameters made by hand.
+    boost::asio::awaitable<result> run(std::string_view sql, params args);
+
+private:
+    friend class querying<named_pool>;
+    boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+
+    pool* pool_;
+    std::string_view name_;
 };
 
 /// Connections to one database, kept open and lent out in the order of asking.
@@ -131,8 +156,14 @@ public:
     /// than `within`, then cuts what is still out. Cancellation: any kind; the pool stays closed.
     boost::asio::awaitable<void> close(std::chrono::milliseconds within = std::chrono::seconds(30));
 
+    /// The shorthands under the name of an operation, as the observer is told it:
+    /// `co_await pool.named("load account").query_value<account>(…)`. The name's text must outlive the call.
+    named_pool named(std::string_view operation) noexcept { return named_pool(*this, operation); }
+
     /// The figures of this moment.
     pool_stats stats() const;
+    /// The same for who may outlive the pool: nothing once it is gone. From any thread.
+    std::function<std::optional<pool_stats>()> probe() const;
     /// What its transactions may spend on retries. From any thread.
     pgcoro::retry_budget& retry_budget() const;
     /// The options it was made with.
@@ -140,7 +171,10 @@ public:
 
 private:
     friend class querying<pool>;
+    friend class named_pool;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+    boost::asio::awaitable<result> run_one(std::string_view sql, const params& args,
+                                           std::string_view operation);
     detail::pool_impl& impl() const;
 
     std::shared_ptr<detail::pool_impl> impl_;

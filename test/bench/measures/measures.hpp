@@ -15,5 +15,6 @@ measure rows_into_structs(const environment& where); // P5
 measure rows_by_copy(const environment& where);      // P6
 measure waiters(const environment& where);           // P8
 measure deadlocks(const environment& where);         // P9
+measure observed(const environment& where);          // M1: beside them, what metrics cost
 
 } // namespace bench
