@@ -77,6 +77,7 @@ public:
     void follow(time_point now);
     void heard(time_point when, duration bound) noexcept;
     void lost(time_point now);
+    bool listening() const noexcept { return listening_; }
     bool following(time_point now) const noexcept { return listening_ && now < heard_until_; }
 
     cache_stats& stats() noexcept { return stats_; }

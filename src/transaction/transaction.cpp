@@ -163,6 +163,11 @@ asio::awaitable<transaction::commit_result> transaction::commit(std::exception_p
     co_return sent ? commit_result::unknown : commit_result::not_sent;
 }
 
+void transaction::tell_committed() noexcept
+{
+    for (auto& then : std::exchange(at_commit_, {})) then();
+}
+
 asio::awaitable<void> transaction::rollback(std::chrono::steady_clock::time_point by)
 {
     if (!lease_) co_return;

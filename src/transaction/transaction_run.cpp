@@ -29,7 +29,9 @@ transaction_run::transaction_run(pool& p, const transaction_options& options)
 
 transaction_run::~transaction_run()
 {
-    if (!finished_) finish(transaction_outcome::rolled_back); // cancelled, or destroyed
+    if (finished_) return;
+    if (committing_ && transaction_) transaction_->tell_committed(); // it may have
+    finish(transaction_outcome::rolled_back);                        // cancelled, or destroyed
 }
 
 void transaction_run::finish(transaction_outcome outcome)
@@ -66,6 +68,7 @@ asio::awaitable<void> transaction_run::commit()
     auto came = co_await transaction_->commit(lost);
     if (came == transaction::commit_result::not_sent) std::rethrow_exception(lost);
     if (came == transaction::commit_result::unknown) co_await resolve(lost, id);
+    transaction_->tell_committed();
     loop_.succeeded();
     ++metrics_.committed;
     finish(transaction_outcome::committed);
@@ -158,6 +161,15 @@ asio::awaitable<void> transaction_run::failed(std::exception_ptr failure)
     default:
         ++metrics_.other_failures;
     }
+    bool unknown = false;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const commit_unknown&) {
+        unknown = true;
+    } catch (...) {
+    }
+    if (transaction_ && (unknown || (cancelled && committing_)))
+        transaction_->tell_committed(); // it may have
     // A cancelled coroutine cannot wait for anything more: the pool rolls back when the lease comes home.
     if (transaction_ && !cancelled)
         co_await transaction_->rollback(clock::now() + pool_.options().cleanup_timeout);
@@ -165,13 +177,6 @@ asio::awaitable<void> transaction_run::failed(std::exception_ptr failure)
     if (loop_.failed(failure, why != cause::none, cancelled)) {
         co_await loop_.wait();
         co_return;
-    }
-    bool unknown = false;
-    try {
-        std::rethrow_exception(failure);
-    } catch (const commit_unknown&) {
-        unknown = true;
-    } catch (...) {
     }
     finish(unknown ? transaction_outcome::unknown : transaction_outcome::rolled_back);
     loop_.rethrow();

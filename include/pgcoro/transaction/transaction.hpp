@@ -5,7 +5,10 @@
 #include <pgcoro/transaction/options.hpp>
 
 #include <exception>
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace pgcoro
 {
@@ -36,6 +39,13 @@ public:
     /// transactions, and without `resolve_commit`.
     const std::string& id() const noexcept { return id_; }
 
+    /// How it runs.
+    const transaction_options& options() const noexcept { return options_; }
+
+    /// Has `then` called once this attempt has committed, or may have: also when that cannot be found out. Not
+    /// after a rollback. In the order of asking, on the thread that learns of it; it must not throw.
+    void at_commit(std::function<void()> then) { at_commit_.push_back(std::move(then)); }
+
     /// The rest is for `transactional`.
     /// @{
 
@@ -49,6 +59,8 @@ public:
     boost::asio::awaitable<commit_result> commit(std::exception_ptr& lost);
     /// Rolls back. Does not throw; a connection that does not comply by the deadline is given up.
     boost::asio::awaitable<void> rollback(std::chrono::steady_clock::time_point by);
+    /// It committed, or may have: calls what at_commit() was given, once.
+    void tell_committed() noexcept;
     /// The first error of a statement of this transaction; null if none failed.
     const std::exception_ptr& failure() const noexcept { return failure_; }
     /// @}
@@ -70,6 +82,7 @@ private:
     bool begun_ = false;
     std::string id_;
     std::exception_ptr failure_;
+    std::vector<std::function<void()>> at_commit_;
 };
 
 } // namespace pgcoro
