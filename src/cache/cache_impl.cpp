@@ -166,7 +166,18 @@ asio::awaitable<cache_impl::facts_ptr> cache_impl::facts_of(std::string_view sql
 
 asio::awaitable<cache_impl::facts_ptr> cache_impl::learn(cache_source& source, std::string_view sql)
 {
-    auto learnt = co_await look_up(source, sql, options_.coherent);
+    std::shared_ptr<statement_facts> learnt;
+    std::string refused;
+    try {
+        learnt = co_await look_up(source, sql, options_.coherent);
+    } catch (const server_error& e) {
+        if (&source != source_.get()) throw; // in a transaction, which has failed with that
+        refused = e.what();
+    }
+    if (!learnt) { // that is no reason not to run the statement
+        learnt = std::make_shared<statement_facts>();
+        learnt->why = "the catalog could not be asked: " + refused;
+    }
     learnt->until = options_.time->now() + options_.statement_ttl;
     std::lock_guard lock(mutex_);
     std::string text(sql);

@@ -52,12 +52,12 @@ from used u left join pg_catalog.pg_class c on c.oid = u.id left join pg_catalog
 constexpr const char* functions_statement = R"(
 with called as (
     select p.provolatile as v, p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace as own, p.proname::pg_catalog.text as name
-    from pg_catalog.unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) f(schema, name)
+    from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) f(schema, name)
         join pg_catalog.pg_proc p on p.proname = f.name
         join pg_catalog.pg_namespace n on n.oid = p.pronamespace and (f.schema = '' or f.schema = n.nspname)
     union all
     select p.provolatile, p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace, p.proname
-    from pg_catalog.unnest($3::pg_catalog.text[], $4::pg_catalog.text[]) f(schema, name)
+    from rows from (pg_catalog.unnest($3::pg_catalog.text[]), pg_catalog.unnest($4::pg_catalog.text[])) f(schema, name)
         join pg_catalog.pg_operator o on o.oprname = f.name
         join pg_catalog.pg_namespace n on n.oid = o.oprnamespace and (f.schema = '' or f.schema = n.nspname)
         join pg_catalog.pg_proc p on p.oid = o.oprcode
@@ -75,7 +75,7 @@ with called as (
 )
 select
     (select name from judged where (v = 'v' and not changing) or session limit 1),
-    (select f.name from pg_catalog.unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) f(schema, name)
+    (select f.name from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) f(schema, name)
      where not exists (select from called c where c.name = f.name) limit 1),
     exists (select from judged where changing),
     (select name from judged where v = 's' and not own limit 1))";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/result.hpp>
+#include <pgcoro/types/params.hpp>
 
 #include <boost/asio/awaitable.hpp>
 

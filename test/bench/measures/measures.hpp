@@ -11,6 +11,7 @@ measure point_select(const environment& where);      // P1
 measure acquire_release(const environment& where);   // P3
 measure transactions(const environment& where);      // P4
 measure rows_into_structs(const environment& where); // P5
+measure cache_hit(const environment& where);         // P7
 measure waiters(const environment& where);           // P8
 measure deadlocks(const environment& where);         // P9
 
