@@ -27,6 +27,8 @@ enum class cache_origin {
 class cached_result
 {
 public:
+    /// No result: to be assigned to.
+    cached_result() = default;
     cached_result(std::shared_ptr<const result> shared, cache_origin from,
                   std::chrono::nanoseconds old) noexcept
         : shared_(std::move(shared))
@@ -45,8 +47,8 @@ public:
 
 private:
     std::shared_ptr<const result> shared_;
-    cache_origin from_;
-    std::chrono::nanoseconds age_;
+    cache_origin from_ = cache_origin::asked;
+    std::chrono::nanoseconds age_{};
 };
 
 /// Asking by way of a cache, as `querying` does without. `Derived::read(std::string_view, params)` does the
