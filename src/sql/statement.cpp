@@ -167,7 +167,6 @@ private:
 
     void cast(const json::value& v)
     {
-        into_.casts = true;
         auto* node = v.if_object();
         auto* arg = node ? node->if_contains("arg") : nullptr;
         auto* constant = arg && arg->is_object() ? arg->get_object().if_contains("A_Const") : nullptr;

@@ -41,7 +41,6 @@ struct statement
     std::vector<name> operators;
     bool time_dependent = false;    // CURRENT_DATE and kin, 'now'::timestamp, TABLESAMPLE
     bool session_dependent = false; // CURRENT_USER, CURRENT_SCHEMA and kin
-    bool casts = false;             // has a cast written out
 };
 
 // Never throws but for want of memory. Some ten microseconds a statement: keep what it gave.

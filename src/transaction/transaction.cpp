@@ -61,7 +61,12 @@ transaction::transaction(pool& p, lease held, const transaction_options& options
     if (!until_.is_never()) lease_->session().socket().guard().limit(until_.time());
 }
 
-transaction::~transaction() { let_go(); }
+transaction::~transaction()
+{
+    let_go();
+    if (state_ == ending::open) return;
+    for (auto& then : at_commit_) then();
+}
 
 void transaction::let_go() noexcept
 {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -166,6 +167,14 @@ public:
     /// transactions, and without `resolve_commit`.
     const std::string& id() const noexcept { return id_; }
 
+    /// How it runs.
+    const transaction_options& options() const noexcept { return options_; }
+
+    /// Has `then` called once this attempt has ended and has committed, is prepared, or may have committed,
+    /// also when that cannot be found out; not after a rollback. In the order of asking, before `transactional`
+    /// returns; it must not throw.
+    void at_commit(std::function<void()> then) { at_commit_.push_back(std::move(then)); }
+
     /// The rest is for `transactional`.
     /// @{
 
@@ -244,6 +253,7 @@ private:
     std::string timeline_; // of the server that gave the id
     std::exception_ptr failure_;
     last_statement last_{*this};
+    std::vector<std::function<void()>> at_commit_;
 };
 
 } // namespace pgcoro

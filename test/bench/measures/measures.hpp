@@ -13,6 +13,7 @@ measure acquire_release(const environment& where);   // P3
 measure transactions(const environment& where);      // P4
 measure rows_into_structs(const environment& where); // P5
 measure rows_by_copy(const environment& where);      // P6
+measure cache_hit(const environment& where);         // P7
 measure waiters(const environment& where);           // P8
 measure deadlocks(const environment& where);         // P9
 measure observed(const environment& where);          // M1: beside them, what metrics cost

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <pgcoro/connection/result.hpp>
+#include <pgcoro/types/params.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace pgcoro
+{
+
+/// Where a cached result came from.
+enum class cache_origin {
+    asked,    ///< the database, just now
+    hit,      ///< the cache, and it is fresh
+    stale,    ///< the cache, and it is stale, as the call allowed
+    bypassed, ///< the database, because the statement must not be cached
+};
+
+/// A result that is shared, not copied, by all who asked for it. Cheap to copy; reading it from several
+/// threads is safe.
+class cached_result
+{
+public:
+    /// No result: to be assigned to.
+    cached_result() = default;
+    cached_result(std::shared_ptr<const result> shared, cache_origin from,
+                  std::chrono::nanoseconds old) noexcept
+        : shared_(std::move(shared))
+        , from_(from)
+        , age_(old)
+    {}
+
+    const result& operator*() const noexcept { return *shared_; }
+    const result* operator->() const noexcept { return shared_.get(); }
+    const std::shared_ptr<const result>& share() const noexcept { return shared_; }
+
+    cache_origin origin() const noexcept { return from_; }
+    bool is_stale() const noexcept { return from_ == cache_origin::stale; }
+    /// Since its query was sent; 0 when it was sent for this call.
+    std::chrono::nanoseconds age() const noexcept { return age_; }
+
+private:
+    std::shared_ptr<const result> shared_;
+    cache_origin from_ = cache_origin::asked;
+    std::chrono::nanoseconds age_{};
+};
+
+/// Asking by way of a cache, as `querying` does without. `Derived::read(std::string_view, params)` does the
+/// work. The statement's text must live until the operation ends; parameters are copied.
+template <class Derived>
+class cache_reading
+{
+public:
+    /// The result of a statement.
+    template <class... T>
+    boost::asio::awaitable<cached_result> query(std::string_view sql, const T&... args)
+    {
+        return self().read(sql, params::of(args...));
+    }
+    /// The rows as `Row`; see `row_mapper`. Decoded anew each time.
+    template <class Row, class... T>
+    boost::asio::awaitable<std::vector<Row>> query_as(std::string_view sql, const T&... args)
+    {
+        return rows<Row>(query(sql, args...));
+    }
+    /// The only row. None, or more than one, is a `mapping_error`.
+    template <class Row, class... T>
+    boost::asio::awaitable<Row> query_value(std::string_view sql, const T&... args)
+    {
+        return value<Row>(query(sql, args...));
+    }
+    /// The only row, or nothing.
+    template <class Row, class... T>
+    boost::asio::awaitable<std::optional<Row>> query_optional(std::string_view sql, const T&... args)
+    {
+        return optional<Row>(query(sql, args...));
+    }
+
+private:
+    Derived& self() noexcept { return static_cast<Derived&>(*this); }
+
+    template <class Row>
+    static boost::asio::awaitable<std::vector<Row>> rows(boost::asio::awaitable<cached_result> asked)
+    {
+        cached_result got = co_await std::move(asked);
+        co_return got->template as<Row>();
+    }
+    template <class Row>
+    static boost::asio::awaitable<Row> value(boost::asio::awaitable<cached_result> asked)
+    {
+        cached_result got = co_await std::move(asked);
+        co_return got->template as_value<Row>();
+    }
+    template <class Row>
+    static boost::asio::awaitable<std::optional<Row>> optional(boost::asio::awaitable<cached_result> asked)
+    {
+        cached_result got = co_await std::move(asked);
+        co_return got->template as_optional<Row>();
+    }
+};
+
+} // namespace pgcoro

@@ -1,0 +1,160 @@
+#pragma once
+
+#include <pgcoro/cache/cached_result.hpp>
+#include <pgcoro/cache/coherence.hpp>
+#include <pgcoro/cache/options.hpp>
+#include <pgcoro/cache/source.hpp>
+#include <pgcoro/cache/stats.hpp>
+#include <pgcoro/pool/pool.hpp>
+#include <pgcoro/transaction/transaction.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgcoro
+{
+
+namespace detail
+{
+class cache_impl;
+} // namespace detail
+
+/// A cache with what one call wants of it; see `query_cache::with`.
+class cache_reads : public cache_reading<cache_reads>
+{
+public:
+    boost::asio::awaitable<cached_result> read(std::string_view sql, params args);
+
+private:
+    friend class query_cache;
+    cache_reads(detail::cache_impl& cache, const cache_call& call) noexcept
+        : cache_(cache)
+        , call_(call)
+    {}
+
+    detail::cache_impl& cache_;
+    cache_call call_;
+};
+
+/// A cache within a transaction; see `query_cache::in`.
+class cache_transaction : public cache_reading<cache_transaction>
+{
+public:
+    boost::asio::awaitable<cached_result> read(std::string_view sql, params args);
+
+    /// Runs a statement for its effect, and invalidates at the transaction's commit what depends on the
+    /// tables that it names as changed. Gives the number of rows it touched.
+    template <class... T>
+    boost::asio::awaitable<std::uint64_t> execute(std::string_view sql, const T&... args)
+    {
+        return write(sql, params::of(args...));
+    }
+
+private:
+    friend class query_cache;
+    cache_transaction(detail::cache_impl& cache, transaction& tx) noexcept
+        : cache_(cache)
+        , tx_(tx)
+    {}
+    boost::asio::awaitable<std::uint64_t> write(std::string_view sql, params args);
+
+    detail::cache_impl& cache_;
+    transaction& tx_;
+};
+
+/// Results of queries, kept and shared.
+///
+/// ```cpp
+/// pgcoro::query_cache cache(executor, pool);
+/// auto rich = co_await cache.query_as<account>("select id, owner, cents from account where cents > $1",
+/// 100'000); pgcoro::cache_call call{.ttl = 10s, .stale_if_error = 5min}; auto count = co_await
+/// cache.with(call).query_value<std::int64_t>("select count(*) from account");
+/// cache.invalidate_tag("public.account");
+/// ```
+/// **What is kept.** A statement that PostgreSQL's own parser and the catalog prove to read only: one SELECT
+/// without FOR UPDATE and kin, no function that may change something (volatile, but for a few known ones such
+/// as random), none that depends on the session, no table with row security, no temporary one. All else runs
+/// as if there were no cache. The catalog is asked once a text (two statements) and believed for
+/// `cache_options::statement_ttl`. Where a result depends on more than tables (functions of one's own that
+/// are STABLE, foreign tables, the catalog itself) it is kept only for a call that names tags. A user's word
+/// that a function is IMMUTABLE or STABLE is taken. Results are found by text and encoded parameters,
+/// compared in full.
+///
+/// **One query.** Who asks for what is being asked already waits for that. If its caller is cancelled one of
+/// those who wait asks in its place. An error reaches all of them.
+///
+/// **Tags** are the tables, as "schema.table", that a statement reads, also through views, partitions and
+/// inheritance, and those that the call names: the same for each call of a statement, because a result has
+/// those of the call that asked.
+///
+/// **Errors:** those of the source. **Cancellation:** any kind. **Threads:** all functions may be called from
+/// any thread. **Lifetime:** the cache must outlive the calls to it, and the source must outlive both the
+/// cache and what that does in the background, which close() waits for.
+class query_cache : public cache_reading<query_cache>
+{
+public:
+    /// Background work (refreshing, listening) runs on the executor. Throws `std::invalid_argument` when an
+    /// option is out of its range.
+    query_cache(boost::asio::any_io_executor executor, pool& p,
+                const cache_options& options = cache_options());
+    query_cache(boost::asio::any_io_executor executor, std::shared_ptr<cache_source> source,
+                const cache_options& options = cache_options());
+    query_cache(const query_cache&) = delete;
+    query_cache& operator=(const query_cache&) = delete;
+    /// Stops what it does in the background, without waiting for its end.
+    ~query_cache();
+
+    boost::asio::awaitable<cached_result> read(std::string_view sql, params args);
+
+    /// To ask with other wishes than the usual ones. The cache must outlive what it gives.
+    cache_reads with(const cache_call& call) noexcept;
+
+    /// To read and write within a transaction. Reads by way of the cache as long as the transaction has not
+    /// written, and only if its `isolation` is read_committed by name and `resolve_commit` is on (which is
+    /// how it is known whether it wrote); else they run as if there were no cache. They never wait for other
+    /// callers' queries. Both must outlive what it gives.
+    cache_transaction in(transaction& tx) noexcept;
+
+    /// What hangs on the tag is forgotten, at a cost that does not depend on how much it is. Also what is on
+    /// its way is not kept; who asks from now on asks the database.
+    void invalidate_tag(std::string_view tag);
+    /// The same for all tags that match: `*` stands for any characters, `?` for one.
+    void invalidate_tags_like(std::string_view pattern);
+    /// Forgets the result of one statement with these parameters.
+    template <class... T>
+    void invalidate(std::string_view sql, const T&... args)
+    {
+        invalidate_key(sql, params::of(args...));
+    }
+    void invalidate_all();
+    /// At the transaction's commit, also if its outcome stays unknown; not if it is rolled back.
+    void invalidate_at_commit(transaction& tx, std::vector<std::string> tags);
+
+    /// Asks for these statements, which have no parameters, one after the other, so that they are there.
+    /// Gives the number of those that were kept. Throws what the source throws.
+    boost::asio::awaitable<std::size_t> warm(std::vector<std::string> statements);
+
+    /// Listens from now on, on a connection of its own (not through a pooler), to what the triggers of
+    /// install_cache_triggers() tell. Needs `cache_options::coherent`: then only results are kept all whose
+    /// tables have such triggers (or whose call names tags), and what is found is fresh only as
+    /// `coherence_options::bound` says. While the connection is lost everything is stale, and what was kept
+    /// before stays so. Throws `std::logic_error` without that option and when called twice,
+    /// `std::invalid_argument` for options out of their range.
+    void follow(connection_options options, const coherence_options& how = coherence_options());
+
+    /// Stops listening and refreshing, and waits for the end of both. Queries are still answered.
+    boost::asio::awaitable<void> close();
+
+    cache_stats stats() const;
+
+private:
+    void invalidate_key(std::string_view sql, const params& args);
+
+    std::shared_ptr<detail::cache_impl> impl_;
+};
+
+} // namespace pgcoro

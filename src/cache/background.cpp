@@ -1,0 +1,191 @@
+// What the cache does beside its callers: asking anew, and listening to what changes.
+#include "cache/cache_impl.hpp"
+
+#include <pgcoro/connection/target.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <random>
+#include <stdexcept>
+
+namespace pgcoro::detail
+{
+
+using std::chrono::milliseconds;
+
+// Counts a coroutine that works in the background, for close(). Made by who starts it, with the lock held.
+class cache_impl::background
+{
+public:
+    explicit background(cache_impl& in)
+        : in_(in)
+    {}
+    background(const background&) = delete;
+    ~background()
+    {
+        std::lock_guard lock(in_.mutex_);
+        if (--in_.background_ > 0) return;
+        for (auto& each : in_.on_idle_) each->tell();
+        in_.on_idle_.clear();
+    }
+
+private:
+    cache_impl& in_;
+};
+
+void cache_impl::refresh(std::string_view sql, const params& args, const cache_call& call,
+                         const cache_key& key)
+{
+    {
+        std::lock_guard lock(mutex_);
+        if (stopping_ || asking_.has(key.view().bytes)) return;
+        if (background_ >= options_.max_refreshing + follows_) return;
+        ++background_;
+        ++store_.stats().refreshes;
+    }
+    std::vector<std::string> tags(call.tags.begin(), call.tags.end());
+    auto work = refreshing(shared_from_this(), std::string(sql), args, call, std::move(tags));
+    asio::co_spawn(strand_, std::move(work), asio::detached);
+}
+
+asio::awaitable<void> cache_impl::refreshing(std::shared_ptr<cache_impl> self, std::string sql, params args,
+                                             cache_call call, std::vector<std::string> tags)
+{
+    background counted(*self);
+    std::vector<std::string_view> views(tags.begin(), tags.end());
+    call.tags = views;
+    cache_key key(sql, args);
+    try {
+        facts_ptr about = co_await self->facts_of(sql);
+        bool may = about->may == statement_facts::verdict::cacheable ||
+                   (about->may == statement_facts::verdict::with_tags && !tags.empty());
+        if (may) co_await self->shared(sql, args, call, key, about);
+    } catch (const error&) {
+        // What is there stays as stale as it is; who asks when it is too stale gets the error himself.
+    } catch (const boost::system::system_error&) {
+        // Cancelled by the one who led, and nobody is left to lead.
+    }
+}
+
+void cache_impl::follow(connection_options options, const coherence_options& how)
+{
+    how.validate();
+    options.validate();
+    if (!options_.coherent)
+        throw std::logic_error("query_cache::follow: the cache was made without cache_options::coherent");
+    {
+        std::lock_guard lock(mutex_);
+        if (std::exchange(follows_, true)) throw std::logic_error("query_cache::follow: it follows already");
+        ++background_;
+    }
+    auto work = following(shared_from_this(), std::move(options), how);
+    asio::co_spawn(strand_, std::move(work),
+                   asio::bind_cancellation_slot(stop_following_.slot(), asio::detached));
+}
+
+asio::awaitable<void> cache_impl::following(std::shared_ptr<cache_impl> self, connection_options options,
+                                            coherence_options how)
+{
+    background counted(*self);
+    std::minstd_rand rng{std::random_device()()};
+    std::chrono::nanoseconds waited{};
+    auto now = [&] { return self->options_.time->now(); };
+    try {
+        for (int attempt = 1;; ++attempt) {
+            bool listened = false;
+            try {
+                auto on = co_await connection::connect(options);
+                co_await on.listen(names(cache_channel));
+                auto begun = now();
+                self->locked([&](cache_store& s) {
+                    s.follow(begun);
+                    s.heard(begun, how.bound);
+                });
+                listened = true;
+                co_await self->listen(on, how);
+            } catch (const error&) {
+                // Whatever it is, also a wrong password or a standby: everything is stale, and who looks at
+                // the figures sees that it does not follow.
+            }
+            if (listened) {
+                self->locked([&](cache_store& s) { s.lost(now()); });
+                attempt = 1;
+                waited = {};
+            }
+            waited = how.reconnect.delay(attempt, waited, rng);
+            asio::steady_timer timer(self->strand_,
+                                     std::chrono::ceil<std::chrono::steady_clock::duration>(waited));
+            co_await timer.async_wait(asio::deferred);
+        }
+    } catch (const boost::system::system_error&) {
+        // Told to stop: from here on nothing is heard any more.
+        self->locked([&](cache_store& s) {
+            if (s.listening()) s.lost(now());
+        });
+    }
+}
+
+// Until the connection is lost. A round trip that is answered proves that what was notified before it was
+// sent has come: the server sends a session's pending notifications before it says that it is ready for the
+// next query.
+asio::awaitable<void> cache_impl::listen(connection& on, const coherence_options& how)
+{
+    auto every = how.bound / 4;
+    auto sent = options_.time->now();
+    bool proved = true;
+    for (;;) {
+        auto now = options_.time->now();
+        auto left = std::chrono::floor<milliseconds>(sent + every - now);
+        if (proved && left.count() <= 0) {
+            sent = now;
+            co_await on.ping(how.bound);
+            proved = false;
+            continue;
+        }
+        // Behind a round trip: takes only what has come.
+        auto came = co_await on.wait_notification(proved ? left : milliseconds(1));
+        if (came) {
+            locked([&](cache_store& s) {
+                ++s.stats().notifications;
+                s.invalidate_tag(came->payload);
+            });
+        } else if (!proved) {
+            proved = true;
+            locked([&](cache_store& s) { s.heard(sent, how.bound); });
+        }
+    }
+}
+
+void cache_impl::stop()
+{
+    {
+        std::lock_guard lock(mutex_);
+        if (std::exchange(stopping_, true)) return;
+        if (!follows_) return;
+    }
+    // Behind the start of the coroutine, which was posted to the same strand: Boost 1.83 throws out of run()
+    // when one is cancelled that has not begun.
+    asio::post(strand_, [self = shared_from_this()] {
+        self->stop_following_.emit(asio::cancellation_type::terminal);
+    });
+}
+
+asio::awaitable<void> cache_impl::close()
+{
+    auto self = shared_from_this();
+    stop();
+    auto idle = std::make_shared<one_shot>();
+    {
+        std::lock_guard lock(mutex_);
+        if (background_ == 0) co_return;
+        on_idle_.push_back(idle);
+    }
+    auto why = co_await idle->async_wait(std::nullopt, asio::deferred);
+    if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
+}
+
+} // namespace pgcoro::detail

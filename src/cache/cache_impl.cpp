@@ -1,0 +1,217 @@
+// Reading by way of the cache.
+#include "cache/cache_impl.hpp"
+
+namespace pgcoro::detail
+{
+
+using verdict = statement_facts::verdict;
+
+cache_impl::cache_impl(asio::any_io_executor executor, std::shared_ptr<cache_source> source,
+                       const cache_options& options)
+    : options_((options.validate(), options))
+    , source_(std::move(source))
+    , strand_(asio::make_strand(std::move(executor)))
+    , store_(options_)
+{}
+
+asio::awaitable<cached_result> cache_impl::read(std::string_view sql, params args, cache_call call)
+{
+    cache_key key(sql, args);
+    cache_store::found f;
+    bool usable = false;
+    {
+        std::lock_guard lock(mutex_);
+        f = store_.look(key.view(), options_.time->now());
+        bool stale = f.stale_for.count() > 0;
+        usable = f.value && (!stale || f.stale_for <= call.stale_while_revalidate);
+        if (usable) ++(stale ? store_.stats().stale : store_.stats().hits);
+    }
+    if (!usable) co_return co_await miss(sql, args, call, key);
+    bool stale = f.stale_for.count() > 0;
+    if (stale || f.ahead) refresh(sql, args, call, key);
+    co_return cached_result(std::move(f.value), stale ? cache_origin::stale : cache_origin::hit, f.age);
+}
+
+asio::awaitable<cached_result> cache_impl::miss(std::string_view sql, const params& args,
+                                                const cache_call& call, const cache_key& key)
+{
+    std::exception_ptr failure;
+    try {
+        facts_ptr about = co_await facts_of(sql);
+        about->seen.fetch_add(1, std::memory_order_relaxed);
+        if (about->may == verdict::cacheable || (about->may == verdict::with_tags && !call.tags.empty())) {
+            auto value = co_await shared(sql, args, call, key, about);
+            co_return cached_result(std::move(value), cache_origin::asked, {});
+        }
+        locked([](cache_store& s) { ++s.stats().bypassed; });
+        auto got = std::make_shared<const result>(co_await source_->run(sql, args));
+        co_return cached_result(std::move(got), cache_origin::bypassed, {});
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (auto old = stale_instead(failure, call, key)) co_return *old;
+    std::rethrow_exception(failure);
+}
+
+// When the database cannot be reached, and the call would rather have an old result than none.
+std::optional<cached_result> cache_impl::stale_instead(const std::exception_ptr& failure,
+                                                       const cache_call& call, const cache_key& key)
+{
+    if (call.stale_if_error.count() <= 0) return std::nullopt;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const error& e) {
+        if (!e.is_transient() && !e.invalidates_connection()) return std::nullopt;
+    } catch (...) {
+        return std::nullopt;
+    }
+    std::lock_guard lock(mutex_);
+    auto f = store_.look(key.view(), options_.time->now());
+    if (!f.value || f.stale_for > call.stale_if_error) return std::nullopt;
+    ++store_.stats().stale;
+    return cached_result(std::move(f.value), cache_origin::stale, f.age);
+}
+
+asio::awaitable<cache_impl::result_ptr> cache_impl::shared(std::string_view sql, const params& args,
+                                                           const cache_call& call, const cache_key& key,
+                                                           facts_ptr about)
+{
+    struct passage
+    {
+        cache_impl& in;
+        std::string_view key;
+        std::shared_ptr<result_flight> flight;
+        bool done = false;
+        ~passage()
+        {
+            std::lock_guard lock(in.mutex_);
+            in.asking_.leave(key, flight, done);
+        }
+    };
+    auto bytes = key.view().bytes;
+    passage p{*this, bytes, locked([&](cache_store& store) {
+                  // Who asks after a change must not get what was read before it.
+                  return asking_.board(bytes,
+                                       [&](auto& f) { return !f.depends || store.current(*f.depends); });
+              })};
+    bool led = false;
+    auto work = [&] { return ask(*source_, sql, args, call, key, about, p.flight.get()); };
+    std::exception_ptr failure;
+    result_ptr value;
+    try {
+        value = co_await p.flight->join(work, led);
+        p.done = true;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        p.done = led && !is_cancellation(failure);
+        std::rethrow_exception(failure);
+    }
+    locked([&](cache_store& store) {
+        ++store.stats().misses;
+        if (!led) ++store.stats().shared;
+    });
+    co_return value;
+}
+
+asio::awaitable<cache_impl::result_ptr> cache_impl::ask(cache_source& source, std::string_view sql,
+                                                        const params& args, const cache_call& call,
+                                                        const cache_key& key, facts_ptr about,
+                                                        result_flight* flight)
+{
+    auto depends = locked([&](cache_store& store) {
+        ++store.stats().queries;
+        auto w = store.watch(*about, call.tags, options_.time->now());
+        if (flight) flight->depends = w;
+        return w;
+    });
+    result got = co_await source.run(sql, args);
+    auto value = std::make_shared<const result>(std::move(got));
+    locked([&](cache_store& store) {
+        store.put(key.view(), depends, value, about, call.ttl, options_.time->now());
+    });
+    co_return value;
+}
+
+cache_impl::facts_ptr cache_impl::known(std::string_view sql)
+{
+    std::lock_guard lock(mutex_);
+    std::string text(sql);
+    for (auto* table : {&statements_, &older_statements_})
+        if (auto at = table->find(text); at != table->end() && options_.time->now() < at->second->until)
+            return at->second;
+    return nullptr;
+}
+
+asio::awaitable<cache_impl::facts_ptr> cache_impl::facts_of(std::string_view sql)
+{
+    if (auto there = known(sql)) co_return there;
+    auto flight = locked([&](cache_store&) { return learning_.board(sql, [](auto&) { return true; }); });
+    struct passage
+    {
+        cache_impl& in;
+        std::string_view key;
+        std::shared_ptr<facts_flight>& flight;
+        ~passage()
+        {
+            std::lock_guard lock(in.mutex_);
+            in.learning_.leave(key, flight, false);
+        }
+    } p{*this, sql, flight};
+    bool led = false;
+    auto work = [&] { return learn(*source_, sql); };
+    co_return co_await flight->join(work, led);
+}
+
+asio::awaitable<cache_impl::facts_ptr> cache_impl::learn(cache_source& source, std::string_view sql)
+{
+    std::shared_ptr<statement_facts> learnt;
+    std::string refused;
+    try {
+        learnt = co_await look_up(source, sql, options_.coherent);
+    } catch (const server_error& e) {
+        if (&source != source_.get()) throw; // in a transaction, which has failed with that
+        refused = e.what();
+    }
+    if (!learnt) { // that is no reason not to run the statement
+        learnt = std::make_shared<statement_facts>();
+        learnt->why = "the catalog could not be asked: " + refused;
+    }
+    learnt->until = options_.time->now() + options_.statement_ttl;
+    std::lock_guard lock(mutex_);
+    std::string text(sql);
+    for (auto* table : {&statements_, &older_statements_})
+        if (auto at = table->find(text); at != table->end()) {
+            learnt->seen = at->second->seen.load();
+            table->erase(at);
+        }
+    if (statements_.size() >= options_.max_statements / 2) {
+        older_statements_ = std::move(statements_);
+        statements_.clear();
+    }
+    statements_.emplace(std::move(text), learnt);
+    co_return learnt;
+}
+
+asio::awaitable<std::size_t> cache_impl::warm(std::vector<std::string> statements)
+{
+    std::size_t there = 0;
+    for (auto& sql : statements) {
+        co_await read(sql, params(), cache_call());
+        cache_key key(sql, params());
+        auto f = locked([&](cache_store& store) { return store.look(key.view(), options_.time->now()); });
+        if (f.value && f.stale_for.count() == 0) ++there;
+    }
+    co_return there;
+}
+
+cache_stats cache_impl::stats() const
+{
+    std::lock_guard lock(mutex_);
+    auto s = store_.figures(options_.time->now());
+    s.statements = statements_.size() + older_statements_.size();
+    return s;
+}
+
+} // namespace pgcoro::detail

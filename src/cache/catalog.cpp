@@ -1,0 +1,211 @@
+#include "cache/catalog.hpp"
+
+#include "sql/statement.hpp"
+
+#include <pgcoro/connection/target.hpp>
+#include <pgcoro/types/arrays.hpp>
+
+#include <optional>
+
+namespace pgcoro::detail
+{
+
+namespace asio = boost::asio;
+
+namespace
+{
+
+using verdict = statement_facts::verdict;
+
+// The tables by these names, what views are made of, and all that is above or below in an inheritance tree: a
+// row that goes into a partition by way of its parent fires the triggers of the parent only.
+constexpr const char* tables_statement = R"(
+with recursive named(id) as (
+    select pg_catalog.to_regclass(n)::pg_catalog.oid from pg_catalog.unnest($1::pg_catalog.text[]) n
+), used(id) as (
+    select id from named
+    union
+    select x.id from used u cross join lateral (
+        select d.refobjid as id
+        from pg_catalog.pg_class v
+            join pg_catalog.pg_rewrite w on w.ev_class = v.oid and w.rulename = '_RETURN'
+            join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+                and d.objid = w.oid and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        where v.oid = u.id and v.relkind = 'v'
+        union all select inhrelid from pg_catalog.pg_inherits where inhparent = u.id
+        union all select inhparent from pg_catalog.pg_inherits where inhrelid = u.id) x
+)
+select n.nspname || '.' || c.relname,
+    c.relkind::pg_catalog.text,
+    c.relpersistence = 't',
+    c.relrowsecurity,
+    n.nspname in ('pg_catalog', 'information_schema') or n.nspname like 'pg\_toast%',
+    case when c.relkind = 'v' then pg_catalog.pg_get_viewdef(c.oid) end,
+    exists (select from pg_catalog.pg_trigger t
+            where t.tgrelid = c.oid and t.tgname = 'pgcoro_cache' and t.tgenabled in ('O', 'A'))
+from used u left join pg_catalog.pg_class c on c.oid = u.id left join pg_catalog.pg_namespace n on n.oid = c.relnamespace)";
+
+// What the functions and operators by these names do; of several by one name, in whatever schema, the worst
+// counts. Without a schema ('') any schema may be meant. Of PostgreSQL's own, the volatile ones that change
+// nothing and those that depend on the clock change the result; those that depend on the session, or read
+// more than their arguments, are told apart by name.
+constexpr const char* functions_statement = R"(
+with called as (
+    select p.provolatile as v, p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace as own, p.proname::pg_catalog.text as name
+    from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) f(schema, name)
+        join pg_catalog.pg_proc p on p.proname = f.name
+        join pg_catalog.pg_namespace n on n.oid = p.pronamespace and (f.schema = '' or f.schema = n.nspname)
+    union all
+    select p.provolatile, p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace, p.proname
+    from rows from (pg_catalog.unnest($3::pg_catalog.text[]), pg_catalog.unnest($4::pg_catalog.text[])) f(schema, name)
+        join pg_catalog.pg_operator o on o.oprname = f.name
+        join pg_catalog.pg_namespace n on n.oid = o.oprnamespace and (f.schema = '' or f.schema = n.nspname)
+        join pg_catalog.pg_proc p on p.oid = o.oprcode
+    union all
+    select p.provolatile, false, p.proname
+    from pg_catalog.pg_cast c join pg_catalog.pg_proc p on p.oid = c.castfunc where p.provolatile = 'v'
+), judged as (
+    select name,
+        own and name in ('random', 'random_normal', 'clock_timestamp', 'timeofday', 'gen_random_uuid', 'uuidv4',
+            'uuidv7', 'now', 'statement_timestamp', 'transaction_timestamp', 'age') as changing,
+        v, own,
+        own and v = 's' and (name like any (array['pg\_%', 'has\_%', 'txid\_%', 'inet\_%', '%\_to\_xml%', 'to\_reg%',
+            '%\_description', 'current\_%', 'currtid%', 'row\_security%'])) as session
+    from called
+)
+select
+    (select name from judged where (v = 'v' and not changing) or session limit 1),
+    (select f.name from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) f(schema, name)
+     where not exists (select from called c where c.name = f.name) limit 1),
+    exists (select from judged where changing),
+    (select name from judged where v = 's' and not own limit 1))";
+
+struct relation
+{
+    std::string tag;
+    std::string kind;
+    bool temporary;
+    bool row_security;
+    bool system;
+    std::optional<std::string> view;
+    bool guarded;
+};
+
+asio::awaitable<std::vector<relation>> relations(cache_source& source, const std::vector<sql::name>& names,
+                                                 bool& all_there)
+{
+    std::vector<relation> found;
+    if (names.empty()) co_return found;
+    std::vector<std::string> quoted;
+    for (auto& n : names)
+        quoted.push_back((n.schema.empty() ? "" : quote_identifier(n.schema) + ".") +
+                         quote_identifier(n.object));
+    auto args = params::of(quoted);
+    result got = co_await source.run(tables_statement, args);
+    for (auto r : got) {
+        if (r[0].is_null()) {
+            all_there = false;
+            continue;
+        }
+        found.push_back(relation{r[0].as<std::string>(), r[1].as<std::string>(), r[2].as<bool>(),
+                                 r[3].as<bool>(), r[4].as<bool>(), r[5].as<std::optional<std::string>>(),
+                                 r[6].as<bool>()});
+    }
+    co_return found;
+}
+
+void add(std::vector<sql::name>& to, const std::vector<sql::name>& more)
+{
+    to.insert(to.end(), more.begin(), more.end());
+}
+
+// The worse of the two, with its reason.
+void worsen(statement_facts& facts, verdict to, const std::string& why)
+{
+    if (to <= facts.may) return;
+    facts.may = to;
+    facts.why = why;
+}
+
+void judge(statement_facts& facts, const relation& r, bool guarded)
+{
+    if (r.temporary) worsen(facts, verdict::never, r.tag + " is temporary");
+    if (r.row_security)
+        worsen(facts, verdict::never, r.tag + " has row security: who asks makes a difference");
+    if (r.system) worsen(facts, verdict::with_tags, r.tag + " is of the catalog, whose changes are not told");
+    if (r.kind == "v") return;
+    if (r.kind != "r" && r.kind != "p" && r.kind != "m")
+        worsen(facts, verdict::with_tags, r.tag + " is not a table: its changes are not told");
+    if (guarded && !r.guarded)
+        worsen(facts, verdict::with_tags, r.tag + " has no trigger that tells of its changes");
+}
+
+asio::awaitable<void> judge_functions(cache_source& source, statement_facts& facts, const sql::statement& all)
+{
+    std::vector<std::string> lists[4];
+    for (auto& f : all.functions) {
+        lists[0].push_back(f.schema);
+        lists[1].push_back(f.object);
+    }
+    for (auto& o : all.operators) {
+        lists[2].push_back(o.schema);
+        lists[3].push_back(o.object);
+    }
+    auto args = params::of(lists[0], lists[1], lists[2], lists[3]);
+    result got = co_await source.run(functions_statement, args);
+    auto r = got[0];
+    auto name = [&](std::size_t i) { return r[i].as<std::optional<std::string>>(); };
+    if (auto f = name(0))
+        worsen(facts, verdict::never, "function " + *f + " may change something, or depends on the session");
+    if (auto f = name(1)) worsen(facts, verdict::never, "function " + *f + " is not known");
+    if (auto f = name(3)) worsen(facts, verdict::with_tags, "what function " + *f + " reads is not known");
+    facts.changing = facts.changing || r[2].as<bool>();
+}
+
+} // namespace
+
+asio::awaitable<std::shared_ptr<statement_facts>> look_up(cache_source& source, std::string_view text,
+                                                          bool guarded)
+{
+    auto facts = std::make_shared<statement_facts>();
+    auto meant = sql::parse(text);
+    if (meant.nature != sql::nature::read) {
+        facts->why = "it is not one SELECT that only reads, or not understood";
+        co_return facts;
+    }
+    facts->may = verdict::cacheable;
+    bool all_there = true;
+    auto tables = co_await relations(source, meant.tables, all_there);
+    if (!all_there) worsen(*facts, verdict::never, "it names a table that is not there");
+    for (auto& r : tables) {
+        judge(*facts, r, guarded);
+        if (!r.view) {
+            facts->reads.push_back(r.tag);
+            continue;
+        }
+        auto inner = sql::parse(*r.view);
+        if (inner.nature != sql::nature::read)
+            worsen(*facts, verdict::never, "view " + r.tag + " is not understood");
+        add(meant.functions, inner.functions);
+        add(meant.operators, inner.operators);
+        meant.time_dependent = meant.time_dependent || inner.time_dependent;
+        meant.session_dependent = meant.session_dependent || inner.session_dependent;
+    }
+    if (meant.session_dependent) worsen(*facts, verdict::never, "it depends on the session's user or schema");
+    facts->changing = meant.time_dependent;
+    if (facts->may != verdict::never) co_await judge_functions(source, *facts, meant);
+    co_return facts;
+}
+
+asio::awaitable<std::vector<std::string>> tables_written(cache_source& source, std::string_view text)
+{
+    auto meant = sql::parse(text);
+    bool all_there = true;
+    auto tables = co_await relations(source, meant.written, all_there);
+    std::vector<std::string> tags;
+    for (auto& r : tables)
+        if (!r.view) tags.push_back(r.tag);
+    co_return tags;
+}
+
+} // namespace pgcoro::detail

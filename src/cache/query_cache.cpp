@@ -1,0 +1,105 @@
+#include "cache/cache_impl.hpp"
+
+namespace pgcoro
+{
+
+namespace asio = boost::asio;
+
+namespace
+{
+
+class pool_source final : public cache_source
+{
+public:
+    explicit pool_source(pool& p)
+        : pool_(p)
+    {}
+    asio::awaitable<result> run(std::string_view sql, const params& args) override
+    {
+        return pool_.run(sql, args);
+    }
+
+private:
+    pool& pool_;
+};
+
+} // namespace
+
+cache_source::~cache_source() = default;
+
+query_cache::query_cache(asio::any_io_executor executor, pool& p, const cache_options& options)
+    : query_cache(std::move(executor), std::make_shared<pool_source>(p), options)
+{}
+
+query_cache::query_cache(asio::any_io_executor executor, std::shared_ptr<cache_source> source,
+                         const cache_options& options)
+    : impl_(std::make_shared<detail::cache_impl>(std::move(executor), std::move(source), options))
+{}
+
+query_cache::~query_cache() { impl_->stop(); }
+
+asio::awaitable<cached_result> query_cache::read(std::string_view sql, params args)
+{
+    return impl_->read(sql, std::move(args), cache_call());
+}
+
+asio::awaitable<cached_result> cache_reads::read(std::string_view sql, params args)
+{
+    return cache_.read(sql, std::move(args), call_);
+}
+
+asio::awaitable<cached_result> cache_transaction::read(std::string_view sql, params args)
+{
+    return cache_.read_in(tx_, sql, std::move(args));
+}
+
+asio::awaitable<std::uint64_t> cache_transaction::write(std::string_view sql, params args)
+{
+    return cache_.write_in(tx_, sql, std::move(args));
+}
+
+cache_reads query_cache::with(const cache_call& call) noexcept { return {*impl_, call}; }
+
+cache_transaction query_cache::in(transaction& tx) noexcept { return {*impl_, tx}; }
+
+void query_cache::invalidate_tag(std::string_view tag)
+{
+    impl_->locked([&](auto& store) { store.invalidate_tag(tag); });
+}
+
+void query_cache::invalidate_tags_like(std::string_view pattern)
+{
+    impl_->locked([&](auto& store) { store.invalidate_tags_like(pattern); });
+}
+
+void query_cache::invalidate_key(std::string_view sql, const params& args)
+{
+    detail::cache_key key(sql, args);
+    impl_->locked([&](auto& store) { store.invalidate(key.view()); });
+}
+
+void query_cache::invalidate_all()
+{
+    impl_->locked([](auto& store) { store.invalidate_all(); });
+}
+
+void query_cache::invalidate_at_commit(transaction& tx, std::vector<std::string> tags)
+{
+    impl_->invalidate_at_commit(tx, std::move(tags));
+}
+
+asio::awaitable<std::size_t> query_cache::warm(std::vector<std::string> statements)
+{
+    return impl_->warm(std::move(statements));
+}
+
+void query_cache::follow(connection_options options, const coherence_options& how)
+{
+    impl_->follow(std::move(options), how);
+}
+
+asio::awaitable<void> query_cache::close() { return impl_->close(); }
+
+cache_stats query_cache::stats() const { return impl_->stats(); }
+
+} // namespace pgcoro

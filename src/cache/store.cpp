@@ -1,0 +1,246 @@
+#include "cache/store.hpp"
+
+#include <algorithm>
+
+namespace pgcoro::detail
+{
+
+namespace
+{
+
+using duration = cache_store::duration;
+
+// Connections to the notifications whose end is remembered: what is from before is as good as gone.
+constexpr std::uint64_t remembered_ends = 64;
+
+bool matches(std::string_view text, std::string_view pattern)
+{
+    std::size_t t = 0;
+    std::size_t p = 0;
+    std::size_t star = pattern.npos;
+    std::size_t from = 0;
+    while (t < text.size()) {
+        if (p < pattern.size() && pattern[p] == '*') {
+            star = p++;
+            from = t;
+        } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+            ++p;
+            ++t;
+        } else if (star != pattern.npos) {
+            p = star + 1;
+            t = ++from;
+        } else
+            return false;
+    }
+    return pattern.find_first_not_of('*', p) == pattern.npos;
+}
+
+} // namespace
+
+struct cache_store::entry : evictable
+{
+    std::string key;
+    std::shared_ptr<const result> value;
+    std::shared_ptr<const statement_facts> about;
+    witness depends;
+    duration ttl{};
+    unsigned hits = 0;
+
+    key_view view() const noexcept { return {hash, key}; }
+};
+
+cache_store::cache_store(const cache_options& options)
+    : options_(options)
+    , max_entry_bytes_(options.max_entry_bytes ? options.max_entry_bytes : options.max_bytes / 16)
+    , order_(options.eviction, options.max_bytes, options.max_entries)
+{}
+
+cache_store::~cache_store()
+{
+    while (!entries_.empty()) drop(*entries_.begin()->second);
+}
+
+// By its age, and by what it may have missed: whichever came first.
+duration cache_store::stale_for(const entry& e, time_point now) const
+{
+    auto age = now - e.depends.asked;
+    auto stale = e.ttl == duration::max() ? duration::zero() : std::max(duration::zero(), age - e.ttl);
+    if (!options_.coherent) return stale;
+    if (e.depends.followed == followed_ && following(now)) return stale;
+    auto until = heard_until_;
+    if (e.depends.followed != followed_) {
+        auto ended = ended_.find(e.depends.followed);
+        until = ended == ended_.end() ? time_point() : ended->second;
+    }
+    duration unheard = now - std::max(until, e.depends.asked);
+    return std::max({stale, unheard, duration(1)});
+}
+
+cache_store::found cache_store::look(key_view key, time_point now)
+{
+    order_.asked(key.hash);
+    auto at = entries_.find(key);
+    if (at == entries_.end()) return {};
+    auto& e = *at->second;
+    e.about->seen.fetch_add(1, std::memory_order_relaxed);
+    if (!intact(e.depends)) {
+        drop(e);
+        return {};
+    }
+    order_.used(e);
+    found f{e.value, now - e.depends.asked, stale_for(e, now)};
+    if (f.stale_for > duration::zero()) return f;
+    ++e.hits;
+    auto left = static_cast<double>((e.ttl - f.age).count());
+    f.ahead = e.ttl != duration::max() && e.hits >= options_.refresh_after_hits &&
+              left < options_.refresh_ahead * static_cast<double>(e.ttl.count());
+    return f;
+}
+
+std::shared_ptr<cache_store::tag> cache_store::tag_of(std::string_view name)
+{
+    if (tags_.size() >= sweep_tags_at_) {
+        std::erase_if(tags_, [](auto& each) { return each.second.use_count() == 1; });
+        sweep_tags_at_ = std::max<std::size_t>(1'024, 2 * tags_.size());
+    }
+    auto& t = tags_[std::string(name)];
+    if (!t) t = std::make_shared<tag>();
+    return t;
+}
+
+cache_store::witness cache_store::watch(const statement_facts& about, std::span<const std::string_view> tags,
+                                        time_point now)
+{
+    witness w;
+    w.all = all_;
+    w.keys = keys_;
+    w.followed = followed_;
+    w.asked = now;
+    w.tags.reserve(about.reads.size() + tags.size());
+    auto add = [&](std::string_view name) {
+        auto t = tag_of(name);
+        w.tags.push_back({t, t->version});
+    };
+    for (auto& name : about.reads) add(name);
+    for (auto name : tags) add(name);
+    return w;
+}
+
+bool cache_store::intact(const witness& w) const noexcept
+{
+    return w.all == all_ &&
+           std::all_of(w.tags.begin(), w.tags.end(), [](auto& s) { return s.of->version == s.version; });
+}
+
+bool cache_store::put(key_view key, const witness& w, std::shared_ptr<const result> value,
+                      std::shared_ptr<const statement_facts> about, duration wanted, time_point now)
+{
+    if (!current(w)) {
+        ++stats_.outdated;
+        return false;
+    }
+    auto cost = now - w.asked;
+    auto bytes = sizeof(entry) + key.bytes.size() + w.tags.size() * sizeof(witness::seen) +
+                 (value->get() ? PQresultMemorySize(value->get()) : 0);
+    if (bytes > max_entry_bytes_ || cost < options_.min_cost) {
+        ++stats_.refused;
+        return false;
+    }
+    auto seen = about->seen.load(std::memory_order_relaxed);
+    auto life = lifetime_of(options_, wanted, {seen, cost, about->changing, value->empty()});
+    stats_.ttl_frequent += life.frequent;
+    stats_.ttl_slow += life.slow;
+    stats_.ttl_capped += life.capped;
+    stats_.ttl_raised += life.raised;
+
+    if (auto old = entries_.find(key); old != entries_.end()) drop(*old->second);
+    auto made = std::make_unique<entry>();
+    auto& e = *made;
+    e.hash = key.hash;
+    e.bytes = bytes;
+    e.cost = cost;
+    e.key = key.bytes;
+    e.value = std::move(value);
+    e.about = std::move(about);
+    e.depends = w;
+    e.ttl = life.ttl;
+    entries_.emplace(e.view(), std::move(made));
+    bytes_ += bytes;
+    std::vector<evictable*> gone;
+    order_.add(e, gone);
+    bool kept = true;
+    for (auto* each : gone) {
+        auto& out = static_cast<entry&>(*each);
+        kept = kept && &out != &e;
+        ++stats_.evictions;
+        bytes_ -= out.bytes;
+        entries_.erase(entries_.find(out.view()));
+    }
+    return kept;
+}
+
+void cache_store::drop(entry& e)
+{
+    order_.remove(e);
+    bytes_ -= e.bytes;
+    entries_.erase(entries_.find(e.view()));
+}
+
+void cache_store::invalidate_tag(std::string_view name)
+{
+    ++stats_.invalidations;
+    if (auto at = tags_.find(std::string(name)); at != tags_.end()) ++at->second->version;
+}
+
+void cache_store::invalidate_tags_like(std::string_view pattern)
+{
+    ++stats_.invalidations;
+    for (auto& [name, t] : tags_)
+        if (matches(name, pattern)) ++t->version;
+}
+
+void cache_store::invalidate(key_view key)
+{
+    ++stats_.invalidations;
+    ++keys_;
+    if (auto at = entries_.find(key); at != entries_.end()) drop(*at->second);
+}
+
+void cache_store::invalidate_all()
+{
+    ++stats_.invalidations;
+    ++all_;
+    while (!entries_.empty()) drop(*entries_.begin()->second);
+}
+
+void cache_store::follow(time_point now)
+{
+    ++followed_;
+    listening_ = true;
+    heard_until_ = now;
+}
+
+void cache_store::heard(time_point when, duration bound) noexcept
+{
+    heard_until_ = std::max(heard_until_, when + bound);
+}
+
+void cache_store::lost(time_point now)
+{
+    listening_ = false;
+    heard_until_ = std::min(heard_until_, now);
+    ended_[followed_] = heard_until_;
+    ended_.erase(followed_ - remembered_ends);
+    ++stats_.gaps;
+}
+
+cache_stats cache_store::figures(time_point now) const
+{
+    auto s = stats_;
+    s.entries = entries_.size();
+    s.bytes = bytes_;
+    s.following = following(now);
+    return s;
+}
+
+} // namespace pgcoro::detail

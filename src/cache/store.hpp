@@ -1,0 +1,113 @@
+// The cache's mind: what is kept, for how long, and what is not to be believed any more. No I/O, no lock and
+// no clock of its own.
+#pragma once
+
+#include "cache/eviction.hpp"
+#include "cache/facts.hpp"
+#include "cache/key.hpp"
+#include "cache/lifetime.hpp"
+
+#include <pgcoro/cache/stats.hpp>
+#include <pgcoro/connection/result.hpp>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+
+namespace pgcoro::detail
+{
+
+class cache_store
+{
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+    using duration = std::chrono::nanoseconds;
+
+    // A tag's version counts how often it was invalidated. What was made under an older one is outdated, so
+    // that invalidating costs the same whatever hangs on the tag.
+    struct tag
+    {
+        std::uint64_t version = 0;
+    };
+
+    // What a result depends on, taken before its query is sent: a change from then on may not be in it.
+    struct witness
+    {
+        struct seen
+        {
+            std::shared_ptr<const tag> of;
+            std::uint64_t version;
+        };
+        std::vector<seen> tags;
+        std::uint64_t all = 0;
+        std::uint64_t keys = 0;
+        std::uint64_t followed = 0; // since which connection to the notifications; see follow()
+        time_point asked;
+    };
+
+    struct found
+    {
+        std::shared_ptr<const result> value; // null: nothing, or invalidated
+        duration age{};
+        duration stale_for{}; // 0: fresh
+        bool ahead = false;   // fresh, but worth to be asked anew before it is stale
+    };
+
+    explicit cache_store(const cache_options& options);
+    ~cache_store();
+
+    // Counts as being asked for.
+    found look(key_view key, time_point now);
+    witness watch(const statement_facts& about, std::span<const std::string_view> tags, time_point now);
+    // Nothing was invalidated that a query which is still on its way may have read.
+    bool current(const witness& w) const noexcept { return w.keys == keys_ && intact(w); }
+    // False: it was not kept.
+    bool put(key_view key, const witness& w, std::shared_ptr<const result> value,
+             std::shared_ptr<const statement_facts> about, duration wanted, time_point now);
+
+    void invalidate_tag(std::string_view name);
+    // `*` stands for any characters, `?` for one.
+    void invalidate_tags_like(std::string_view pattern);
+    // Queries on their way are not kept then, whatever their key.
+    void invalidate(key_view key);
+    void invalidate_all();
+
+    // Notifications: listening since now; all that was sent before `when` has been told; no more.
+    void follow(time_point now);
+    void heard(time_point when, duration bound) noexcept;
+    void lost(time_point now);
+    bool listening() const noexcept { return listening_; }
+    bool following(time_point now) const noexcept { return listening_ && now < heard_until_; }
+
+    cache_stats& stats() noexcept { return stats_; }
+    std::size_t tags() const noexcept { return tags_.size(); }
+    cache_stats figures(time_point now) const;
+
+private:
+    struct entry;
+
+    bool intact(const witness& w) const noexcept;
+    duration stale_for(const entry& e, time_point now) const;
+    std::shared_ptr<tag> tag_of(std::string_view name);
+    void drop(entry& e);
+
+    const cache_options& options_;
+    std::size_t max_entry_bytes_;
+    eviction order_;
+    std::unordered_map<key_view, std::unique_ptr<entry>, key_hash> entries_;
+    std::unordered_map<std::string, std::shared_ptr<tag>> tags_;
+    std::size_t sweep_tags_at_ = 1'024;
+    std::uint64_t all_ = 0;
+    std::uint64_t keys_ = 0;
+    std::size_t bytes_ = 0;
+    cache_stats stats_;
+
+    // The n-th connection to the notifications, and until when each of the last ones was heard.
+    std::uint64_t followed_ = 0;
+    bool listening_ = false;
+    time_point heard_until_{};
+    std::unordered_map<std::uint64_t, time_point> ended_;
+};
+
+} // namespace pgcoro::detail

@@ -1,0 +1,199 @@
+// What may be cached, and what its result depends on, by the catalog of a real server.
+#include "integration/cache/support.hpp"
+
+#include "cache/catalog.hpp"
+
+#include <algorithm>
+
+using namespace pgcoro;
+using pgcoro::detail::statement_facts;
+
+namespace
+{
+
+constexpr const char* house = R"(
+    create sequence counter;
+    create table account(id int, cents int);
+    create table branch(id int);
+    create view rich as select * from account where cents > 1000;
+    create view richest as select * from rich order by cents desc limit 1;
+    create view dice as select random() as pips;
+    create view numbered as select nextval('counter') from account;
+    create materialized view totals as select sum(cents) from account;
+    create table event(id int, day int) partition by range (day);
+    create table event_1 partition of event for values from (0) to (10);
+    create table event_2 partition of event for values from (10) to (20);
+    create table secret(id int);
+    alter table secret enable row level security;
+    create function spoil(int) returns int language sql volatile as 'select $1';
+    create function total(int) returns bigint language sql stable as 'select sum(cents) from cached.account';
+    create function twice(int) returns int language sql immutable as 'select 2 * $1';
+    create operator @#@ (function = spoil, rightarg = int);
+)";
+
+struct expected
+{
+    const char* sql;
+    statement_facts::verdict may;
+    const char* reads = "";
+    bool changing = false;
+};
+constexpr auto yes = statement_facts::verdict::cacheable;
+constexpr auto tagged = statement_facts::verdict::with_tags;
+constexpr auto never = statement_facts::verdict::never;
+
+const expected judged[] = {
+    {"select 1", yes},
+    {"select * from account a join cached.branch b using (id) where a.id = $1", yes,
+     "cached.account cached.branch"},
+    {"select lower('X'), count(*), twice(2) from account", yes, "cached.account"},
+    {"select * from richest", yes, "cached.account"},
+    {"select * from event_1", yes, "cached.event cached.event_1 cached.event_2"},
+    {"select * from totals", yes, "cached.totals"},
+    {"select now(), random()", yes, "", true},
+    {"select current_date", yes, "", true},
+    {"select * from dice", yes, "", true},
+    {"select total(1)", tagged},
+    {"select * from pg_class", tagged, "pg_catalog.pg_class"},
+    {"select spoil(1)", never},
+    {"select cached.spoil(1)", never},
+    {"select @#@ 1", never},
+    {"select nextval('counter')", never},
+    {"select * from numbered", never, "cached.account cached.counter"},
+    {"select pg_advisory_lock(1)", never},
+    {"select pg_current_xact_id()", never},
+    {"select current_setting('work_mem')", never},
+    {"select current_user", never},
+    {"select nobody_knows(1)", never},
+    {"select * from nothing_there", never},
+    {"select * from secret", never, "cached.secret"},
+    {"select * from account for update", never},
+    {"with x as (update account set cents = 0 returning *) select * from x", never},
+    {"insert into branch values (1)", never},
+};
+
+struct built
+{
+    scratch_schema schema{house};
+};
+
+std::string joined(std::vector<std::string> tags)
+{
+    std::sort(tags.begin(), tags.end());
+    std::string text;
+    for (auto& t : tags) text += (text.empty() ? "" : " ") + t;
+    return text;
+}
+
+// Statements of a pool whose sessions have the schema in their search_path.
+template <class Body>
+void with_source(Body body)
+{
+    run([&]() -> asio::awaitable<void> {
+        pool_options o;
+        o.connection = shared_options();
+        o.connection.settings["search_path"] = "cached";
+        auto executor = co_await asio::this_coro::executor;
+        pool p(executor, o);
+        counted_source source(p);
+        co_await body(source);
+        co_await p.close();
+    });
+}
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(cache_catalog, built)
+
+BOOST_AUTO_TEST_CASE(each_statement_is_judged_by_what_its_names_stand_for)
+{
+    with_source([&](counted_source& source) -> asio::awaitable<void> {
+        for (auto& e : judged) {
+            auto facts = co_await detail::look_up(source, e.sql, false);
+            BOOST_TEST((facts->may == e.may),
+                       e.sql << ": " << static_cast<int>(facts->may) << " " << facts->why);
+            BOOST_TEST(facts->why.empty() == (e.may == yes), e.sql << ": " << facts->why);
+            BOOST_TEST(joined(facts->reads) == e.reads, e.sql << ": " << joined(facts->reads));
+            if (e.may == yes) BOOST_TEST(facts->changing == e.changing, e.sql);
+        }
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_temporary_table_is_never_cached)
+{
+    with_connection([](connection& c) -> asio::awaitable<void> {
+        struct one final : cache_source
+        {
+            explicit one(connection& c)
+                : on(c)
+            {}
+            asio::awaitable<result> run(std::string_view sql, const params& args) override
+            {
+                return on.run(sql, args);
+            }
+            connection& on;
+        } source(c);
+        co_await c.execute("create temporary table mine(id int)");
+        auto facts = co_await detail::look_up(source, "select * from mine", false);
+        BOOST_TEST((facts->may == never));
+    });
+}
+
+BOOST_AUTO_TEST_CASE(what_a_statement_changes_is_known_by_the_tables_it_names)
+{
+    with_source([&](counted_source& source) -> asio::awaitable<void> {
+        auto tags = co_await detail::tables_written(source, "insert into branch select id from account");
+        BOOST_TEST(joined(tags) == "cached.branch");
+        tags = co_await detail::tables_written(source, "update rich set cents = 1");
+        BOOST_TEST(joined(tags) == "cached.account");
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_statement_that_must_not_be_cached_runs_each_time)
+{
+    cached c;
+    c.run([&]() -> asio::awaitable<void> {
+        for (int i = 1; i <= 3; ++i) {
+            auto got = co_await c.cache().query("select nextval('cached.counter')");
+            BOOST_TEST(got->as_value<std::int64_t>() == i);
+            BOOST_TEST(got.origin() == cache_origin::bypassed);
+        }
+        BOOST_TEST(c.source().looked_up == 1); // the sequence is a value here, not a name
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_call_that_names_tags_has_kept_what_no_table_stands_for)
+{
+    cached c;
+    c.run([&]() -> asio::awaitable<void> {
+        constexpr const char* sql = "select cached.total(1)";
+        auto plain = co_await c.cache().query(sql);
+        BOOST_TEST(plain.origin() == cache_origin::bypassed);
+        std::string_view tags[] = {"totals"};
+        cache_call call{.tags = tags};
+        co_await c.cache().with(call).query(sql);
+        auto hit = co_await c.cache().with(call).query(sql);
+        BOOST_TEST(hit.origin() == cache_origin::hit);
+        c.cache().invalidate_tags_like("tot*");
+        auto asked = co_await c.cache().with(call).query(sql);
+        BOOST_TEST(asked.origin() == cache_origin::asked);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_view_that_changed_is_looked_at_again_in_time)
+{
+    cached c;
+    c.run([&]() -> asio::awaitable<void> {
+        constexpr const char* sql = "select count(*) from cached.richest";
+        co_await c.cache().query(sql);
+        shared_server().psql("create or replace view cached.rich as "
+                             "select a.* from cached.account a, cached.branch b");
+        c.time().advance(std::chrono::minutes(11));
+        co_await c.cache().query(sql);
+        c.cache().invalidate_tag("cached.branch");
+        auto asked = co_await c.cache().query(sql);
+        BOOST_TEST(asked.origin() == cache_origin::asked);
+    });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
