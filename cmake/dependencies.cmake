@@ -17,3 +17,13 @@ endif()
 if(PGCORO_BUILD_EXAMPLES OR PGCORO_BUILD_BENCH)
     find_package(CLI11 REQUIRED)
 endif()
+
+# PostgreSQL's own parser; it comes without a pkg-config file.
+find_path(PGCORO_PG_QUERY_INCLUDE pg_query.h)
+find_library(PGCORO_PG_QUERY_LIBRARY pg_query)
+if(NOT PGCORO_PG_QUERY_INCLUDE OR NOT PGCORO_PG_QUERY_LIBRARY)
+    message(FATAL_ERROR "libpg_query is missing: apt-get install libpg-query-dev")
+endif()
+add_library(pg_query UNKNOWN IMPORTED GLOBAL)
+set_target_properties(pg_query PROPERTIES IMPORTED_LOCATION "${PGCORO_PG_QUERY_LIBRARY}"
+                                          INTERFACE_INCLUDE_DIRECTORIES "${PGCORO_PG_QUERY_INCLUDE}")

@@ -1,0 +1,245 @@
+#include "sql/statement.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <array>
+
+#include <pg_query.h>
+
+namespace pgcoro::sql
+{
+
+namespace json = boost::json;
+
+namespace
+{
+
+// A text that nests deeper is not understood: the walk below takes stack for each level.
+constexpr std::size_t deepest = 2'000;
+
+std::string_view text_of(const json::object& node, std::string_view key)
+{
+    auto* found = node.if_contains(key);
+    return found && found->is_string() ? std::string_view(found->get_string()) : std::string_view();
+}
+
+const json::array* list_of(const json::object& node, std::string_view key)
+{
+    auto* found = node.if_contains(key);
+    return found ? found->if_array() : nullptr;
+}
+
+// {"String": {"sval": "x"}}; "str" before PostgreSQL 15's grammar.
+std::string string_node(const json::value& v)
+{
+    auto* node = v.if_object();
+    auto* inner = node ? node->if_contains("String") : nullptr;
+    if (!inner || !inner->is_object()) return {};
+    auto text = text_of(inner->get_object(), "sval");
+    if (text.empty()) text = text_of(inner->get_object(), "str");
+    return std::string(text);
+}
+
+// The last two parts of a qualified name.
+name name_of(const json::array& parts)
+{
+    name n;
+    if (parts.size() > 1) n.schema = string_node(parts[parts.size() - 2]);
+    if (!parts.empty()) n.object = string_node(parts.back());
+    return n;
+}
+
+// A table as a RangeVar names it.
+name range(const json::object& node)
+{
+    return {std::string(text_of(node, "schemaname")), std::string(text_of(node, "relname"))};
+}
+
+void sort(std::vector<name>& names)
+{
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+}
+
+// Goes through the whole tree, whatever node it meets: one that it does not know hides nothing below it.
+class walker
+{
+public:
+    explicit walker(statement& into)
+        : into_(into)
+    {}
+
+    bool changes() const { return changes_; }
+
+    void visit(const json::value& v)
+    {
+        if (auto* list = v.if_array())
+            for (auto& each : *list) visit(each);
+        else if (auto* object = v.if_object())
+            visit(*object);
+    }
+
+private:
+    void visit(const json::object& node)
+    {
+        auto visible = ctes_.size();
+        if (auto* with = node.if_contains("withClause"); with && with->is_object())
+            visit_with(with->get_object());
+        if (node.contains("relname") && !of_with(node)) into_.tables.push_back(range(node));
+        for (auto& [key, value] : node) {
+            if (key == "withClause") continue;
+            look_at(key, value);
+            visit(value);
+        }
+        ctes_.resize(visible);
+    }
+
+    // Each query of WITH sees those before it, and with RECURSIVE all of them.
+    void visit_with(const json::object& with)
+    {
+        auto* list = list_of(with, "ctes");
+        if (!list) return;
+        auto* flag = with.if_contains("recursive");
+        bool recursive = flag && flag->is_bool() && flag->get_bool();
+        auto name_in = [](const json::value& v) -> std::string {
+            auto* outer = v.if_object();
+            auto* cte = outer ? outer->if_contains("CommonTableExpr") : nullptr;
+            return cte && cte->is_object() ? std::string(text_of(cte->get_object(), "ctename"))
+                                           : std::string();
+        };
+        if (recursive)
+            for (auto& each : *list) ctes_.push_back(name_in(each));
+        for (auto& each : *list) {
+            visit(each);
+            if (!recursive) ctes_.push_back(name_in(each));
+        }
+    }
+
+    // Does it mean a query of WITH, rather than a table?
+    bool of_with(const json::object& node) const
+    {
+        return !node.contains("schemaname") &&
+               std::find(ctes_.begin(), ctes_.end(), text_of(node, "relname")) != ctes_.end();
+    }
+
+    void look_at(std::string_view key, const json::value& value)
+    {
+        if (key == "lockingClause" || key == "intoClause") changes_ = true;
+        if (key == "CopyStmt" || key == "TruncateStmt") target(value);
+        if (key == "InsertStmt" || key == "UpdateStmt" || key == "DeleteStmt" || key == "MergeStmt") {
+            changes_ = true;
+            target(value);
+        }
+        if (key == "RangeTableSample") into_.time_dependent = true;
+        if (key == "SQLValueFunction") value_function(value);
+        if (key == "TypeCast") cast(value);
+        if (auto* list = value.if_array()) {
+            if (key == "funcname") into_.functions.push_back(name_of(*list));
+            if (key == "useOp" || key == "operName") into_.operators.push_back(name_of(*list));
+        }
+        if (key == "A_Expr" && value.is_object())
+            if (auto* list = list_of(value.get_object(), "name")) into_.operators.push_back(name_of(*list));
+    }
+
+    void target(const json::value& of)
+    {
+        auto* node = of.if_object();
+        if (!node) return;
+        if (auto* one = node->if_contains("relation"); one && one->is_object())
+            into_.written.push_back(range(one->get_object()));
+        if (auto* list = list_of(*node, "relations"))
+            for (auto& each : *list)
+                if (auto* one = each.is_object() ? each.get_object().if_contains("RangeVar") : nullptr)
+                    into_.written.push_back(range(one->get_object()));
+    }
+
+    void value_function(const json::value& v)
+    {
+        auto op = v.is_object() ? text_of(v.get_object(), "op") : std::string_view();
+        bool time = op.find("DATE") != op.npos || op.find("TIME") != op.npos;
+        (time ? into_.time_dependent : into_.session_dependent) = true;
+    }
+
+    void cast(const json::value& v)
+    {
+        into_.casts = true;
+        auto* node = v.if_object();
+        auto* arg = node ? node->if_contains("arg") : nullptr;
+        auto* constant = arg && arg->is_object() ? arg->get_object().if_contains("A_Const") : nullptr;
+        if (!constant || !constant->is_object()) return;
+        // Special input strings of date and time types ("Date/Time Types", chapter 8.5.1.4).
+        static constexpr std::array<std::string_view, 4> special{"now", "today", "tomorrow", "yesterday"};
+        auto written = json::serialize(*constant);
+        std::transform(written.begin(), written.end(), written.begin(),
+                       [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+        for (auto word : special)
+            if (written.find(word) != written.npos) into_.time_dependent = true;
+    }
+
+    statement& into_;
+    std::vector<std::string> ctes_;
+    bool changes_ = false;
+};
+
+struct parsed
+{
+    explicit parsed(const std::string& text)
+        : got(pg_query_parse(text.c_str()))
+    {}
+    parsed(const parsed&) = delete;
+    ~parsed() { pg_query_free_parse_result(got); }
+
+    PgQueryParseResult got;
+};
+
+} // namespace
+
+statement parse(std::string_view text)
+{
+    statement s;
+    if (text.find('\0') != text.npos) return s;
+    parsed tree{std::string(text)};
+    if (tree.got.error || !tree.got.parse_tree) return s;
+    json::parse_options options;
+    options.max_depth = deepest;
+    boost::system::error_code failed;
+    auto root = json::parse(tree.got.parse_tree, failed, {}, options);
+    if (failed || !root.is_object()) return s;
+    auto* statements = list_of(root.get_object(), "stmts");
+    walker walk(s);
+    walk.visit(root);
+    sort(s.tables);
+    sort(s.written);
+    sort(s.functions);
+    sort(s.operators);
+    if (!statements || statements->size() != 1) {
+        s.nature = nature::several;
+        return s;
+    }
+    auto* only =
+        statements->front().is_object() ? statements->front().get_object().if_contains("stmt") : nullptr;
+    if (!only || !only->is_object()) return s;
+    auto& node = only->get_object();
+    if (walk.changes() && !node.contains("ExplainStmt"))
+        s.nature = nature::write;
+    else
+        s.nature = node.contains("SelectStmt") ? nature::read : nature::other;
+    return s;
+}
+
+std::optional<std::uint64_t> fingerprint(std::string_view text)
+{
+    if (text.find('\0') != text.npos) return std::nullopt;
+    auto got = pg_query_fingerprint(std::string(text).c_str());
+    std::optional<std::uint64_t> number;
+    if (!got.error) number = got.fingerprint;
+    pg_query_free_fingerprint_result(got);
+    return number;
+}
+
+} // namespace pgcoro::sql
