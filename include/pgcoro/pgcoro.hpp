@@ -1,6 +1,7 @@
 /// All of pgcoro's layer.
 #pragma once
 
+#include <pgcoro/cluster/transactional.hpp>
 #include <pgcoro/connection/connection.hpp>
 #include <pgcoro/connection/listener.hpp>
 #include <pgcoro/error/error.hpp>

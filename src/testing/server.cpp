@@ -141,7 +141,10 @@ void write_file(const fs::path& path, const std::string& text, std::ios::openmod
 std::string setting_line(const std::string& name, const std::string& value)
 {
     std::string line = name + " = '";
-    for (const char c : value) line += c == '\'' ? std::string("''") : std::string(1, c);
+    for (const char c : value) {
+        if (c == '\'' || c == '\\') line += c; // doubled
+        line += c;
+    }
     return line + "'\n";
 }
 
