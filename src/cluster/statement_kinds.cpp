@@ -4,9 +4,9 @@ namespace pgcoro::detail
 {
 
 const std::string_view no_volatile_function_query =
-    "select not exists (select from pg_catalog.unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) "
-    "as called(schema_name, function_name) where not coalesce((select pg_catalog.bool_and(p.provolatile <> "
-    "'v') "
+    "select not exists (select from rows from (pg_catalog.unnest($1::pg_catalog.text[]), "
+    "pg_catalog.unnest($2::pg_catalog.text[])) as called(schema_name, function_name) "
+    "where not coalesce((select pg_catalog.bool_and(p.provolatile <> 'v') "
     "from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace "
     "where p.proname = called.function_name and called.schema_name in ('', n.nspname)), false))";
 

@@ -24,7 +24,7 @@ int port_of(const pgcoro::testing::server& s) { return s.port(); }
 /// A table with one row, on all three.
 void make_table()
 {
-    servers().primary.psql("drop table if exists t; create table t as select 1 as x");
+    servers().primary.psql("drop table if exists t cascade; create table t as select 1 as x");
     servers().catch_up();
 }
 
