@@ -37,6 +37,7 @@ void cluster_impl::changing::follow(const cluster_core::change& c)
             // Whoever still waits for an answer of the old primary waits for nothing now.
             if (other->id != c.host && cluster_.core_.role(other->id) == host_role::unreachable)
                 replace_pool(*other, milliseconds(0));
+        if (was_primary) replace_pool(m, cluster_.options_.drain_timeout);
         ++cluster_.failovers_;
         failover_ = failover{cluster_.last_primary_, m.name, clock::now() - cluster_.without_primary_since_};
         break;

@@ -58,7 +58,11 @@ void cluster_core::answered(host_id host, const answer& a, time_point sent, time
 // Of two that take writes the one that was promoted last is meant; the other has not noticed.
 void cluster_core::claims_primary(host_id host, std::uint32_t timeline, changes& out)
 {
-    hosts_[host].timeline = timeline;
+    if (primary_ == host && timeline > newest_timeline_) {
+        // One address, and another server behind it.
+        samples_.clear();
+        out.push_back({host, host_role::primary, host_role::primary});
+    }
     bool taken = primary_ && *primary_ != host;
     if (timeline < newest_timeline_ || (taken && timeline == newest_timeline_))
         return set_role(host, host_role::outdated, out);

@@ -26,6 +26,7 @@ public:
         std::uint32_t timeline = 0; // of a standby: that it receives; 0 when it does not say
     };
 
+    // From primary to primary: another server is the primary now, at the same address.
     struct change
     {
         host_id host;
@@ -73,7 +74,6 @@ private:
     {
         host_role role = host_role::unknown;
         std::uint64_t position = 0;
-        std::uint32_t timeline = 0;
         duration latency{};
         std::optional<time_point> fresh_as_of; // nothing acknowledged before that is missing there
     };

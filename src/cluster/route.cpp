@@ -6,7 +6,9 @@
 #include <pgcoro/cluster/transactional.hpp>
 #include <pgcoro/resilience/failure.hpp>
 
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 
@@ -210,10 +212,17 @@ asio::awaitable<pool*> cluster_run::next()
 {
     auto until = earlier(until_, deadline::after(impl_->options().failover_timeout)).time();
     cluster_route to;
-    if (reads_)
-        to = co_await impl_->reader(seen_, failed_hosts_, until);
-    else
-        to = co_await impl_->primary(until);
+    try {
+        if (reads_)
+            to = co_await impl_->reader(seen_, failed_hosts_, until);
+        else
+            to = co_await impl_->primary(until);
+    } catch (const connection_error& e) {
+        if (!until_.expired()) throw;
+        deadline_exceeded late("the time was over before there was a host to run it on");
+        late.add_note(e.what());
+        throw late;
+    }
     if (begun_++ > 0) impl_->count_rerouted();
     ++(reads_ ? to.member->reads : to.member->writes);
     route_ = std::make_unique<cluster_route>(std::move(to));
@@ -245,7 +254,7 @@ transaction_options within(transaction_options options, deadline until)
     if (until.is_never()) return options;
     auto left = std::chrono::floor<std::chrono::milliseconds>(until.remaining());
     if (left.count() <= 0)
-        throw deadline_exceeded("the transaction's timeout was over before there was a host to run it on");
+        throw deadline_exceeded("the time was over before it could be run on another host");
     options.timeout = left;
     return options;
 }

@@ -350,6 +350,19 @@ BOOST_AUTO_TEST_CASE(without_a_primary_a_write_fails_in_time_and_the_error_tells
     });
 }
 
+BOOST_AUTO_TEST_CASE(a_transaction_waits_for_a_primary_no_longer_than_its_own_timeout)
+{
+    run([]() -> asio::awaitable<void> {
+        auto options = options_for(servers());
+        options.hosts = {"127.0.0.1:1"};
+        cluster c(co_await asio::this_coro::executor, options);
+        auto body = [](transaction& tx) -> asio::awaitable<void> { co_await tx.execute("select 1"); };
+        pgcoro::transaction_options brief;
+        brief.timeout = 50ms;
+        BOOST_CHECK_THROW(co_await transactional(c, body, brief), pgcoro::deadline_exceeded);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(who_waits_for_a_primary_can_be_cancelled_and_is_told_of_the_end)
 {
     run([]() -> asio::awaitable<void> {

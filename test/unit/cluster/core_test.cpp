@@ -199,6 +199,22 @@ BOOST_AUTO_TEST_CASE(of_two_primaries_the_one_promoted_last_is_meant)
     BOOST_TEST(t.core.role(0) == host_role::replica);
 }
 
+BOOST_AUTO_TEST_CASE(another_server_behind_the_same_address_is_a_change_too)
+{
+    three_hosts t;
+    t.primary(0, 100, 1);
+    t.changes.clear();
+    t.primary(0, 90, 2);
+    BOOST_TEST_REQUIRE(t.changes.size() == 1u);
+    BOOST_TEST(t.changes[0].from == host_role::primary);
+    BOOST_TEST(t.changes[0].to == host_role::primary);
+    t.standby(1, 80);
+    check_same(t.readable(), {}); // what was known of the log is known no more
+    t.changes.clear();
+    t.primary(0, 95, 2);
+    BOOST_TEST(t.changes.empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_replica_of_an_outdated_primary_is_not_taken_for_up_to_date)
 {
     three_hosts t;
