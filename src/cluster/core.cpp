@@ -7,6 +7,7 @@ namespace pgcoro::detail
 
 cluster_core::cluster_core(const cluster_options& options)
     : max_lag_(options.max_lag)
+    , apart_(options.max_lag / 128)
     , primary_reads_(options.primary_reads)
 {}
 
@@ -90,12 +91,11 @@ void cluster_core::applied(host_id host, std::uint64_t position)
 void cluster_core::add_sample(sample s)
 {
     if (!samples_.empty() && samples_.back().position > s.position) samples_.clear();
-    if (samples_.size() == most_samples) {
-        // Every other one goes: what is said of a replica gets coarser, never too good.
-        std::size_t kept = 0;
-        for (std::size_t i = 1; i < samples_.size(); i += 2) samples_[kept++] = samples_[i];
-        samples_.resize(kept);
-    }
+    // One that is too near to the one before is not worth a place: what is said of a replica gets coarser by
+    // that, never too good. The newest is always there.
+    auto n = samples_.size();
+    if (n >= 2 && samples_[n - 1].at - samples_[n - 2].at < apart_) samples_.pop_back();
+    if (samples_.size() == most_samples) samples_.erase(samples_.begin());
     samples_.push_back(s);
 }
 

@@ -68,7 +68,7 @@ private:
         time_point at;
         std::uint64_t position;
     };
-    static constexpr std::size_t most_samples = 256;
+    static constexpr std::size_t most_samples = 256; // twice the bound on the lag, at the least
 
     struct entry
     {
@@ -85,6 +85,7 @@ private:
     bool within_lag(host_id host, time_point now) const;
 
     duration max_lag_;
+    duration apart_; // samples, at least
     bool primary_reads_;
     std::vector<entry> hosts_;
     std::optional<host_id> primary_;
