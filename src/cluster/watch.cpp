@@ -44,6 +44,17 @@ std::uint64_t end_of_record(std::uint64_t insertion)
     return in_page == 24 || in_page == 40 ? insertion - in_page : insertion;
 }
 
+bool is_lost(const std::exception_ptr& failure)
+{
+    try {
+        std::rethrow_exception(failure);
+    } catch (const connection_error& e) {
+        return e.why() == connection_failure::lost;
+    } catch (...) {
+        return false;
+    }
+}
+
 } // namespace
 
 asio::awaitable<cluster_core::answer> cluster_impl::ask(connection& c)
@@ -108,16 +119,23 @@ asio::awaitable<void> cluster_impl::watch(std::shared_ptr<cluster_member> m)
         std::exception_ptr failure;
         cluster_core::answer answer;
         auto sent = clock::now();
-        try {
-            if (!asked) {
-                auto made = co_await connect_to_ask(*m);
-                asked.emplace(std::move(made));
+        // A connection that was lost since the last check says nothing of the host: a new one is tried first.
+        for (bool again = true; again;) {
+            again = asked.has_value();
+            failure = nullptr;
+            try {
+                if (!asked) {
+                    auto made = co_await connect_to_ask(*m);
+                    asked.emplace(std::move(made));
+                }
                 sent = clock::now();
+                answer = co_await ask(*asked);
+                break;
+            } catch (...) {
+                failure = std::current_exception();
+                asked.reset();
             }
-            answer = co_await ask(*asked);
-        } catch (...) {
-            failure = std::current_exception();
-            asked.reset();
+            again = again && is_lost(failure);
         }
         std::chrono::milliseconds pause;
         {
