@@ -257,32 +257,6 @@ BOOST_AUTO_TEST_CASE(primary_and_replica_change_places_under_load)
     l.check(servers.first);
 }
 
-BOOST_AUTO_TEST_CASE(a_primary_demoted_between_two_checks_gives_itself_away_to_the_next_writer)
-{
-    trio servers;
-    make_bank(servers);
-    run([&]() -> asio::awaitable<void> {
-        auto options = options_for(servers);
-        options.check_interval = options.recheck_interval = 1h; // only when asked to
-        options.pool.alive_bypass = 0ms; // however quick this is, its sockets are looked at
-        options.max_lag = 0ms;
-        cluster c(co_await asio::this_coro::executor, options);
-        for (auto* s : {&servers.primary, &servers.first, &servers.second})
-            co_await until([&] { return figures(c, *s).role != host_role::unknown; });
-        co_await c.execute("update account set cents = cents");
-        servers.primary.stop(shutdown::fast);
-        servers.first.promote();
-        servers.primary.follow(servers.first);
-        servers.primary.start();
-        BOOST_TEST((figures(c, servers.primary).role == host_role::primary)); // as far as it knows
-        auto changed = co_await c.execute("update account set cents = cents");
-        BOOST_TEST(changed == static_cast<unsigned>(accounts));
-        BOOST_TEST((figures(c, servers.primary).role == host_role::replica));
-        BOOST_TEST((figures(c, servers.first).role == host_role::primary));
-        BOOST_TEST(c.stats().rerouted == 1u);
-    });
-}
-
 BOOST_AUTO_TEST_CASE(reads_go_on_when_a_replica_dies_and_only_its_connections_are_dropped)
 {
     trio servers;
