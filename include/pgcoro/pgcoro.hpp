@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pgcoro/cache/query_cache.hpp>
+#include <pgcoro/cluster/transactional.hpp>
 #include <pgcoro/connection/connection.hpp>
 #include <pgcoro/connection/listener.hpp>
 #include <pgcoro/error/error.hpp>

@@ -26,22 +26,6 @@ using tcp = asio::ip::tcp;
 using time_point = wire::time_point;
 using clock = std::chrono::steady_clock;
 
-// A place to connect to, as libpq is told it. `hostaddr` is empty for Unix sockets.
-struct endpoint
-{
-    std::string host;
-    std::string hostaddr;
-    std::string port;
-
-    bool is_local() const { return hostaddr.empty() && (host.empty() || host[0] == '/' || host[0] == '@'); }
-    std::string describe() const
-    {
-        auto name = host.empty() ? (hostaddr.empty() ? std::string("local socket") : hostaddr) : host;
-        if (!hostaddr.empty() && hostaddr != host) name += " (" + hostaddr + ")";
-        return name + " port " + (port.empty() ? "5432" : port);
-    }
-};
-
 struct failed_attempt
 {
     std::string where;
@@ -76,7 +60,8 @@ void check_port(const std::string& port)
                            "connection parameters: port '" + port + "' is no number from 1 to 65535");
 }
 
-// The lists of hosts, addresses and ports, as libpq's documentation has them go together.
+} // namespace
+
 std::vector<endpoint> endpoints_of(const conninfo& info)
 {
     auto hosts = split(value_of(info, "host"));
@@ -104,6 +89,9 @@ std::vector<endpoint> endpoints_of(const conninfo& info)
     }
     return found;
 }
+
+namespace
+{
 
 // The addresses of a name. Asio asks on a thread of its own; the wait, not the question, can be given up.
 asio::awaitable<std::vector<endpoint>> resolve(endpoint named, time_point deadline)

@@ -1,14 +1,36 @@
 // Connecting: names resolved without blocking, hosts and addresses tried in order, each under its deadline.
 #pragma once
 
+#include "connection/conninfo.hpp"
 #include "connection/wire.hpp"
 
 #include <pgcoro/connection/options.hpp>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace pgcoro::detail
 {
+
+// A place to connect to, as libpq is told it. `hostaddr` is empty for Unix sockets.
+struct endpoint
+{
+    std::string host;
+    std::string hostaddr;
+    std::string port;
+
+    bool is_local() const { return hostaddr.empty() && (host.empty() || host[0] == '/' || host[0] == '@'); }
+    std::string describe() const
+    {
+        auto name = host.empty() ? (hostaddr.empty() ? std::string("local socket") : hostaddr) : host;
+        if (!hostaddr.empty() && hostaddr != host) name += " (" + hostaddr + ")";
+        return name + " port " + (port.empty() ? "5432" : port);
+    }
+};
+
+// The lists of hosts, addresses and ports, as libpq's documentation has them go together.
+std::vector<endpoint> endpoints_of(const conninfo& info);
 
 // A logged-in, non-blocking connection. Throws connection_error with every attempt and why it failed.
 // Ends by `deadline` at the latest; each address has options.connect_timeout. Cancellation: any kind.

@@ -1,9 +1,7 @@
 #include <pgcoro/testing/server.hpp>
 
 #include "binaries.hpp"
-#include "process.hpp"
-#include "reserved_port.hpp"
-#include "supervisor.hpp"
+#include "server_impl.hpp"
 
 #include <fcntl.h>
 #include <locale.h>
@@ -37,13 +35,6 @@ std::string read_file(const fs::path& path)
 {
     std::ifstream file(path);
     return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void write_file(const fs::path& path, const std::string& text, std::ios::openmode mode = std::ios::trunc)
-{
-    std::ofstream file(path, std::ios::out | mode);
-    file << text;
-    if (!file.flush()) throw std::runtime_error("cannot write " + path.string());
 }
 
 std::string trimmed(std::string text)
@@ -125,8 +116,10 @@ const std::map<std::string, std::string> test_settings = {
     {"dynamic_shared_memory_type", "mmap"}, // in the data folder: nothing in /dev/shm outlives a crash
     {"autovacuum_max_workers", "1"},
     {"wal_level", "replica"},
-    {"max_wal_senders", "4"},
+    {"max_wal_senders", "10"},
     {"max_replication_slots", "4"},
+    {"wal_keep_size", "256MB"},              // a standby that was away for a while finds what it missed
+    {"wal_retrieve_retry_interval", "50ms"}, // and comes back soon
     {"logging_collector", "off"},
     {"log_destination", "stderr"},
     {"log_line_prefix", "%m [%p] %q%u@%d "},
@@ -138,30 +131,22 @@ const std::map<std::string, std::string> test_settings = {
 
 } // namespace
 
-struct server::impl
+void write_file(const fs::path& path, const std::string& text, std::ios::openmode mode)
 {
-    explicit impl(server_options given);
-    ~impl();
+    std::ofstream file(path, std::ios::out | mode);
+    file << text;
+    if (!file.flush()) throw std::runtime_error("cannot write " + path.string());
+}
 
-    command program(const char* name, std::vector<std::string> arguments) const;
-    void make_cluster();
-    void write_configuration();
-    void start();
-    void wait_until_ready();
-    bool ready() const;
-    std::vector<pid_t> processes() const;
-    bool gone();
-    std::string uri(const std::string& host, std::string_view database) const;
-
-    server_options options;
-    fs::path bin;
-    std::optional<identity> user;
-    reserved_port port;
-    fs::path folder;
-    fs::path data;
-    supervisor watch; // from here on the folder is cleaned up
-    pid_t postmaster = 0;
-};
+std::string setting_line(const std::string& name, const std::string& value)
+{
+    std::string line = name + " = '";
+    for (const char c : value) {
+        if (c == '\'' || c == '\\') line += c; // doubled
+        line += c;
+    }
+    return line + "'\n";
+}
 
 server::impl::impl(server_options given)
     : options(std::move(given))
@@ -182,8 +167,13 @@ server::impl::impl(server_options given)
         throw std::system_error(errno, std::generic_category(),
                                 "cannot give " + data.string() + " to " + user->name);
     }
-    make_cluster();
+    const server* primary = std::exchange(options.replica_of, nullptr); // it need not outlive this
+    if (primary)
+        copy(*primary->impl_);
+    else
+        make_cluster();
     write_configuration();
+    if (primary) become_standby_of(*primary->impl_);
 }
 
 server::impl::~impl()
@@ -230,10 +220,14 @@ void server::impl::make_cluster()
                                           "--no-sync"};
     if (!options.password.empty()) arguments.push_back("--pwfile=/dev/stdin");
     const outcome result = run(program("initdb", std::move(arguments)), options.password + "\n", 120s);
-    if (!result.succeeded()) {
-        throw std::runtime_error((bin / "initdb").string() + (result.timed_out ? " did not end" : " failed") +
-                                 " in " + data.string() + ":\n" + tail(result.out + result.err));
-    }
+    must_succeed("initdb", result);
+}
+
+void server::impl::must_succeed(const char* name, const outcome& result) const
+{
+    if (result.succeeded()) return;
+    throw std::runtime_error((bin / name).string() + (result.timed_out ? " did not end" : " failed") +
+                             " in " + data.string() + ":\n" + tail(result.out + result.err));
 }
 
 void server::impl::write_configuration()
@@ -244,11 +238,7 @@ void server::impl::write_configuration()
                      {"listen_addresses", options.tcp ? port.addresses() : ""}});
     settings.insert(test_settings.begin(), test_settings.end());
     std::string text = "\n";
-    for (const auto& [name, value] : settings) {
-        text += name + " = '";
-        for (const char c : value) text += c == '\'' ? std::string("''") : std::string(1, c);
-        text += "'\n";
-    }
+    for (const auto& [name, value] : settings) text += setting_line(name, value);
     write_file(data / "postgresql.conf", text, std::ios::app);
 
     std::string hba;

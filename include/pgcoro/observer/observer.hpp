@@ -168,6 +168,25 @@ struct breaker_event
     std::string_view to;
 };
 
+/// The role of one of a cluster's hosts changed, as the cluster sees it.
+struct role_event
+{
+    std::string_view cluster;
+    std::string_view host;
+    std::string_view from; ///< "unknown", "primary", "replica", "outdated", "unreachable", "removed"
+    std::string_view to;
+    std::string_view why; ///< of an unreachable host: the error's first line
+};
+
+/// A cluster has a primary again, after it had none or had another one.
+struct failover_event
+{
+    std::string_view cluster;
+    std::string_view from;              ///< the primary before; may be the same
+    std::string_view to;                ///< the primary now
+    std::chrono::nanoseconds without{}; ///< for how long there was none that the cluster knew of
+};
+
 /// What the layer tells of its work. Derive, override what is wanted, and put it into the options of a pool
 /// or a connection; it must outlive them.
 ///
@@ -192,6 +211,8 @@ public:
     virtual void on_transaction(const transaction_event&) noexcept {}
     virtual void on_long_transaction(const long_transaction_event&) noexcept {}
     virtual void on_breaker(const breaker_event&) noexcept {}
+    virtual void on_role(const role_event&) noexcept {}
+    virtual void on_failover(const failover_event&) noexcept {}
 };
 
 } // namespace pgcoro

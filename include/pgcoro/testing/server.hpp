@@ -14,9 +14,18 @@
 namespace pgcoro::testing
 {
 
+class server;
+
 /// How a private server is set up. Every field has a default that suits tests.
 struct server_options
 {
+    /// Makes the new server a replica of this one, which must run, on the same machine: copied by
+    /// `pg_basebackup`, then a hot standby that streams from it. It begins with the settings of the primary;
+    /// `settings` go on top, for instance `recovery_min_apply_delay` for a replica that lags. Give it the
+    /// primary's `superuser`, `password` and `auth`. Null (default): a new, empty server. Need not outlive
+    /// the constructor.
+    const server* replica_of = nullptr;
+
     /// Lines of `postgresql.conf`, name to value, unquoted; they override those that tests usually want
     /// (no fsync, short deadlock_timeout, UTC, English messages ...).
     std::map<std::string, std::string> settings;
@@ -141,6 +150,24 @@ public:
 
     /// Ends `pause(backend)`.
     void resume(pid_t backend);
+
+    /// Is it a standby now? Asks the server, as all that follow do.
+    bool in_recovery() const;
+
+    /// Makes a standby a primary; returns when it takes writes. Throws when it is none.
+    void promote();
+
+    /// Makes it a standby of another server: at once if it runs (a primary is restarted for that), else from
+    /// its next start. What it wrote that the other one never got must not exist: stop a primary with
+    /// `shutdown::fast` before another one is promoted, and it can follow that.
+    void follow(const server& primary);
+
+    /// A standby stops applying what it receives, or goes on with it.
+    void pause_replay();
+    void resume_replay();
+
+    /// Waits until this standby has applied all that `primary` has written by now; a minute at most.
+    void catch_up_with(const server& primary) const;
 
     /// The text of the server's log so far, over all its starts.
     std::string log() const;

@@ -1,0 +1,176 @@
+#pragma once
+
+#include <pgcoro/cluster/commit_token.hpp>
+#include <pgcoro/cluster/options.hpp>
+#include <pgcoro/pool/pool.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgcoro
+{
+
+namespace detail
+{
+class cluster_impl;
+class cluster_run;
+} // namespace detail
+
+/// What a host of a cluster is, by its own word.
+enum class host_role {
+    unknown,     ///< not asked yet
+    primary,     ///< takes writes
+    replica,     ///< a hot standby
+    outdated,    ///< takes writes, but another one was promoted since: nothing is sent there
+    unreachable, ///< does not answer
+    removed,     ///< by `cluster::remove`
+};
+
+/// "primary", "replica" …: for messages and labels.
+std::string_view to_string(host_role r) noexcept;
+
+/// A host's figures at one moment; the counters count since it was added.
+struct host_stats
+{
+    std::string name; ///< "host:port"
+    host_role role{};
+    /// How old what it shows may be, as `cluster_options::max_lag` counts; 0 for the primary, nothing when it
+    /// is not known.
+    std::optional<std::chrono::nanoseconds> lag;
+    commit_token position;              ///< how far it has applied, or written, the log
+    std::chrono::nanoseconds latency{}; ///< of the checks, a moving average
+    std::uint64_t reads = 0;            ///< statements and transactions sent there as reads
+    std::uint64_t writes = 0;
+    std::uint64_t failed_checks = 0;
+    std::string last_failure; ///< of a check, its first line; empty when the last one succeeded
+    pool_stats connections;
+};
+
+/// A cluster's figures at one moment.
+struct cluster_stats
+{
+    std::vector<host_stats> hosts;
+    std::uint64_t failovers = 0;          ///< times there was a primary after there was none, or another
+    std::uint64_t waited_for_primary = 0; ///< callers that had to
+    std::uint64_t caught_up = 0;          ///< reads for which a replica caught up in time
+    std::uint64_t stale_avoided = 0;      ///< reads that went to the primary for want of a fit replica
+    std::uint64_t rerouted = 0;           ///< statements and transactions begun anew on another host
+};
+
+/// One primary and its replicas, a pool each: writes go to the primary, whichever it is by now, and reads to
+/// replicas that are fit for them.
+///
+/// **Roles** are asked of the servers (`pg_is_in_recovery`), of each host on a connection of its own, again
+/// and again; a host that comes, goes, is promoted or demoted is followed. Of two that take writes the one on
+/// the newer timeline is meant. Where the role may see `pg_stat_wal_receiver` (pg_monitor), a replica that
+/// still follows an outdated primary is told apart, too.
+///
+/// **Statements** given to query(), execute() and their kin are routed by PostgreSQL's own parser: what is
+/// one SELECT, locks no rows and calls no function that the catalog has as volatile goes to a replica, all
+/// else to the primary. A read whose host fails is run again on another; a write is not, once it was sent: it
+/// ends with `connection_error`, and `transactional` is for those who want to know what came of it.
+///
+/// **Failover.** With no primary, writes wait for one, up to `failover_timeout`. When there is a new one,
+/// connections to the old one are cut, and only those; a demoted one is drained. A write that is refused
+/// because its server was demoted (25006) is run again on the new primary.
+///
+/// **Errors** beyond those of `pool`: `connection_error` (wrong_role) when there is no primary in time; it
+/// says of each host what it said.
+/// **Cancellation:** any kind, at any wait. **Threads.** All functions may be called from any thread.
+/// **Lifetime.** As for `pool`: the executor's context is kept busy until close() or the destructor, and must
+/// outlive the cluster, which must outlive the calls under way.
+class cluster : public querying<cluster>
+{
+public:
+    /// Begins to ask the hosts. Throws `std::invalid_argument` when an option is out of its range,
+    /// `connection_error` when the connection parameters contradict each other.
+    cluster(boost::asio::any_io_executor executor, cluster_options options);
+    /// With default options, for a URI with several hosts.
+    cluster(boost::asio::any_io_executor executor, std::string_view uri);
+    cluster(cluster&&) noexcept = default;
+    cluster& operator=(cluster&& other) noexcept;
+    /// Closes what is idle, and stops asking. Leases that are still out stay usable.
+    ~cluster();
+
+    /// A connection to the primary, for work that writes.
+    boost::asio::awaitable<lease> acquire(std::source_location where = std::source_location::current());
+    /// A connection for reads only, to a replica that has applied what `seen` stands for, else to the
+    /// primary.
+    boost::asio::awaitable<lease> acquire_read(commit_token seen = commit_token(),
+                                               std::source_location where = std::source_location::current());
+
+    /// As query() and its kin, with parameters made by hand.
+    boost::asio::awaitable<result> run(std::string_view sql, params args);
+
+    /// Waits until there is a primary; `connection_error` when there is none within `failover_timeout`. For a
+    /// service that would rather not start without.
+    boost::asio::awaitable<void> verify();
+
+    /// A host joins, written as in `cluster_options::hosts`. Does nothing if it is there already.
+    void add(std::string_view host);
+    /// A host leaves: what is under way there has `drain_timeout` to end. Does nothing if it is not there.
+    void remove(std::string_view host);
+
+    /// Refuses new callers and those who wait (`pool_closed`), waits until all leases are back, but no longer
+    /// than `within`, then cuts what is still out.
+    boost::asio::awaitable<void> close(std::chrono::milliseconds within = std::chrono::seconds(30));
+
+    /// The figures of this moment.
+    cluster_stats stats() const;
+    const cluster_options& options() const;
+
+    /// For what is built on it.
+    const std::shared_ptr<detail::cluster_impl>& impl() const;
+
+private:
+    friend class querying<cluster>;
+    boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+
+    std::shared_ptr<detail::cluster_impl> impl_;
+};
+
+/// One caller's view of a cluster, who reads what he wrote: each write moves token() on, and a read is served
+/// by a replica that has got as far, or by the primary. Between requests the token travels with the caller:
+///
+/// ```cpp
+/// pgcoro::cluster_session session(cluster, pgcoro::commit_token::from_text(request["x-seen"]));
+/// co_await session.execute("update account set cents = 0 where id = $1", 7);
+/// response["x-seen"] = session.token().text();
+/// ```
+/// A write costs a round trip more, for its position. Otherwise as `cluster`, which must outlive it. Used by
+/// one coroutine at a time.
+class cluster_session : public querying<cluster_session>
+{
+public:
+    explicit cluster_session(cluster& of, commit_token seen = commit_token());
+
+    /// What its reads must have seen. `primary_only()` for as long as the position of a write is not known.
+    commit_token token() const noexcept { return seen_; }
+
+    /// As query() and its kin, with parameters made by hand.
+    boost::asio::awaitable<result> run(std::string_view sql, params args);
+    /// A connection for reads that see what was written before.
+    boost::asio::awaitable<lease> acquire_read(std::source_location where = std::source_location::current());
+    /// What the caller wrote by other ways, on a lease of the primary, counts from now on, too.
+    boost::asio::awaitable<void> wrote();
+
+    /// For what is built on it.
+    const std::shared_ptr<detail::cluster_impl>& impl() const noexcept { return impl_; }
+
+private:
+    friend class querying<cluster_session>;
+    boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+
+    std::shared_ptr<detail::cluster_impl> impl_;
+    commit_token seen_;
+};
+
+} // namespace pgcoro

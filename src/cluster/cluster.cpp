@@ -1,0 +1,220 @@
+#include <pgcoro/cluster/cluster.hpp>
+
+#include "cluster/cluster_impl.hpp"
+
+#include <pgcoro/cluster/transactional.hpp>
+
+#include <stdexcept>
+#include <utility>
+
+namespace pgcoro
+{
+
+namespace asio = boost::asio;
+
+std::string_view to_string(host_role r) noexcept
+{
+    switch (r) {
+    case host_role::unknown:
+        return "unknown";
+    case host_role::primary:
+        return "primary";
+    case host_role::replica:
+        return "replica";
+    case host_role::outdated:
+        return "outdated";
+    case host_role::unreachable:
+        return "unreachable";
+    case host_role::removed:
+        return "removed";
+    }
+    return "unknown";
+}
+
+namespace detail
+{
+
+asio::awaitable<lease> cluster_impl::acquire(bool reads, commit_token seen, std::source_location where)
+{
+    cluster_run run(shared_from_this(), reads, seen, deadline::never());
+    for (;;) {
+        auto* host = co_await run.next();
+        std::exception_ptr failure;
+        try {
+            lease held = co_await host->acquire(where);
+            co_return held;
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        co_await run.failed(failure, true);
+    }
+}
+
+asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& args, commit_token seen,
+                                          bool& wrote)
+{
+    bool read = co_await is_read(sql);
+    cluster_run run(shared_from_this(), read, seen, deadline::never());
+    for (;;) {
+        auto* host = co_await run.next();
+        std::exception_ptr failure;
+        bool sent = false;
+        try {
+            lease held = co_await host->acquire();
+            sent = true;
+            result got = co_await held->run(sql, args);
+            held.release(); // before the caller goes on, who may want it again
+            wrote = !read;
+            co_return got;
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        bool refused = read && is_refused(failure);
+        if (refused) { // by a replica: it writes after all, by ways that the parser cannot see
+            kinds_.remember(sql, read = false);
+            run.turn_into_write();
+            continue;
+        }
+        co_await run.failed(failure, read || !sent);
+    }
+}
+
+asio::awaitable<bool> cluster_impl::is_read(std::string_view text)
+{
+    if (auto known = kinds_.is_read(text)) co_return *known;
+    auto statement = sql::parse(text);
+    bool read = statement.nature == sql::nature::read;
+    if (read && !statement.functions.empty()) {
+        std::vector<std::string> schemas;
+        std::vector<std::string> functions;
+        for (auto& f : statement.functions) {
+            schemas.push_back(f.schema);
+            functions.push_back(f.object);
+        }
+        cluster_run run(shared_from_this(), true, commit_token(), deadline::never());
+        for (std::exception_ptr failure;; failure = nullptr) {
+            auto* host = co_await run.next();
+            try {
+                read = co_await host->query_value<bool>(no_volatile_function_query, schemas, functions);
+                break;
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            co_await run.failed(failure, true);
+        }
+    }
+    kinds_.remember(text, read);
+    co_return read;
+}
+
+} // namespace detail
+
+namespace
+{
+
+cluster_options options_for(std::string_view uri)
+{
+    cluster_options options;
+    options.pool.connection = connection_options::from_uri(uri);
+    return options;
+}
+
+} // namespace
+
+cluster::cluster(asio::any_io_executor executor, cluster_options options)
+    : impl_(std::make_shared<detail::cluster_impl>(std::move(executor), std::move(options)))
+{
+    impl_->start();
+}
+
+cluster::cluster(asio::any_io_executor executor, std::string_view uri)
+    : cluster(std::move(executor), options_for(uri))
+{}
+
+cluster& cluster::operator=(cluster&& other) noexcept
+{
+    if (this != &other) {
+        if (impl_) impl_->abandon();
+        impl_ = std::move(other.impl_);
+    }
+    return *this;
+}
+
+cluster::~cluster()
+{
+    if (impl_) impl_->abandon();
+}
+
+const std::shared_ptr<detail::cluster_impl>& cluster::impl() const
+{
+    if (!impl_) throw std::logic_error("pgcoro: this cluster was moved from");
+    return impl_;
+}
+
+asio::awaitable<lease> cluster::acquire(std::source_location where)
+{
+    return impl()->acquire(false, commit_token(), where);
+}
+
+asio::awaitable<lease> cluster::acquire_read(commit_token seen, std::source_location where)
+{
+    return impl()->acquire(true, seen, where);
+}
+
+asio::awaitable<result> cluster::run(std::string_view sql, params args)
+{
+    co_return co_await run_kept(sql, args);
+}
+
+asio::awaitable<result> cluster::run_kept(std::string_view sql, const params& args)
+{
+    bool wrote = false;
+    co_return co_await impl()->run(sql, args, commit_token(), wrote);
+}
+
+asio::awaitable<void> cluster::verify()
+{
+    auto until = deadline::after(options().failover_timeout);
+    co_await impl()->primary(until.time());
+}
+
+void cluster::add(std::string_view host) { impl()->add(host); }
+void cluster::remove(std::string_view host) { impl()->remove(host); }
+asio::awaitable<void> cluster::close(std::chrono::milliseconds within) { return impl()->close(within); }
+cluster_stats cluster::stats() const { return impl()->stats(); }
+const cluster_options& cluster::options() const { return impl()->options(); }
+
+cluster_session::cluster_session(cluster& of, commit_token seen)
+    : impl_(of.impl())
+    , seen_(seen)
+{}
+
+asio::awaitable<result> cluster_session::run(std::string_view sql, params args)
+{
+    co_return co_await run_kept(sql, args);
+}
+
+asio::awaitable<result> cluster_session::run_kept(std::string_view sql, const params& args)
+{
+    bool wrote_something = false;
+    auto got = co_await impl_->run(sql, args, seen_, wrote_something);
+    if (wrote_something) co_await wrote();
+    co_return got;
+}
+
+asio::awaitable<lease> cluster_session::acquire_read(std::source_location where)
+{
+    return impl_->acquire(true, seen_, where);
+}
+
+asio::awaitable<void> cluster_session::wrote()
+{
+    auto now = commit_token::primary_only(); // the write stands, whatever comes of the question
+    try {
+        now = co_await impl_->written_by_now();
+    } catch (const error&) {
+    }
+    if (seen_ == commit_token::primary_only() || now > seen_) seen_ = now;
+}
+
+} // namespace pgcoro

@@ -1,0 +1,262 @@
+// Where a caller's work goes, and what becomes of it when that fails.
+#include "cluster/changing.hpp"
+
+#include "resilience/text.hpp"
+
+#include <pgcoro/cluster/transactional.hpp>
+#include <pgcoro/resilience/failure.hpp>
+
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+
+namespace pgcoro::detail
+{
+
+namespace
+{
+
+using clock = std::chrono::steady_clock;
+
+constexpr std::string_view applied_question =
+    "select (coalesce(pg_catalog.pg_last_wal_replay_lsn(), '0/0') - '0/0')::bigint";
+
+// A write is begun anew each time that the primary has changed under it. This often, something else is wrong.
+constexpr int most_changes = 10;
+
+template <class T>
+bool contains(const std::vector<T>& all, const T& one)
+{
+    return std::ranges::find(all, one) != all.end();
+}
+
+} // namespace
+
+bool is_refused(const std::exception_ptr& failure)
+{
+    return sqlstate_of(failure) == sqlstates::read_only_sql_transaction.str();
+}
+
+std::shared_ptr<one_shot> cluster_impl::wait_for_news()
+{
+    // Those who gave up are cleared away now and then.
+    auto n = waiting_.size();
+    if (n >= 16 && (n & (n - 1)) == 0) std::erase_if(waiting_, [](auto& weak) { return weak.expired(); });
+    auto news = std::make_shared<one_shot>();
+    waiting_.push_back(news);
+    return news;
+}
+
+asio::awaitable<void> cluster_impl::change(std::shared_ptr<one_shot> news, time_point until)
+{
+    auto why = co_await news->async_wait(until, asio::deferred);
+    if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
+}
+
+asio::awaitable<cluster_route> cluster_impl::primary(time_point until)
+{
+    auto begun = clock::now();
+    for (bool first = true;; first = false) {
+        std::shared_ptr<one_shot> news;
+        {
+            std::lock_guard lock(mutex_);
+            check_open();
+            if (auto id = core_.primary()) co_return cluster_route{members_[*id], members_[*id]->pool};
+            if (clock::now() >= until)
+                throw connection_error(connection_failure::wrong_role,
+                                       "no primary among the hosts of cluster '" + options_.pool.name +
+                                           "' for " + text_of(clock::now() - begun) + ": " + state_text());
+            if (first) {
+                ++waited_for_primary_;
+                kick_all();
+            }
+            news = wait_for_news();
+        }
+        co_await change(std::move(news), until);
+    }
+}
+
+std::optional<cluster_route> cluster_impl::choose_from(std::vector<host_id> hosts,
+                                                       const std::vector<std::size_t>& failed)
+{
+    std::erase_if(hosts, [&](host_id id) { return contains(failed, id); });
+    if (hosts.empty()) return std::nullopt;
+    std::vector<read_candidate> candidates;
+    for (auto id : hosts) {
+        auto used = members_[id]->pool->stats();
+        candidates.push_back({used.in_use + used.waiting, core_.latency(id)});
+    }
+    auto first = static_cast<std::uint32_t>(random_());
+    auto second = static_cast<std::uint32_t>(random_());
+    auto& m = members_[hosts[choose(options_.reads, candidates, turn_++, first, second)]];
+    return cluster_route{m, m->pool};
+}
+
+asio::awaitable<cluster_route> cluster_impl::reader(commit_token seen, std::vector<std::size_t> failed,
+                                                    time_point until)
+{
+    {
+        std::optional<cluster_route> lagging;
+        {
+            std::lock_guard lock(mutex_);
+            check_open();
+            auto now = clock::now();
+            if (auto fit = choose_from(core_.readable(seen.position(), now), failed)) co_return *fit;
+            bool may_wait = options_.catch_up_timeout.count() > 0 && seen != commit_token::primary_only();
+            if (may_wait) lagging = choose_from(core_.behind(seen.position(), now), failed);
+        }
+        bool caught = false;
+        if (lagging) caught = co_await catches_up(*lagging, seen);
+        if (caught) {
+            ++caught_up_;
+            co_return *lagging;
+        }
+    }
+    // No replica is fit: the primary is. While there is none, whoever becomes fit first.
+    ++stale_avoided_;
+    for (;;) {
+        std::shared_ptr<one_shot> news;
+        {
+            std::lock_guard lock(mutex_);
+            check_open();
+            if (auto id = core_.primary()) co_return cluster_route{members_[*id], members_[*id]->pool};
+            if (auto fit = choose_from(core_.readable(seen.position(), clock::now()), failed)) co_return *fit;
+            if (clock::now() >= until)
+                throw connection_error(
+                    connection_failure::wrong_role,
+                    "no host of cluster '" + options_.pool.name +
+                        "' is fit for a read: no primary, and no replica that is up to date (" +
+                        state_text() + ")");
+            kick_all();
+            news = wait_for_news();
+        }
+        co_await change(std::move(news), until);
+    }
+}
+
+// Asks the replica itself until it has applied that much.
+asio::awaitable<bool> cluster_impl::catches_up(const cluster_route& route, commit_token seen)
+{
+    auto until = clock::now() + options_.catch_up_timeout;
+    auto pause = std::chrono::milliseconds(1);
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    try {
+        auto held = co_await route.pool->acquire(options_.catch_up_timeout);
+        for (;;) {
+            auto got = co_await held->query_value<std::int64_t>(applied_question);
+            auto position = static_cast<std::uint64_t>(got);
+            {
+                std::lock_guard lock(mutex_);
+                core_.applied(route.member->id, position);
+            }
+            if (position >= seen.position()) co_return true;
+            if (clock::now() + pause > until) co_return false;
+            timer.expires_after(pause);
+            co_await timer.async_wait(asio::deferred);
+            pause = std::min(2 * pause, std::chrono::milliseconds(20));
+        }
+    } catch (const error&) {
+        // It is as good as one that lags.
+    }
+    co_return false;
+}
+
+bool cluster_impl::is_the_hosts(const std::exception_ptr& failure) const
+{
+    if (is_refused(failure)) return true;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const connection_error& e) {
+        return e.is_transient();
+    } catch (const pool_closed&) {
+        return true; // the host's, because it is not what it was
+    } catch (const pool_timeout&) {
+        return true; // perhaps because nothing comes back from there
+    } catch (...) {
+        return false;
+    }
+}
+
+asio::awaitable<bool> cluster_impl::has_changed(const cluster_route& route, time_point until)
+{
+    // One check may be under way, and have its answer from before the failure.
+    std::optional<std::uint64_t> enough;
+    for (;;) {
+        std::shared_ptr<one_shot> news;
+        {
+            std::lock_guard lock(mutex_);
+            auto& m = *route.member;
+            if (closed_) co_return false;
+            m.kick->tell();
+            if (m.pool != route.pool || core_.primary() != m.id) co_return true;
+            if (!enough) enough = m.checks + 2;
+            if (m.checks >= *enough || clock::now() >= until) co_return false;
+            news = wait_for_news();
+        }
+        co_await change(std::move(news), until);
+    }
+}
+
+cluster_run::cluster_run(std::shared_ptr<cluster_impl> on, bool reads, commit_token seen, deadline until)
+    : impl_(std::move(on))
+    , reads_(reads)
+    , seen_(seen)
+    , until_(until)
+{}
+
+cluster_run::~cluster_run() = default;
+
+asio::awaitable<pool*> cluster_run::next()
+{
+    auto until = earlier(until_, deadline::after(impl_->options().failover_timeout)).time();
+    cluster_route to;
+    try {
+        if (reads_)
+            to = co_await impl_->reader(seen_, failed_hosts_, until);
+        else
+            to = co_await impl_->primary(until);
+    } catch (const connection_error& e) {
+        if (!until_.expired()) throw;
+        deadline_exceeded late("the time was over before there was a host to run it on");
+        late.add_note(e.what());
+        throw late;
+    }
+    if (begun_++ > 0) impl_->count_rerouted();
+    ++(reads_ ? to.member->reads : to.member->writes);
+    route_ = std::make_unique<cluster_route>(std::move(to));
+    co_return route_->pool.get();
+}
+
+asio::awaitable<void> cluster_run::failed(std::exception_ptr failure, bool repeatable)
+{
+    if (!impl_->is_the_hosts(failure)) std::rethrow_exception(failure);
+    bool refused = is_refused(failure);
+    // A statement that was refused has done nothing.
+    if (!(repeatable || refused) || begun_ > most_changes) std::rethrow_exception(failure);
+    auto until = earlier(until_, deadline::after(2 * impl_->options().check_timeout)).time();
+    bool elsewhere = co_await impl_->has_changed(*route_, until);
+    auto id = route_->member->id;
+    if (reads_ && !refused) {
+        // Another replica will do, also if this one recovers meanwhile.
+        bool again = contains(failed_hosts_, id);
+        failed_hosts_.push_back(id);
+        elsewhere = elsewhere && !again;
+    } else if (reads_) {
+        elsewhere = false; // the caller said read-only, and writes
+    }
+    if (!elsewhere) std::rethrow_exception(failure);
+}
+
+transaction_options within(transaction_options options, deadline until)
+{
+    if (until.is_never()) return options;
+    auto left = std::chrono::floor<std::chrono::milliseconds>(until.remaining());
+    if (left.count() <= 0)
+        throw deadline_exceeded("the time was over before it could be run on another host");
+    options.timeout = left;
+    return options;
+}
+
+} // namespace pgcoro::detail

@@ -1,0 +1,165 @@
+// How a host is asked, again and again, what it is.
+#include "cluster/changing.hpp"
+
+#include "resilience/text.hpp"
+
+#include <pgcoro/error/error.hpp>
+
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <charconv>
+
+namespace pgcoro::detail
+{
+
+namespace
+{
+
+using clock = std::chrono::steady_clock;
+using namespace asio::experimental::awaitable_operators;
+
+// The position of a primary is that of the last insertion: also what was committed with synchronous_commit
+// off is before it. All that is asked for is open to everybody, but for the receiver's timeline.
+constexpr std::string_view question =
+    "select standby, coalesce(case when standby then pg_catalog.pg_last_wal_replay_lsn() "
+    "else pg_catalog.pg_current_wal_insert_lsn() end - '0/0', 0)::bigint, "
+    "case when standby then pg_catalog.lpad(pg_catalog.to_hex("
+    "(select received_tli from pg_catalog.pg_stat_wal_receiver)), 8, '0') "
+    "else pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) end "
+    "from (select pg_catalog.pg_is_in_recovery() as standby) as role";
+
+constexpr std::string_view position_question =
+    "select (pg_catalog.pg_current_wal_insert_lsn() - '0/0')::bigint";
+
+// An insertion would go behind a page's header; where the record before ended, which is what a standby tells,
+// is before it ("XLogBytePosToRecPtr" and "…EndRecPtr", src/backend/access/transam/xlog.c). Pages are of 8
+// kB, their headers of 24 bytes, or 40 where a file begins.
+std::uint64_t end_of_record(std::uint64_t insertion)
+{
+    auto in_page = insertion % 8192;
+    return in_page == 24 || in_page == 40 ? insertion - in_page : insertion;
+}
+
+bool is_lost(const std::exception_ptr& failure)
+{
+    try {
+        std::rethrow_exception(failure);
+    } catch (const connection_error& e) {
+        return e.why() == connection_failure::lost;
+    } catch (...) {
+        return false;
+    }
+}
+
+} // namespace
+
+asio::awaitable<cluster_core::answer> cluster_impl::ask(connection& c)
+{
+    using row = std::tuple<bool, std::int64_t, std::optional<std::string>>;
+    auto [standby, position, timeline] = co_await c.query_value<row>(question);
+    cluster_core::answer a;
+    a.in_recovery = standby;
+    a.position = static_cast<std::uint64_t>(position);
+    if (!standby) a.position = end_of_record(a.position);
+    if (timeline) std::from_chars(timeline->data(), timeline->data() + timeline->size(), a.timeline, 16);
+    co_return a;
+}
+
+asio::awaitable<commit_token> cluster_impl::written_by_now()
+{
+    auto until = clock::now() + options_.catch_up_timeout + options_.check_timeout;
+    auto route = co_await primary(until);
+    auto held = co_await route.pool->acquire(options_.check_timeout);
+    auto position = co_await held->query_value<std::int64_t>(position_question);
+    co_return commit_token(end_of_record(static_cast<std::uint64_t>(position)));
+}
+
+asio::awaitable<connection> cluster_impl::connect_to_ask(const cluster_member& m)
+{
+    auto how = m.connection;
+    if (options_.pool.password) {
+        asio::steady_timer timer(co_await asio::this_coro::executor, options_.check_timeout);
+        auto got = co_await (options_.pool.password() || timer.async_wait(asio::use_awaitable));
+        if (got.index() != 0)
+            throw deadline_exceeded("cluster '" + options_.pool.name + "': the hook password took too long");
+        how.parameters["password"] = std::get<0>(std::move(got));
+    }
+    how.application_name = options_.pool.name + " (watch)";
+    how.connect_timeout = how.statement_timeout = options_.check_timeout;
+    how.response_grace = std::chrono::milliseconds(100);
+    how.lock_timeout = how.idle_in_transaction_session_timeout = std::chrono::milliseconds(0);
+    how.observer = nullptr;
+    auto made = co_await connection::connect(std::move(how));
+    co_return made;
+}
+
+// With the lock held.
+std::chrono::milliseconds cluster_impl::pause_after(const cluster_member& m) const
+{
+    bool calm = core_.primary() && core_.role(m.id) != host_role::unreachable;
+    return calm ? options_.check_interval : std::min(options_.check_interval, options_.recheck_interval);
+}
+
+asio::awaitable<void> cluster_impl::watch(std::shared_ptr<cluster_member> m)
+{
+    auto self = shared_from_this();
+    m->watched = true;
+    std::optional<connection> asked;
+    for (;;) {
+        std::shared_ptr<one_shot> kick;
+        {
+            std::lock_guard lock(mutex_);
+            if (closed_ || core_.role(m->id) == host_role::removed) break;
+            kick = m->kick = std::make_shared<one_shot>(); // who kicks from here on wants a later answer
+        }
+        std::exception_ptr failure;
+        cluster_core::answer answer;
+        auto sent = clock::now();
+        // A connection that was lost since the last check says nothing of the host: a new one is tried first.
+        for (bool again = true; again;) {
+            again = asked.has_value();
+            failure = nullptr;
+            try {
+                if (!asked) {
+                    auto made = co_await connect_to_ask(*m);
+                    asked.emplace(std::move(made));
+                }
+                sent = clock::now();
+                answer = co_await ask(*asked);
+                break;
+            } catch (...) {
+                failure = std::current_exception();
+                asked.reset();
+            }
+            again = again && is_lost(failure);
+        }
+        std::chrono::milliseconds pause;
+        {
+            changing act(*this);
+            if (closed_) break;
+            ++m->checks;
+            m->last_failure = failure;
+            if (failure) {
+                ++m->failed_checks;
+                core_.failed(m->id, act.changes);
+            } else {
+                core_.answered(m->id, answer, sent, clock::now(), act.changes);
+            }
+            pause = pause_after(*m);
+        }
+        auto why = co_await kick->async_wait(clock::now() + pause, asio::deferred);
+        if (why == wake::cancelled) break;
+        if (why == wake::done && failure) {
+            // Asked to look again where nobody answered: not in a tight loop.
+            asio::steady_timer timer(m->strand, std::min(pause, std::chrono::milliseconds(20)));
+            co_await timer.async_wait(asio::deferred);
+        }
+    }
+    m->watched = false;
+}
+
+} // namespace pgcoro::detail

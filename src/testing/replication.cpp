@@ -1,0 +1,114 @@
+// Primaries and standbys: how one becomes the other.
+#include "server_impl.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+
+namespace pgcoro::testing
+{
+
+namespace
+{
+
+using namespace std::chrono_literals;
+
+/// A value of a connection string.
+std::string quoted(const std::string& value)
+{
+    std::string text = "'";
+    for (const char c : value) {
+        if (c == '\'' || c == '\\') text += '\\';
+        text += c;
+    }
+    return text + "'";
+}
+
+/// Asks until the answer is true, for a minute.
+void wait_until(const server& asked, const std::string& sql, const std::string& what)
+{
+    const auto deadline = std::chrono::steady_clock::now() + 1min;
+    while (asked.psql(sql) != "t") {
+        if (std::chrono::steady_clock::now() > deadline) {
+            throw std::runtime_error("the standby on port " + std::to_string(asked.port()) + " has not " +
+                                     what + " after a minute");
+        }
+        std::this_thread::sleep_for(5ms);
+    }
+}
+
+} // namespace
+
+std::string server::impl::conninfo() const
+{
+    std::string text = "host=" + quoted(folder.string()) + " port=" + std::to_string(port.number()) +
+                       " user=" + quoted(options.superuser);
+    if (!options.password.empty()) text += " password=" + quoted(options.password);
+    return text;
+}
+
+void server::impl::copy(const impl& primary)
+{
+    const command tool = program("pg_basebackup", {"-D", data.string(), "-d", primary.conninfo(), "-X",
+                                                   "stream", "-c", "fast", "--no-sync", "-w"});
+    must_succeed("pg_basebackup", run(tool, {}, 120s));
+}
+
+void server::impl::become_standby_of(const impl& primary)
+{
+    write_file(data / "postgresql.conf", setting_line("primary_conninfo", primary.conninfo()), std::ios::app);
+    const auto signal = data / "standby.signal";
+    write_file(signal, {});
+    if (user && ::chown(signal.c_str(), user->uid, user->gid) != 0) {
+        throw std::system_error(errno, std::generic_category(),
+                                "cannot give " + signal.string() + " to user " + user->name);
+    }
+}
+
+bool server::in_recovery() const { return psql("select pg_is_in_recovery()") == "t"; }
+
+void server::promote()
+{
+    if (!in_recovery()) throw std::logic_error("the server is no standby: there is nothing to promote");
+    if (psql("select pg_promote(true, 60)") != "t")
+        throw std::runtime_error("the standby was not promoted within 60 s; its log:\n" + log());
+}
+
+void server::follow(const server& primary)
+{
+    const bool restarts = running() && !in_recovery();
+    if (restarts) stop();
+    if (running()) {
+        // A running standby needs no signal file: it has one.
+        write_file(impl_->data / "postgresql.conf",
+                   setting_line("primary_conninfo", primary.impl_->conninfo()), std::ios::app);
+        psql("select pg_reload_conf()");
+        return;
+    }
+    impl_->become_standby_of(*primary.impl_);
+    if (restarts) start();
+}
+
+void server::pause_replay()
+{
+    psql("select pg_wal_replay_pause()");
+    wait_until(*this, "select pg_is_wal_replay_paused()", "been told to pause");
+    // Since 14 one can ask whether it does, too.
+    if (psql("select current_setting('server_version_num')::int >= 140000") == "t")
+        wait_until(*this, "select pg_get_wal_replay_pause_state() = 'paused'", "paused its replay");
+}
+
+void server::resume_replay() { psql("select pg_wal_replay_resume()"); }
+
+void server::catch_up_with(const server& primary) const
+{
+    const std::string written = primary.psql("select pg_current_wal_lsn()");
+    wait_until(*this, "select pg_last_wal_replay_lsn() >= '" + written + "'",
+               "applied what the primary wrote up to " + written);
+}
+
+} // namespace pgcoro::testing

@@ -1,0 +1,390 @@
+#include "integration/cluster/support.hpp"
+
+#include <boost/asio/detached.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <atomic>
+#include <iostream>
+#include <mutex>
+#include <set>
+
+using pgcoro::cluster;
+using pgcoro::host_role;
+using pgcoro::transaction;
+using pgcoro::transactional;
+using pgcoro::testing::server;
+using pgcoro::testing::shutdown;
+
+namespace
+{
+
+using clock = std::chrono::steady_clock;
+
+constexpr int accounts = 10;
+constexpr int callers = 8;
+
+void make_bank(const trio& servers)
+{
+    servers.primary.psql("create table account (id int primary key, cents bigint not null); "
+                         "insert into account select i, 1000 from generate_series(0, 9) i; "
+                         "create table ledger (transfer bigint primary key)");
+    servers.catch_up();
+}
+
+/// Transfers between accounts by several callers in two threads of their own, who keep account of what they
+/// were told.
+class load
+{
+public:
+    explicit load(pgcoro::cluster_options options)
+        : cluster_(threads_.get_executor(), options)
+    {
+        for (int i = 0; i < callers; ++i)
+            ended_.push_back(asio::co_spawn(asio::make_strand(threads_), caller(), asio::use_future));
+    }
+    ~load()
+    {
+        stop_ = true;
+        threads_.stop();
+        threads_.join();
+    }
+
+    cluster& servers() { return cluster_; }
+
+    /// Waits until that many more were committed.
+    void proceed(int more) const
+    {
+        watchdog dog(2 * patience);
+        auto wanted = committed() + static_cast<std::size_t>(more);
+        while (committed() < wanted) std::this_thread::sleep_for(1ms);
+    }
+
+    /// Waits for the first commit after `since`; gives when it was.
+    clock::time_point first_commit_after(clock::time_point since) const
+    {
+        watchdog dog(2 * patience);
+        for (;; std::this_thread::sleep_for(1ms)) {
+            std::lock_guard lock(mutex_);
+            for (auto& c : commits_)
+                if (c.ended >= since) return c.ended;
+        }
+    }
+
+    /// Ends the load, and holds what the callers were told against what the database has.
+    void check(const server& now_primary)
+    {
+        watchdog dog(2 * patience);
+        stop_ = true;
+        for (auto& caller : ended_) caller.get();
+        auto close = asio::co_spawn(threads_, cluster_.close(), asio::use_future);
+        close.get();
+        BOOST_TEST(now_primary.psql("select sum(cents) from account") == std::to_string(1000 * accounts));
+        std::set<std::int64_t> booked;
+        std::istringstream lines(now_primary.psql("select transfer from ledger"));
+        for (std::int64_t id; lines >> id;) booked.insert(id);
+        std::size_t lost = 0;
+        for (auto& c : commits_) lost += booked.erase(c.id) == 0;
+        BOOST_TEST(lost == 0u);
+        for (auto id : unknown_) booked.erase(id);
+        BOOST_TEST(booked.empty()); // nothing took place that its caller took for failed
+        BOOST_TEST(errors_.empty(), (errors_.empty() ? "" : errors_.front()));
+    }
+
+    std::size_t committed() const
+    {
+        std::lock_guard lock(mutex_);
+        return commits_.size();
+    }
+    std::size_t unknown() const
+    {
+        std::lock_guard lock(mutex_);
+        return unknown_.size();
+    }
+
+private:
+    struct commit
+    {
+        std::int64_t id;
+        clock::time_point ended;
+    };
+
+    asio::awaitable<void> caller()
+    {
+        while (!stop_) {
+            auto id = ++last_id_;
+            // In the order of their ids: what a lost connection does is the matter here, not deadlocks.
+            auto from = static_cast<int>(id % (accounts - 1));
+            auto body = [&](transaction& tx) -> asio::awaitable<void> {
+                co_await tx.execute("update account set cents = cents - 1 where id = $1", from);
+                co_await tx.execute("update account set cents = cents + 1 where id = $1", from + 1);
+                co_await tx.execute("insert into ledger values ($1)", id);
+            };
+            bool unknown = false;
+            std::string error;
+            try {
+                co_await transactional(cluster_, body);
+            } catch (const pgcoro::commit_unknown&) {
+                unknown = true;
+            } catch (const std::exception& e) {
+                error = e.what();
+            }
+            std::lock_guard lock(mutex_);
+            if (unknown)
+                unknown_.push_back(id);
+            else if (!error.empty())
+                errors_.push_back(error);
+            else
+                commits_.push_back({id, clock::now()});
+        }
+    }
+
+    asio::thread_pool threads_{2};
+    cluster cluster_;
+    std::atomic<bool> stop_ = false;
+    std::atomic<std::int64_t> last_id_ = 0;
+    mutable std::mutex mutex_;
+    std::vector<commit> commits_;
+    std::vector<std::int64_t> unknown_;
+    std::vector<std::string> errors_;
+    std::vector<std::future<void>> ended_;
+};
+
+/// The replica that got farther, and the other one.
+std::pair<server*, server*> farther_first(trio& servers)
+{
+    auto ahead = [](const server& s) { return s.psql("select pg_last_wal_receive_lsn() - '0/0'"); };
+    bool first = std::stoll(ahead(servers.first)) >= std::stoll(ahead(servers.second));
+    if (first) return {&servers.first, &servers.second};
+    return {&servers.second, &servers.first};
+}
+
+/// Promotes one under load, has the other one follow it; says how long the callers were without a commit from
+/// then on.
+void promote(load& l, server& heir, server& other, const char* what)
+{
+    heir.promote();
+    auto promoted = clock::now();
+    other.follow(heir); // until then nobody confirms a commit
+    auto first = l.first_commit_after(promoted);
+    auto took = std::chrono::duration_cast<std::chrono::milliseconds>(first - promoted);
+    std::cout << what << ": first commit " << took.count() << " ms after the promotion ended, " << l.unknown()
+              << " outcomes unknown of " << l.committed() << " transfers\n";
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(cluster_failover)
+
+BOOST_AUTO_TEST_CASE(a_killed_primary_is_succeeded_without_loss_and_without_double)
+{
+    trio servers;
+    make_bank(servers);
+    servers.replicate_synchronously();
+    load l(options_for(servers));
+    l.proceed(200);
+    servers.primary.kill();
+    auto [heir, other] = farther_first(servers);
+    promote(l, *heir, *other, "killed primary");
+    l.proceed(200);
+    BOOST_TEST((figures(l.servers(), *heir).role == host_role::primary));
+    BOOST_TEST((figures(l.servers(), servers.primary).role == host_role::unreachable));
+    BOOST_TEST(figures(l.servers(), *other).writes == 0u);
+    BOOST_TEST(l.servers().stats().failovers == 2u);
+    l.check(*heir);
+    BOOST_TEST(l.unknown() <= static_cast<std::size_t>(callers)); // those that were in COMMIT
+}
+
+BOOST_AUTO_TEST_CASE(a_frozen_primary_is_succeeded_and_its_callers_cut_loose)
+{
+    trio servers;
+    make_bank(servers);
+    servers.replicate_synchronously();
+    auto options = options_for(servers);
+    options.check_timeout = 300ms;
+    load l(options);
+    l.proceed(200);
+    servers.primary.pause();
+    auto [heir, other] = farther_first(servers);
+    promote(l, *heir, *other, "frozen primary");
+    l.proceed(200);
+    // It wakes up, and takes itself for the primary still: nobody writes there.
+    servers.primary.resume();
+    watchdog dog(patience);
+    while (figures(l.servers(), servers.primary).role != host_role::outdated)
+        std::this_thread::sleep_for(1ms);
+    auto writes = figures(l.servers(), servers.primary).writes;
+    l.proceed(200);
+    BOOST_TEST(figures(l.servers(), servers.primary).writes == writes);
+    l.check(*heir);
+}
+
+BOOST_AUTO_TEST_CASE(a_primary_that_comes_back_as_such_goes_on)
+{
+    trio servers;
+    make_bank(servers);
+    load l(options_for(servers));
+    for (int i = 0; i < 2; ++i) {
+        l.proceed(100);
+        servers.primary.kill();
+        servers.primary.start();
+    }
+    l.proceed(100);
+    BOOST_TEST(figures(l.servers(), servers.first).writes + figures(l.servers(), servers.second).writes ==
+               0u);
+    l.check(servers.primary);
+    BOOST_TEST(l.unknown() == 0u); // the server itself was asked what became of them
+}
+
+BOOST_AUTO_TEST_CASE(primary_and_replica_change_places_under_load)
+{
+    trio servers;
+    make_bank(servers);
+    load l(options_for(servers));
+    l.proceed(100);
+    servers.primary.stop(shutdown::fast); // sends its replicas everything first
+    promote(l, servers.first, servers.second, "switchover");
+    servers.primary.follow(servers.first);
+    servers.primary.start();
+    l.proceed(100);
+    watchdog dog(patience);
+    while (figures(l.servers(), servers.primary).role != host_role::replica) std::this_thread::sleep_for(1ms);
+    auto writes = figures(l.servers(), servers.primary).writes;
+    l.proceed(100);
+    BOOST_TEST(figures(l.servers(), servers.primary).writes == writes);
+    BOOST_TEST((figures(l.servers(), servers.first).role == host_role::primary));
+    l.check(servers.first);
+}
+
+BOOST_AUTO_TEST_CASE(a_primary_demoted_between_two_checks_gives_itself_away_to_the_next_writer)
+{
+    trio servers;
+    make_bank(servers);
+    run([&]() -> asio::awaitable<void> {
+        auto options = options_for(servers);
+        options.check_interval = options.recheck_interval = 1h; // only when asked to
+        options.pool.alive_bypass = 0ms; // however quick this is, its sockets are looked at
+        options.max_lag = 0ms;
+        cluster c(co_await asio::this_coro::executor, options);
+        for (auto* s : {&servers.primary, &servers.first, &servers.second})
+            co_await until([&] { return figures(c, *s).role != host_role::unknown; });
+        co_await c.execute("update account set cents = cents");
+        servers.primary.stop(shutdown::fast);
+        servers.first.promote();
+        servers.primary.follow(servers.first);
+        servers.primary.start();
+        BOOST_TEST((figures(c, servers.primary).role == host_role::primary)); // as far as it knows
+        auto changed = co_await c.execute("update account set cents = cents");
+        BOOST_TEST(changed == static_cast<unsigned>(accounts));
+        BOOST_TEST((figures(c, servers.primary).role == host_role::replica));
+        BOOST_TEST((figures(c, servers.first).role == host_role::primary));
+        BOOST_TEST(c.stats().rerouted == 1u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(reads_go_on_when_a_replica_dies_and_only_its_connections_are_dropped)
+{
+    trio servers;
+    make_bank(servers);
+    run([&]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        cluster c(executor, options_for(servers));
+        co_await settled(c);
+        auto untouched = co_await c.acquire();
+        auto pid = co_await untouched->query_value<int>("select pg_backend_pid()");
+        bool stop = false;
+        int read = 0;
+        auto reader = [&]() -> asio::awaitable<void> {
+            for (; !stop; ++read) {
+                auto sum = co_await c.query_value<std::int64_t>("select sum(cents)::bigint from account");
+                BOOST_TEST(sum == 1000 * accounts);
+            }
+        };
+        beside one(executor, reader);
+        beside two(executor, reader);
+        co_await until([&] { return read > 100; });
+        servers.first.kill();
+        co_await until([&] { return figures(c, servers.first).role == host_role::unreachable; });
+        auto then = read;
+        co_await until([&] { return read > then + 100; });
+        BOOST_TEST(figures(c, servers.first).connections.in_use == 0u);
+        servers.first.start();
+        co_await until([&] { return figures(c, servers.first).connections.acquired > 0; });
+        stop = true;
+        co_await until([&] { return one.done() && two.done(); });
+        BOOST_TEST(!one.error());
+        BOOST_TEST(!two.error());
+        BOOST_TEST(co_await untouched->query_value<int>("select pg_backend_pid()") == pid);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_is_made_read_only_is_no_standby_and_its_error_reaches_the_caller)
+{
+    trio servers;
+    make_bank(servers);
+    run([&]() -> asio::awaitable<void> {
+        cluster c(co_await asio::this_coro::executor, options_for(servers));
+        co_await settled(c);
+        servers.primary.psql("alter system set default_transaction_read_only = on");
+        servers.primary.psql("select pg_reload_conf()");
+        std::string code;
+        try {
+            // Until the backends have read it.
+            for (;;) co_await c.execute("update account set cents = cents");
+        } catch (const pgcoro::server_error& e) {
+            code = e.sqlstate().str();
+        }
+        BOOST_TEST(code == "25006");
+        BOOST_TEST((figures(c, servers.primary).role == host_role::primary));
+    });
+}
+
+namespace
+{
+
+/// Keeps what it is told of roles and failovers.
+struct witness : pgcoro::observer
+{
+    void on_role(const pgcoro::role_event& e) noexcept override
+    {
+        std::lock_guard lock(mutex);
+        roles.push_back(std::string(e.from) + " to " + std::string(e.to));
+    }
+    void on_failover(const pgcoro::failover_event& e) noexcept override
+    {
+        std::lock_guard lock(mutex);
+        failovers.push_back(std::string(e.from) + " to " + std::string(e.to));
+    }
+
+    std::mutex mutex;
+    std::vector<std::string> roles;
+    std::vector<std::string> failovers;
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(the_observer_is_told_of_roles_and_failovers)
+{
+    trio servers;
+    witness w;
+    run([&]() -> asio::awaitable<void> {
+        auto options = options_for(servers);
+        options.pool.observer = &w;
+        cluster c(co_await asio::this_coro::executor, options);
+        co_await settled(c);
+        servers.primary.stop(shutdown::fast);
+        servers.first.promote();
+        co_await until([&] { return figures(c, servers.first).role == host_role::primary; });
+        co_await c.close();
+    });
+    auto name = [](const server& s) { return "127.0.0.1:" + std::to_string(s.port()); };
+    BOOST_TEST_REQUIRE(w.failovers.size() == 2u);
+    BOOST_TEST(w.failovers[0] == " to " + name(servers.primary));
+    BOOST_TEST(w.failovers[1] == name(servers.primary) + " to " + name(servers.first));
+    BOOST_TEST(std::count(w.roles.begin(), w.roles.end(), "unknown to replica") == 2);
+    BOOST_TEST(std::count(w.roles.begin(), w.roles.end(), "primary to unreachable") == 1);
+    BOOST_TEST(std::count(w.roles.begin(), w.roles.end(), "replica to primary") == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
