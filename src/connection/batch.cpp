@@ -52,7 +52,8 @@ public:
         if (!in_time) session_.fail_overdue(current_sql());
         if (session_.broken()) session_.fail(exchange_.error.get(), current_sql());
         if (exchange_.error && !failure_) { // for instance a deferred constraint
-            if (session_.forget_lost_statement(exchange_, with_.after)) forget_companions();
+            if (session_.forget_lost_statement(exchange_, with_.after))
+                session_.forget_companions(exchange_, with_);
             failure_ =
                 error_of(exchange_.error.get(), {}, "at the end of the pipeline, when it was committed");
         }
@@ -83,15 +84,7 @@ private:
     {
         session_.need(PQenterPipelineMode(session_.pg()), {});
         session_.sync_owed_ = true;
-        bool prepared = with_.prepare_first;
-        for (auto& sql : with_.before) {
-            if (std::exchange(prepared, false)) {
-                session_.send_statement(sql, no_params, piece::before, exchange_);
-                continue;
-            }
-            session_.send_unprepared(sql, no_params);
-            exchange_.pieces.push_back(piece::before);
-        }
+        session_.send_before(with_, exchange_);
     }
 
     void sync()
@@ -130,8 +123,7 @@ private:
     void end()
     {
         ended_ = true;
-        if (!with_.after.empty()) session_.send_statement(with_.after, no_params, piece::after, exchange_);
-        if (with_.commit) session_.send_statement(commit_statement, no_params, piece::commit, exchange_);
+        session_.send_behind(with_, exchange_);
         if (unsynced_ || !batch_.goes_on() || !with_.after.empty() || with_.commit) sync();
     }
 
@@ -151,8 +143,7 @@ private:
             if (session_.options_->observer) bytes_ = bytes_of(answer.get());
             batch_.answered(done_, result(answer.release()));
         } else if (what == session::taken::after) {
-            bool null = PQgetisnull(answer.get(), 0, 0);
-            host_.told(null ? nullptr : PQgetvalue(answer.get(), 0, 0));
+            host_.told(first_value(answer.get()));
         }
         if (current == piece::prepare && exchange_.error && !error_before) preparation_failed_ = true;
         if (ends) statement_ended();
@@ -175,7 +166,7 @@ private:
         if (exchange_.error && !failure_) {
             auto why = error_of(exchange_.error.get(), last_sql_, batch_.place(done_));
             lost_statement_ = session_.forget_lost_statement(exchange_, last_sql_);
-            if (lost_statement_) forget_companions();
+            if (lost_statement_) session_.forget_companions(exchange_, with_);
             // It may have been sent more often before its preparation was found to fail.
             if (std::exchange(preparation_failed_, false))
                 unprepared_[last_sql_] = why;
@@ -188,14 +179,6 @@ private:
         }
         on_their_way_.pop_front();
         ++done_;
-    }
-
-    // What went with the statements may be what was lost.
-    void forget_companions()
-    {
-        if (with_.prepare_first) session_.forget_lost_statement(exchange_, with_.before.front());
-        if (!with_.after.empty()) session_.forget_lost_statement(exchange_, with_.after);
-        if (with_.commit) session_.forget_lost_statement(exchange_, commit_statement);
     }
 
     void tell_failed(std::size_t i, std::exception_ptr why)

@@ -54,9 +54,7 @@ public:
         co_await s.make_ready(sql_);
         s.check(sql_, 0);
         prologue_ = host_.begin(sql_);
-        std::string all;
-        for (auto& before : prologue_.before) all.append(before).append("; ");
-        all += sql_;
+        auto all = text_before(prologue_) + sql_;
         if (!prologue_.after.empty()) all.append("; ").append(prologue_.after);
         begun_ = std::chrono::steady_clock::now();
         operation_.emplace(s, session::work::statement, deadline(s));
@@ -178,19 +176,20 @@ private:
                 rows_ = rows_of(answer.get());
                 break;
             case PGRES_TUPLES_OK:
-                host_.told(PQgetisnull(answer.get(), 0, 0) ? nullptr : PQgetvalue(answer.get(), 0, 0));
+                host_.told(first_value(answer.get()));
                 break;
             default:
                 if (!error) error = std::move(answer);
             }
         }
         bool in_time = operation_->finish();
-        if (s.options_->observer) s.report({.sql = sql_,
-                                              .error = error.get(),
-                                              .begun = begun_,
-                                              .rows = rows_,
-                                              .bytes_sent = sent_,
-                                              .bytes_received = received_bytes_});
+        if (s.options_->observer)
+            s.report({.sql = sql_,
+                      .error = error.get(),
+                      .begun = begun_,
+                      .rows = rows_,
+                      .bytes_sent = sent_,
+                      .bytes_received = received_bytes_});
         abandon();
         if (!in_time) s.fail_overdue(sql_);
         if (!error && !s.wire_->broken()) co_return;
@@ -203,11 +202,6 @@ private:
         }
     }
 
-    struct freed
-    {
-        void operator()(char* p) const noexcept { PQfreemem(p); }
-    };
-
     statement_host& host_;
     session* session_ = nullptr;
     std::string sql_;
@@ -217,7 +211,7 @@ private:
     std::uint64_t rows_ = 0;
     std::uint64_t sent_ = 0;
     std::uint64_t received_bytes_ = 0;
-    std::unique_ptr<char, freed> received_;
+    pq_ptr<char> received_;
 };
 
 void copy_channel_deleter::operator()(copy_channel* c) const noexcept { delete c; }

@@ -62,6 +62,18 @@ void check_text(std::string_view sql, std::size_t parameters)
             std::string(sql));
 }
 
+std::string text_before(const prologue& with)
+{
+    std::string text;
+    for (auto& before : with.before) text.append(before).append("; ");
+    return text;
+}
+
+const char* first_value(const PGresult* rows)
+{
+    return PQgetisnull(rows, 0, 0) ? nullptr : PQgetvalue(rows, 0, 0);
+}
+
 bool drops_statements(PGresult* done)
 {
     std::string_view tag = PQcmdStatus(done);
@@ -162,11 +174,30 @@ void session::send_description(std::string_view sql, const params& types, exchan
     x.pieces.push_back(piece::main);
 }
 
+void session::send_before(const prologue& with, exchange& x)
+{
+    for (bool prepared = with.prepare_first; auto& sql : with.before) {
+        if (std::exchange(prepared, false)) {
+            send_statement(sql, no_params, piece::before, x);
+        } else {
+            send_unprepared(sql, no_params);
+            x.pieces.push_back(piece::before);
+        }
+    }
+}
+
+void session::send_behind(const prologue& with, exchange& x)
+{
+    if (!with.after.empty()) send_statement(with.after, no_params, piece::after, x);
+    if (with.commit) send_statement(commit_statement, no_params, piece::commit, x);
+}
+
 void session::send(const request& r, const statement_cache::statement* known, exchange& x)
 {
     auto& args = r.args ? *r.args : no_params;
-    if (r.before.empty() && r.after.empty() && !r.describe && !r.commit &&
-        (known || !statements_.enabled())) { // the hot path
+    auto& with = *r.with;
+    bool alone = with.before.empty() && with.after.empty() && !with.commit;
+    if (alone && !r.describe && (known || !statements_.enabled())) { // the hot path
         x.pieces.push_back(piece::main);
         if (!known) {
             note(r.sql, args);
@@ -182,21 +213,12 @@ void session::send(const request& r, const statement_cache::statement* known, ex
         x.pieces.push_back(piece::sync);
         ++syncs_due_;
     };
-    auto unprepared = r.before;
-    if (r.prepare_first) {
-        send_statement(r.before.front(), no_params, piece::before, x);
-        unprepared = r.before.subspan(1);
-    }
-    for (auto& sql : unprepared) {
-        send_unprepared(sql, no_params);
-        x.pieces.push_back(piece::before);
-    }
+    send_before(with, x);
     if (r.describe)
         send_description(r.sql, args, x);
     else
         send_statement(r.sql, args, piece::main, x);
-    if (!r.after.empty()) send_statement(r.after, no_params, piece::after, x);
-    if (r.commit) send_statement(commit_statement, no_params, piece::commit, x);
+    send_behind(with, x);
     sync();
     if (!x.prepares.empty() && !statements_.unwanted().empty()) {
         // Behind a Sync of their own: if they fail, in a failed transaction, the statement does not.
@@ -293,6 +315,14 @@ bool session::forget_lost_statement(const exchange& x, std::string_view sql)
     bool server_has_it = code != sqlstates::invalid_sql_statement_name;
     statements_.erase(sql, server_has_it);
     return true;
+}
+
+// What went with the statements may be what was lost.
+void session::forget_companions(const exchange& x, const prologue& with)
+{
+    if (with.prepare_first) forget_lost_statement(x, with.before.front());
+    if (!with.after.empty()) forget_lost_statement(x, with.after);
+    if (with.commit) forget_lost_statement(x, commit_statement);
 }
 
 } // namespace pgcoro::detail

@@ -46,6 +46,12 @@ struct session::run_report
 inline const params no_params;
 inline constexpr std::string_view commit_statement = "commit";
 
+// What goes before a statement, as text of the simple protocol.
+std::string text_before(const prologue& with);
+
+// The first value of the first row, which there is; null for NULL.
+const char* first_value(const PGresult* rows);
+
 // The number of rows that a statement gave or touched.
 std::uint64_t rows_of(PGresult* done);
 

@@ -18,11 +18,7 @@ asio::awaitable<std::optional<notification>> session::next_notification(std::chr
     bool bounded = limit != std::chrono::milliseconds::max();
     if (bounded) until += limit;
     for (;;) {
-        struct freed
-        {
-            void operator()(PGnotify* n) const noexcept { PQfreemem(n); }
-        };
-        if (std::unique_ptr<PGnotify, freed> n(PQnotifies(wire_->get())); n)
+        if (pq_ptr<PGnotify> n(PQnotifies(wire_->get())); n)
             co_return notification{n->relname, n->extra, n->be_pid};
         if (wire_->broken()) fail(nullptr, {});
         if (!bounded) {

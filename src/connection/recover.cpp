@@ -95,13 +95,7 @@ asio::awaitable<void> session::drain()
             wire_->flush();
             break;
         case PGRES_COPY_OUT:
-            for (;;) {
-                char* bytes = nullptr;
-                auto n = PQgetCopyData(conn, &bytes, 1);
-                PQfreemem(bytes);
-                if (n < 0) break;
-                if (n == 0) co_await wire_->step();
-            }
+            co_await wire_->discard_copy();
             break;
         default:
             break;

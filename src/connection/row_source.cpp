@@ -17,13 +17,14 @@ asio::awaitable<void> row_source::open()
     auto* known = s.statements_.enabled() ? s.statements_.find(sql_, args_) : nullptr;
     if (!known) s.check(sql_, args_.size());
     if (!begun_once_) prologue_ = host_.begin(sql_);
+    prologue_.after = {}; // the next statement will do: here it would only come behind the rows
     begun_once_ = true;
 
     request r;
     r.sql = sql_;
     r.args = &args_;
-    r.before = {prologue_.before.data(), prologue_.before.size()};
-    idle_ = PQtransactionStatus(s.pg()) == PQTRANS_IDLE && r.before.empty();
+    r.with = &prologue_;
+    idle_ = PQtransactionStatus(s.pg()) == PQTRANS_IDLE && prologue_.before.empty();
     begun_ = std::chrono::steady_clock::now();
     exchange_ = {};
     singly_ = false;

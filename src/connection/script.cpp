@@ -32,8 +32,7 @@ asio::awaitable<std::uint64_t> session::run_script(statement_host& host, std::st
     co_await make_ready(sql);
     check(sql, 0);
     auto with = host.begin(sql);
-    std::string text;
-    for (auto& before : with.before) text.append(before).append("; ");
+    auto text = text_before(with);
     auto offset = text.size();
     text += sql;
     if (!with.after.empty()) text.append("\n; ").append(with.after);
@@ -60,14 +59,7 @@ asio::awaitable<std::uint64_t> session::run_script(statement_host& host, std::st
             break;
         case PGRES_COPY_OUT: // nobody wants it; told when it is through
             copied = true;
-            for (;;) {
-                char* bytes = nullptr;
-                auto n = PQgetCopyData(wire_->get(), &bytes, 1);
-                PQfreemem(bytes);
-                if (n < 0) break;
-                if (n == 0) co_await wire_->step();
-                if (wire_->broken()) break;
-            }
+            co_await wire_->discard_copy();
             break;
         case PGRES_FATAL_ERROR:
         case PGRES_BAD_RESPONSE:
@@ -97,8 +89,7 @@ asio::awaitable<std::uint64_t> session::run_script(statement_host& host, std::st
     if (copied)
         throw std::logic_error(
             "pgcoro: COPY … TO STDOUT in a script: its rows were thrown away; use copy_out");
-    if (!with.after.empty() && last)
-        host.told(PQgetisnull(last.get(), 0, 0) ? nullptr : PQgetvalue(last.get(), 0, 0));
+    if (!with.after.empty() && last) host.told(first_value(last.get()));
     co_return statements - (with.after.empty() ? 0 : 1);
 }
 

@@ -134,7 +134,7 @@ asio::awaitable<void> session::make_ready(std::string_view sql)
     check_idle();
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
-    if (interrupted_ || cancelling_) co_await recover(response_deadline(), false);
+    if (!ready()) co_await recover(response_deadline(), false);
     if (broken())
         throw connection_error(connection_failure::lost,
                                "the connection was lost before this statement (" +
@@ -147,7 +147,7 @@ asio::awaitable<result> session::run(request r)
     check_idle();
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
-    if (interrupted_ || cancelling_ || broken()) co_await make_ready(r.sql);
+    if (!ready() || broken()) co_await make_ready(r.sql);
 
     auto& args = r.args ? *r.args : no_params;
     auto* observer = options_->observer;
@@ -159,10 +159,10 @@ asio::awaitable<result> session::run(request r)
             told.begun = clock::now();
             told.repeats = count_repeats(known);
         }
-        bool idle = PQtransactionStatus(wire_->get()) == PQTRANS_IDLE && r.before.empty();
+        bool idle = PQtransactionStatus(wire_->get()) == PQTRANS_IDLE && r.with->before.empty();
         result_ptr got;
         exchange x;
-        operation op(*this, work::statement, std::min(response_deadline(), r.deadline));
+        operation op(*this, work::statement, std::min(response_deadline(), r.with->deadline));
         send(r, known, x);
         wire_->flush();
         if (observer) told.sent = clock::now();
@@ -210,9 +210,7 @@ asio::awaitable<result> session::run(request r)
         if (!in_time) fail_overdue(r.sql);
 
         if (forget_lost_statement(x, r.sql)) {
-            if (!r.after.empty()) forget_lost_statement(x, r.after);
-            if (r.commit) forget_lost_statement(x, commit_statement);
-            if (r.prepare_first) forget_lost_statement(x, r.before.front());
+            forget_companions(x, *r.with);
             if (idle && !again) continue; // prepared anew, once; in a transaction it is too late
         }
         fail(x.error.get(), r.sql);
@@ -242,7 +240,7 @@ asio::awaitable<void> session::command(std::string_view sql, time_point deadline
     check_idle();
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
-    if (interrupted_ || cancelling_ || broken()) co_await make_ready(sql);
+    if (!ready() || broken()) co_await make_ready(sql);
     operation op(*this, work::statement, std::min(response_deadline(), deadline));
     co_await run_simple(sql, &tag);
     if (!op.finish()) fail_overdue(sql);
@@ -253,7 +251,7 @@ asio::awaitable<void> session::ping(time_point deadline)
     check_idle();
     auto executor = co_await asio::this_coro::executor;
     wire_->bind(executor);
-    if (interrupted_ || cancelling_) co_await recover(deadline, false);
+    if (!ready()) co_await recover(deadline, false);
     if (broken()) fail(nullptr, {});
     claim here(*this);
     operation op(*this, work::internal, deadline);

@@ -15,7 +15,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,22 +22,16 @@
 namespace pgcoro::detail
 {
 
-// What travels in one round trip. `before` are statements without parameters that are not worth preparing,
-// but for the first if `prepare_first`; `after` is a query without parameters, which is.
+// What travels in one round trip.
 struct request
 {
     std::string_view sql;
     const params* args = nullptr;
-    std::span<const std::string> before;
-    bool prepare_first = false;
-    std::string_view after;
-    result_ptr* after_result = nullptr; // where what it gives is put
-    bool describe = false;              // not run: prepared, and described
-    bool commit = false;                // COMMIT is the last of it
+    const prologue* with = &no_prologue; // what goes before and behind it, and when the answer is due
+    result_ptr* after_result = nullptr;  // where what `with->after` gives is put
+    bool describe = false;               // not run: prepared, and described
     result_ptr* kept = nullptr; // where what `sql` gave is put if it came and something failed after it
     bool* committed = nullptr;  // set when COMMIT was answered, whatever failed after it
-    // The answer is due by then, or by the statement_timeout's own limit.
-    std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
 
 class batch;
@@ -120,8 +113,7 @@ public:
     // Nothing under way, nothing open: fit to be handed to someone else.
     bool clean() const noexcept
     {
-        return !busy() && !interrupted_ && !cancelling_ && !broken() &&
-               PQtransactionStatus(wire_->get()) == PQTRANS_IDLE;
+        return !busy() && ready() && !broken() && PQtransactionStatus(wire_->get()) == PQTRANS_IDLE;
     }
     // What its user changed beyond transactions, as far as it is watched for.
     bool dirty() const noexcept { return dirt_ != 0; }
@@ -221,6 +213,8 @@ private:
     asio::awaitable<void> make_settings(time_point deadline);
     asio::awaitable<result_ptr> run_each(const std::vector<remembered>& statements, time_point deadline);
     void send(const request& r, const statement_cache::statement* known, exchange& x);
+    void send_before(const prologue& with, exchange& x);
+    void send_behind(const prologue& with, exchange& x);
     void send_preparation(std::string_view sql, const params& args, const std::string& name);
     void send_description(std::string_view sql, const params& types, exchange& x);
     const statement_cache::statement& prepared_statement(std::string_view sql, const params& args,
@@ -231,6 +225,7 @@ private:
     taken take(exchange& x, result_ptr& answer);
     void settle(exchange& x);
     bool forget_lost_statement(const exchange& x, std::string_view sql);
+    void forget_companions(const exchange& x, const prologue& with);
     void need(int sent, std::string_view sql);
     [[noreturn]] void fail(const PGresult* result, std::string_view sql);
     [[noreturn]] void fail_overdue(std::string_view sql);

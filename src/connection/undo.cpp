@@ -98,7 +98,8 @@ asio::awaitable<void> session::undo(time_point deadline, bool all)
         if (!statements.empty()) co_await run_each(statements, deadline);
     }
     if (kinds & kind::listens)
-        while (auto* n = PQnotifies(wire_->get())) PQfreemem(n); // that came before
+        while (pq_ptr<PGnotify>(PQnotifies(wire_->get()))) {
+        } // that came before
     dirt_ = 0;
 }
 

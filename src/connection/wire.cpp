@@ -136,6 +136,17 @@ asio::awaitable<bool> wire::step_within(std::chrono::milliseconds limit)
     co_return true;
 }
 
+asio::awaitable<void> wire::discard_copy()
+{
+    for (;;) {
+        char* bytes = nullptr;
+        auto n = PQgetCopyData(conn_, &bytes, 1);
+        pq_ptr<char> owner(bytes);
+        if (n < 0 || broken()) co_return;
+        if (n == 0) co_await step();
+    }
+}
+
 asio::awaitable<result_ptr> wire::next_result()
 {
     while (busy()) {

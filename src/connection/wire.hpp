@@ -27,6 +27,14 @@ struct result_deleter
 };
 using result_ptr = std::unique_ptr<PGresult, result_deleter>;
 
+// What libpq allocated, and wants to have back.
+struct pq_deleter
+{
+    void operator()(void* p) const noexcept { PQfreemem(p); }
+};
+template <class T>
+using pq_ptr = std::unique_ptr<T, pq_deleter>;
+
 // libpq owns the socket and closes it when it likes: on any error, and between two attempts to connect. Asio
 // would then wait for, or deregister, whoever got the number by then. So Asio waits on a duplicate of the
 // descriptor, which is ours to close; and on a new one after each step of connecting.
@@ -79,6 +87,9 @@ public:
     // Waits until the socket took all there is to send. False when the server has an error to tell meanwhile,
     // as far as that can be seen; it is left for later then. For COPY, which libpq reads no answers of.
     asio::awaitable<bool> flush_all();
+
+    // Reads a COPY TO STDOUT that nobody wants to its end.
+    asio::awaitable<void> discard_copy();
 
     // Waits while busy, then takes the next result: null at the end of a statement's results. A connection
     // that breaks shows as a result with an error, and PQstatus CONNECTION_BAD.

@@ -10,7 +10,6 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <array>
 #include <stdexcept>
 
 namespace pgcoro
@@ -74,10 +73,12 @@ asio::awaitable<void> unlock(lease held, advisory_key key, bool shared)
         if (!session.clean()) co_await session.recover(by, true);
         auto sql = call("advisory_unlock", key, shared);
         auto args = arguments(key);
+        prologue bounded;
+        bounded.deadline = by;
         request r;
         r.sql = sql;
         r.args = &args;
-        r.deadline = by;
+        r.with = &bounded;
         auto got = co_await session.run(r);
         unlocked = got.as_value<bool>();
     } catch (...) {
@@ -103,11 +104,12 @@ asio::awaitable<void> session_lock::take(std::optional<milliseconds> within)
     request r;
     r.sql = sql;
     r.args = &args;
-    std::array<std::string, 2> limited;
+    prologue limited;
     if (within && !at_once) { // a session-level lock outlives the transaction that sets the limit
-        limited = {"begin", "set local lock_timeout = " + std::to_string(within->count())};
-        r.before = limited;
-        r.commit = true;
+        limited.before.push_back("begin");
+        limited.before.push_back("set local lock_timeout = " + std::to_string(within->count()));
+        limited.commit = true;
+        r.with = &limited;
     }
     maybe_held_ = true;
     try {

@@ -45,8 +45,7 @@ std::string transaction::ending_text(std::string_view statement)
     due_.clear();
     detail::prologue limits;
     limit_time(on(), limits, false, statement);
-    for (auto& l : limits.before) text.append(l).append("; ");
-    return text.append(statement);
+    return text.append(detail::text_before(limits)).append(statement);
 }
 
 asio::awaitable<void> transaction::commit()
@@ -167,12 +166,9 @@ asio::awaitable<result> transaction::run_last(std::string_view sql, const params
         detail::request r;
         r.sql = sql;
         r.args = &args;
-        r.before = {with.before.data(), with.before.size()};
-        r.prepare_first = with.prepare_first;
-        r.commit = true;
+        r.with = &with;
         r.kept = &kept;
         r.committed = &committed;
-        r.deadline = with.deadline;
         sent = session.sent();
         state_ = ending::asked_for;
         auto got = co_await session.run(r);

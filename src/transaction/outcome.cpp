@@ -34,13 +34,14 @@ using answer = std::tuple<std::string, std::optional<std::string>, bool>;
 asio::awaitable<std::optional<outcome>> ask(pool& p, const lost_transaction& which, deadline limit,
                                             std::string& why, bool& final)
 {
-    auto within = std::chrono::ceil<std::chrono::milliseconds>(limit.remaining());
-    lease held = co_await p.acquire(std::max(within, std::chrono::milliseconds(1)));
+    lease held = co_await p.acquire(time_left(limit));
     auto args = params::of(which.id, which.timeline, which.gid);
+    prologue bounded;
+    bounded.deadline = limit.time();
     request r;
     r.sql = outcome_query;
     r.args = &args;
-    r.deadline = limit.time();
+    r.with = &bounded;
     auto got = co_await held->session().run(r);
     auto [timeline, status, prepared] = got.as_value<answer>();
     if (prepared) co_return outcome::prepared;
@@ -92,14 +93,26 @@ asio::awaitable<outcome> find_outcome(pool& p, lost_transaction which, deadline 
         if (!final) co_await time_source::steady().sleep_for(pause.curve(asked));
     }
     const std::string end = which.gid.empty() ? "COMMIT" : "PREPARE TRANSACTION";
-    commit_unknown unknown("the connection broke during " + end +
-                           ", and whether it took place could not be found out: " + why);
+    throw_unknown("the connection broke during " + end +
+                      ", and whether it took place could not be found out: " + why,
+                  lost);
+}
+
+void throw_unknown(const std::string& what, const std::exception_ptr& lost)
+{
+    commit_unknown unknown(what);
     try {
         std::rethrow_exception(lost);
     } catch (const error& e) {
         unknown.add_note(e.what());
     }
     throw unknown;
+}
+
+std::chrono::milliseconds time_left(const deadline& limit)
+{
+    return std::max(std::chrono::ceil<std::chrono::milliseconds>(limit.remaining()),
+                    std::chrono::milliseconds(1));
 }
 
 } // namespace pgcoro::detail

@@ -6,6 +6,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -33,5 +34,11 @@ enum class outcome { committed, aborted, prepared };
 // in any case. Throws commit_unknown, which tells why nothing can be found out and how the answer was lost.
 boost::asio::awaitable<outcome> find_outcome(pool& p, lost_transaction which, deadline until,
                                              std::exception_ptr lost);
+
+// Throws commit_unknown, with what the connection was lost by.
+[[noreturn]] void throw_unknown(const std::string& what, const std::exception_ptr& lost);
+
+// For waits that take a number of milliseconds: at least one.
+std::chrono::milliseconds time_left(const deadline& limit);
 
 } // namespace pgcoro::detail

@@ -215,14 +215,11 @@ asio::awaitable<result> transaction::run_kept(std::string_view sql, const params
         detail::request r;
         r.sql = sql;
         r.args = &args;
-        r.before = {with.before.data(), with.before.size()};
-        r.prepare_first = with.prepare_first;
-        r.after = with.after;
-        r.deadline = with.deadline;
+        r.with = &with;
         detail::result_ptr after;
         r.after_result = &after;
         auto got = co_await session.run(r);
-        if (after) told(PQgetisnull(after.get(), 0, 0) ? nullptr : PQgetvalue(after.get(), 0, 0));
+        if (after) told(detail::first_value(after.get()));
         co_return got;
     } catch (...) {
         failure = failed(std::current_exception(), sql);

@@ -2,6 +2,7 @@
 
 #include "connection/diagnostics.hpp"
 #include "pool/pool_impl.hpp"
+#include "transaction/outcome.hpp"
 
 #include <algorithm>
 
@@ -70,10 +71,7 @@ asio::awaitable<void> transaction_run::start()
 {
     ++metrics_.attempts;
     auto asked = clock::now();
-    auto within = pool_.options().acquire_timeout;
-    auto left = until_.remaining(asked);
-    if (left < within)
-        within = std::max(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds(1));
+    auto within = std::min(pool_.options().acquire_timeout, time_left(until_));
     lease held = co_await pool_.acquire(within, where_);
     metrics_.waiting += clock::now() - asked;
     if (watched_) {

@@ -1,6 +1,7 @@
 #include "transaction/two_phase.hpp"
 
 #include "connection/session.hpp"
+#include "transaction/outcome.hpp"
 
 #include <pgcoro/resilience/backoff.hpp>
 #include <pgcoro/resilience/deadline.hpp>
@@ -41,8 +42,7 @@ namespace
 asio::awaitable<std::exception_ptr> tell(pool& p, const std::string& statement, deadline limit, bool& told)
 {
     constexpr sqlstate undefined_object{"42704"};
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(limit.remaining());
-    lease held = co_await p.acquire(std::max(left, std::chrono::milliseconds(1)));
+    lease held = co_await p.acquire(detail::time_left(limit));
     auto& session = held->session();
     auto sent = session.sent();
     std::string tag;
@@ -73,15 +73,10 @@ asio::awaitable<void> end_prepared(pool& p, std::string statement, std::chrono::
             continue;
         }
         if (!told) std::rethrow_exception(lost);
-        commit_unknown unknown("the connection broke during \"" + statement +
-                               "\", and whether it took place "
-                               "could not be found out in time: ask pg_prepared_xacts, or repeat the call");
-        try {
-            std::rethrow_exception(lost);
-        } catch (const error& e) {
-            unknown.add_note(e.what());
-        }
-        throw unknown;
+        detail::throw_unknown("the connection broke during \"" + statement +
+                                  "\", and whether it took place could not be found out in time: ask "
+                                  "pg_prepared_xacts, or repeat the call",
+                              lost);
     }
 }
 

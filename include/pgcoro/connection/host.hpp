@@ -16,13 +16,16 @@ class session;
 // What goes with a statement.
 struct prologue
 {
-    // Statements without parameters, such as BEGIN, in the same round trip.
+    // Statements without parameters, such as BEGIN, in the same round trip. Not worth preparing, but for the
+    // first if `prepare_first`.
     boost::container::small_vector<std::string, 3> before;
-    bool prepare_first = false; // the first of them comes again and again, as BEGIN does
+    bool prepare_first = false; // it comes again and again, as BEGIN does
     std::string_view after;     // one that gives a text, told to statement_host::told()
     bool commit = false;        // COMMIT goes behind it all: for single statements and batches
+    // The answer is due by then, or by the statement_timeout's own limit.
     std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
+inline const prologue no_prologue;
 
 // Who runs statements on a session: a connection as it is, or a transaction, which has a BEGIN to send and a
 // time limit of its own.
