@@ -12,12 +12,12 @@ case ${1:-} in
     shift
     ;;
 esac
-if [ ! -e "$root/examples/$name/CMakeLists.txt" ]; then
+if [ ! -e "$root/examples/$name" ]; then
     echo "run.sh: no example '$name'; there are:" >&2
     for folder in "$root"/examples/*/; do echo "  $(basename "$folder")" >&2; done
     exit 2
 fi
 
 # Standard output belongs to the example: it may be JSON.
-"$root/cmake/build.sh" "examples/$name/all" >&2
+"$root/cmake/build.sh" "$name" >&2
 exec "$root/build/release/examples/$name/$name" "$@"
