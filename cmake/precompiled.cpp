@@ -1,1 +1,1 @@
-// The target pgcoro_precompiled needs a source; what counts is precompiled.hpp.
+// Its targets need a source; what counts is precompiled.hpp.

@@ -1,4 +1,4 @@
-// System headers that nearly every source includes, parsed once for all targets. Sources still include what they use.
+// System headers that nearly every source includes, parsed once for many targets. Sources still include what they use.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -1,6 +1,6 @@
 # What every target of the project has in common.
 
-# pgcoro_target(<target>): warnings, sanitizers, the precompiled header.
+# pgcoro_target(<target> [<precompiled>]): warnings, sanitizers, and the precompiled header that is shared.
 function(pgcoro_target target)
     target_compile_features(${target} PUBLIC cxx_std_20)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Woverloaded-virtual)
@@ -19,14 +19,20 @@ function(pgcoro_target target)
                                                  -fno-omit-frame-pointer)
         target_link_options(${target} PRIVATE -fsanitize=${PGCORO_SANITIZE})
     endif()
-    if(target STREQUAL "pgcoro_precompiled")
+    set(precompiled pgcoro_precompiled ${ARGN})
+    list(GET precompiled -1 precompiled)
+    if(target STREQUAL precompiled)
         target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp)
     else()
-        target_precompile_headers(${target} REUSE_FROM pgcoro_precompiled)
+        target_precompile_headers(${target} REUSE_FROM ${precompiled})
     endif()
 endfunction()
 
-# The precompiled header, once for all targets.
-add_library(pgcoro_precompiled OBJECT ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
-target_link_libraries(pgcoro_precompiled PRIVATE Boost::headers Boost::json PkgConfig::PGCORO_LIBPQ Threads::Threads)
-pgcoro_target(pgcoro_precompiled)
+# pgcoro_precompile(<name> [<compiler option>...]): a target to share the precompiled header of, with those options.
+function(pgcoro_precompile name)
+    add_library(${name} OBJECT ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
+    target_link_libraries(${name} PRIVATE Boost::headers Boost::json PkgConfig::PGCORO_LIBPQ Threads::Threads)
+    pgcoro_target(${name} ${name})
+    target_compile_options(${name} PRIVATE ${ARGN})
+endfunction()
+pgcoro_precompile(pgcoro_precompiled)

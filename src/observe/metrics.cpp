@@ -57,6 +57,7 @@ void count(detail::transaction_cell& c, const transaction_event& e)
 {
     switch (e.outcome) {
     case transaction_outcome::committed:
+    case transaction_outcome::prepared: // who ends it is not seen any more
         c.committed.add();
         break;
     case transaction_outcome::rolled_back:
