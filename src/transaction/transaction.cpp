@@ -1,5 +1,6 @@
 #include <pgcoro/transaction/transaction.hpp>
 
+#include "connection/exchange.hpp"
 #include "connection/session.hpp"
 #include "transaction/outcome.hpp"
 
