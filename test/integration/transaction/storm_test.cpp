@@ -19,6 +19,7 @@ namespace
 {
 
 constexpr std::size_t callers = 16;
+constexpr std::size_t transfers = 1'000;
 
 struct storm
 {
@@ -93,12 +94,12 @@ BOOST_AUTO_TEST_CASE(no_deadlock_reaches_a_caller_and_none_of_them_starves)
     for (int rows : {2, 100}) {
         BOOST_TEST_CONTEXT(rows << " rows")
         {
-            auto with = transfer(server, rows, 1'600, true);
+            auto with = transfer(server, rows, transfers, true);
             BOOST_TEST_MESSAGE(rows << " rows: " << with.deadlocks << " deadlocks, the slowest caller has "
-                                    << with.slowest() << " of 100 on the mean");
+                                    << with.slowest() << " of " << transfers / callers << " on the mean");
             BOOST_TEST(with.failed == 0u);
             BOOST_TEST(with.slowest() * 3 >= with.sum() / callers);
-            auto without = transfer(server, rows, 1'600, false);
+            auto without = transfer(server, rows, transfers, false);
             BOOST_TEST_MESSAGE("without retry " << without.failed << " failed");
             if (rows == 2) BOOST_TEST(without.failed > 0u);
             BOOST_TEST(with.failed * 100 <= without.failed); // 99 % fewer
