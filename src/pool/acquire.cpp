@@ -102,9 +102,9 @@ asio::awaitable<bool> pool_impl::passes(connection& c, pool_core::check need)
     co_return false;
 }
 
-asio::awaitable<pool_core::grant> pool_impl::wait_for_turn(time_point begun, time_point deadline, bool first)
+// Into the queue, or throws. No coroutine's part: what it needs would be in the frame of each that waits.
+void pool_impl::enqueue(waiting& caller, time_point begun, bool first)
 {
-    waiting caller(deadline);
     bool accepted = false;
     bool closed = false;
     {
@@ -114,11 +114,16 @@ asio::awaitable<pool_core::grant> pool_impl::wait_for_turn(time_point begun, tim
         if (accepted) ++counters_.queued;
     }
     if (closed) refuse(pool_core::refusal::closed, begun);
-    if (!accepted) {
-        report_failed_acquire(begun, "max_waiters");
-        throw pool_timeout("refused at once: " + std::to_string(options_.max_waiters) +
-                           " callers are waiting already, which is max_waiters; " + state_text());
-    }
+    if (accepted) return;
+    report_failed_acquire(begun, "max_waiters");
+    throw pool_timeout("refused at once: " + std::to_string(options_.max_waiters) +
+                       " callers are waiting already, which is max_waiters; " + state_text());
+}
+
+asio::awaitable<pool_core::grant> pool_impl::wait_for_turn(time_point begun, time_point deadline, bool first)
+{
+    waiting caller(deadline);
+    enqueue(caller, begun, first);
 
     // If this coroutine is destroyed while it waits, it must not stay in the queue.
     struct leave
@@ -128,13 +133,7 @@ asio::awaitable<pool_core::grant> pool_impl::wait_for_turn(time_point begun, tim
         bool taken = false;
         ~leave()
         {
-            if (taken) return;
-            std::optional<pool_core::grant> granted;
-            {
-                std::lock_guard lock(pool.mutex_);
-                if (!pool.core_.cancel(caller)) granted = caller.granted;
-            }
-            if (granted) pool.release(granted->slot); // to whoever is next
+            if (!taken) pool.leave_queue(caller);
         }
     } leaving{*this, caller};
 
@@ -146,6 +145,16 @@ asio::awaitable<pool_core::grant> pool_impl::wait_for_turn(time_point begun, tim
     leaving.taken = true;
     if (!caller.granted) refuse(caller.refused, begun);
     co_return *caller.granted;
+}
+
+void pool_impl::leave_queue(waiting& caller)
+{
+    std::optional<pool_core::grant> granted;
+    {
+        std::lock_guard lock(mutex_);
+        if (!core_.cancel(caller)) granted = caller.granted;
+    }
+    if (granted) release(granted->slot); // to whoever is next
 }
 
 void pool_impl::report_failed_acquire(time_point begun, const char* why)

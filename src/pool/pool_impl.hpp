@@ -68,6 +68,8 @@ private:
     };
     class lock_and_act;
 
+    void enqueue(waiting& caller, time_point begun, bool first);
+    void leave_queue(waiting& caller);
     asio::awaitable<pool_core::grant> wait_for_turn(time_point begun, time_point deadline, bool first);
     void start(asio::awaitable<void> (pool_impl::*work)(slot_id), slot_id slot);
     asio::awaitable<void> connect(slot_id slot);

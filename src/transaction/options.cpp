@@ -27,7 +27,7 @@ retry_policy transaction_retry()
     policy.name = "transaction";
     policy.max_attempts = 50;
     policy.backoff =
-        backoff::exponential(std::chrono::milliseconds(20), std::chrono::milliseconds(200), jitter::full);
+        backoff::exponential(std::chrono::milliseconds(20), std::chrono::milliseconds(100), jitter::full);
     return policy;
 }
 
