@@ -17,7 +17,7 @@
 #endif
 
 #ifdef PGCORO_TEST_SANITIZED
-#include <sanitizer/allocator_interface.h>
+extern "C" std::size_t __sanitizer_get_current_allocated_bytes(); // GCC 12 comes without its header
 #else
 #include <malloc.h>
 #endif
