@@ -1,5 +1,7 @@
 #include "connection/conninfo.hpp"
 
+#include "connection/diagnostics.hpp"
+
 #include <pgcoro/error/error.hpp>
 
 #include <libpq-fe.h>
@@ -21,12 +23,6 @@ conninfo to_map(const PQconninfoOption* option)
     for (; option && option->keyword; ++option)
         if (option->val) map.emplace(option->keyword, option->val);
     return map;
-}
-
-std::string trimmed(std::string text)
-{
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-    return text;
 }
 
 constexpr const char* nonsense = "(none: this only asks libpq for its opinion of the other parameters)";
@@ -62,7 +58,7 @@ conninfo parse_conninfo(const std::string& text)
     options_ptr parsed(PQconninfoParse(text.c_str(), &message), &PQconninfoFree);
     if (!parsed) {
         std::unique_ptr<char, decltype(&PQfreemem)> owner(message, &PQfreemem);
-        std::string why = message ? trimmed(message) : "out of memory";
+        std::string why = message ? as_told(message) : "out of memory";
         // libpq quotes the whole text in some messages, and a password may stand in it.
         if (auto at = why.find(text); at != why.npos) why.replace(at, text.size(), "(the text given)");
         throw std::invalid_argument("malformed connection string: " + why);
@@ -93,7 +89,7 @@ conninfo complete_conninfo(const conninfo& given)
     auto map = to_map(completed.get());
     if (map["user"].empty()) // not even completed: an unknown service, an unreadable service file
         throw connection_error(connection_failure::options,
-                               "connection parameters: " + trimmed(PQerrorMessage(conn.get())));
+                               "connection parameters: " + as_told(PQerrorMessage(conn.get())));
     map.erase("channel_binding");
     return map;
 }

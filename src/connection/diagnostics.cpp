@@ -9,12 +9,6 @@ namespace pgcoro::detail
 namespace
 {
 
-std::string trimmed(std::string_view text)
-{
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
-    return std::string(text);
-}
-
 connection_failure why_refused(sqlstate code)
 {
     if (code == sqlstates::too_many_connections) return connection_failure::too_many_connections;
@@ -64,7 +58,14 @@ void throw_rolled_back()
     throw server_error(std::move(d), "commit");
 }
 
-std::string error_text(PGconn* conn) { return trimmed(PQerrorMessage(conn)); }
+std::string as_told(const char* message)
+{
+    std::string_view text = message;
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+    return std::string(text);
+}
+
+std::string error_text(PGconn* conn) { return as_told(PQerrorMessage(conn)); }
 
 std::string describe_peer(PGconn* conn)
 {
@@ -135,7 +136,7 @@ void throw_result_error(const PGresult* result, PGconn* conn, std::string_view s
     if (d.sqlstate)
         what += d.severity + " " + std::string(d.sqlstate.str()) + ": " + d.message;
     else
-        what += trimmed(result ? PQresultErrorMessage(result) : PQerrorMessage(conn));
+        what += as_told(result ? PQresultErrorMessage(result) : PQerrorMessage(conn));
     throw connection_error(connection_failure::lost, what, std::move(d), sql);
 }
 

@@ -41,6 +41,8 @@ connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool 
 
 // libpq's error text without its trailing line feed.
 std::string error_text(PGconn* conn);
+// A message of libpq's, without its line end.
+std::string as_told(const char* message);
 
 // "db on host port 5432, server process 4711"
 std::string describe_peer(PGconn* conn);

@@ -1,6 +1,8 @@
 // What happened between two snapshots.
 #include <pgcoro/observe/history.hpp>
 
+#include "observe/seconds.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -12,7 +14,7 @@ namespace
 
 const double unknown = std::nan("");
 
-double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+using detail::seconds;
 
 double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
 

@@ -128,18 +128,18 @@ order by total_exec_time desc limit $1)";
 }
 
 // The name under which the observer is told of statements, for a while.
-class named
+class named_for_now
 {
 public:
-    named(detail::session& s, std::string_view name)
+    named_for_now(detail::session& s, std::string_view name)
         : session_(s)
         , before_(s.operation_name())
     {
         session_.name_operation(name);
     }
-    named(const named&) = delete;
-    named& operator=(const named&) = delete;
-    ~named() { session_.name_operation(before_); }
+    named_for_now(const named_for_now&) = delete;
+    named_for_now& operator=(const named_for_now&) = delete;
+    ~named_for_now() { session_.name_operation(before_); }
 
 private:
     detail::session& session_;
@@ -183,7 +183,7 @@ asio::awaitable<server_view> inspect(connection& c, inspect_options options)
 {
     if (c.in_transaction())
         throw std::logic_error("pgcoro: inspect() within a transaction, in which statistics stand still");
-    named as(c.session(), "pgcoro inspect");
+    named_for_now as(c.session(), "pgcoro inspect");
     server_view v;
     auto b = co_await c.query_value<basics>(basics_sql);
     v.time = b.time;
@@ -225,7 +225,7 @@ asio::awaitable<server_view> inspect(connection& c, inspect_options options)
 asio::awaitable<std::vector<table_view>> sequential_scans(connection& c, std::int64_t least_rows,
                                                           std::int32_t most)
 {
-    named as(c.session(), "pgcoro inspect");
+    named_for_now as(c.session(), "pgcoro inspect");
     auto found = co_await c.query_as<table_view>(R"(
 select quote_ident(schemaname) || '.' || quote_ident(relname) as "table", '' as index,
     pg_table_size(relid) as bytes, n_live_tup as rows, seq_scan as scans, seq_tup_read as rows_read,
@@ -238,7 +238,7 @@ order by seq_tup_read desc limit $2)",
 
 asio::awaitable<std::vector<table_view>> unused_indexes(connection& c, std::int32_t most)
 {
-    named as(c.session(), "pgcoro inspect");
+    named_for_now as(c.session(), "pgcoro inspect");
     auto found = co_await c.query_as<table_view>(R"(
 select quote_ident(s.schemaname) || '.' || quote_ident(s.relname) as "table",
     quote_ident(s.indexrelname) as index, pg_relation_size(s.indexrelid) as bytes,

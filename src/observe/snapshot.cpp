@@ -1,6 +1,7 @@
 // All threads' figures added up.
 #include "observe/labels.hpp"
 #include "observe/metrics_impl.hpp"
+#include "observe/seconds.hpp"
 
 #include <algorithm>
 
@@ -10,7 +11,7 @@ namespace pgcoro
 namespace
 {
 
-double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+using detail::seconds;
 
 // What is kept of a series while it is added up: nanoseconds.
 struct query_sum
