@@ -18,8 +18,10 @@ namespace
 
 using clock = std::chrono::steady_clock;
 
+// With the lock held.
 void stop(const std::shared_ptr<cluster_member>& m)
 {
+    m->kick->tell(); // a watcher between two checks is left to its I/O context, which may never run again
     // On Boost 1.83 a coroutine must have begun before it is cancelled; one that has not, looks by itself.
     asio::post(m->strand, [m] {
         if (m->watched) m->stop.emit(asio::cancellation_type::terminal);
@@ -67,13 +69,11 @@ void cluster_impl::remove(std::string_view host)
 {
     auto [name, how] = host_named(options_, host);
     std::shared_ptr<cluster_member> gone;
-    {
-        changing act(*this);
-        for (auto& m : members_)
-            if (m->name == name && core_.role(m->id) != host_role::removed) gone = m;
-        if (!gone) return;
-        core_.remove(gone->id, act.changes);
-    }
+    changing act(*this);
+    for (auto& m : members_)
+        if (m->name == name && core_.role(m->id) != host_role::removed) gone = m;
+    if (!gone) return;
+    core_.remove(gone->id, act.changes);
     stop(gone);
 }
 
