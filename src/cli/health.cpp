@@ -65,7 +65,8 @@ private:
             }
         } catch (const connection_error& e) {
             failure = first_line(e.what());
-            attempts = trouble_of(e).evidence + "\n";
+            attempts = trouble_of(e).evidence;
+            if (!attempts.empty()) attempts += "\n";
             lost = true;
         } catch (const error& e) {
             failure = e.message();
