@@ -165,7 +165,7 @@ private:
     {
         auto o = options_;
         o.parameters["password"] = "";
-        o.parameters["passfile"] = "/dev/null";
+        o.parameters["passfile"] = "/dev/null/none"; // libpq complains of one that is not a plain file
         return o;
     }
 
@@ -212,7 +212,7 @@ private:
                   psql + in_shell("grant connect on database \"" + database_ + "\" to \"" + user_ + "\""));
         else if (trouble_.routine == "InitializeSessionUserId")
             found("no-such-role", "there is no role " + user_ + ", or it may not log in",
-                  "use another one (PGUSER), or make it:",
+                  "use another one (PGUSER); if it is there, ALTER ROLE … LOGIN; else make it:",
                   "sudo -u postgres createuser --login " + in_shell(user_));
         else if (trouble_.sqlstate == "28000")
             co_await no_entry();
@@ -275,18 +275,24 @@ private:
 
     asio::awaitable<void> too_many_connections()
     {
-        auto limit = trouble_.routine == "InitializeSessionUserId"
-                         ? "the connections that role " + user_ + " may have"
-                     : trouble_.routine == "CheckMyDatabase"
-                         ? "the connections that database " + database_ + " may have"
-                         : std::string("the connections of the server");
+        std::string limit = "the connections of the server";
+        std::string raise;
+        if (trouble_.routine == "InitializeSessionUserId") {
+            limit = "the connections that role " + user_ + " may have";
+            raise = "raise its limit if that is too low (ALTER ROLE … CONNECTION LIMIT); ";
+        } else if (trouble_.routine == "CheckMyDatabase") {
+            limit = "the connections that database " + database_ + " may have";
+            raise = "raise its limit if that is too low (ALTER DATABASE … CONNECTION LIMIT); ";
+        }
         auto holders = co_await holders_by_others_eyes();
-        found("too-many-connections", "all of " + limit + " are in use",
-              holders ? "held by:\n" + *holders + "make the largest one's pool smaller, or end what idles:"
-                      : "to see who holds them, give --admin-url (superusers have connections in reserve); "
-                        "then end what "
-                        "idles:",
-              holders_remedy);
+        found(
+            "too-many-connections", "all of " + limit + " are in use",
+            holders
+                ? raise + "held by:\n" + *holders + "make the largest one's pool smaller, or end what idles:"
+                : raise + "to see who holds them, give --admin-url (superusers have connections in reserve); "
+                          "then end what "
+                          "idles:",
+            holders_remedy);
     }
 
     asio::awaitable<std::optional<std::string>> holders_by_others_eyes()

@@ -40,6 +40,7 @@ std::string grouped(long long value)
 
 std::string duration(double seconds)
 {
+    if (seconds == 0) return "0 ms";
     if (seconds < 1) return fixed(seconds * 1'000, seconds < 0.1 ? 2 : 0) + " ms";
     if (seconds < 60) return fixed(seconds, 1) + " s";
     auto whole = static_cast<long long>(std::llround(seconds));

@@ -19,7 +19,7 @@ std::string url(const std::string& parameters) { return " --url '" + parameters 
 boost::json::object diagnose(const std::string& arguments, const std::string& cause, int code = 2,
                              const std::string& variables = {})
 {
-    auto got = pgcoro_command("doctor --format json --timeout 5 " + arguments, variables);
+    auto got = pgcoro_command("doctor --format json " + arguments, variables);
     BOOST_TEST(got.err == "");
     require_valid(got.out);
     BOOST_TEST(got.code == code, got.out);
@@ -64,6 +64,31 @@ std::string as(const std::string& user, const std::string& database = "postgres"
 {
     return url("host=127.0.0.1 port=" + std::to_string(guarded().port()) + " user=" + user +
                " dbname=" + database + " " + more);
+}
+
+// With TLS, by a certificate that nobody knows, and for role postgres with nothing else.
+pgcoro::testing::server& encrypted()
+{
+    static pgcoro::testing::server server = [] {
+        pgcoro::testing::server_options o;
+        o.hba = {"hostssl all all 127.0.0.1/32 trust", "hostnossl all all 127.0.0.1/32 reject"};
+        pgcoro::testing::server s(o);
+        auto data = (s.folder() / "data").string(); // made by the server, who must own its key
+        s.psql("copy (select 1) to program 'umask 077; openssl req -new -x509 -days 2 -nodes -newkey "
+               "rsa:2048 -subj "
+               "/CN=db.example.com -out " +
+               data + "/server.crt -keyout " + data + "/server.key 2>/dev/null'");
+        s.psql("alter system set ssl = on");
+        s.restart();
+        return s;
+    }();
+    return server;
+}
+
+std::string to_encrypted(const std::string& more)
+{
+    return url("host=127.0.0.1 user=postgres dbname=postgres port=" + std::to_string(encrypted().port()) +
+               " " + more);
 }
 
 } // namespace
@@ -168,6 +193,18 @@ BOOST_AUTO_TEST_CASE(tls_that_the_server_does_not_speak)
     BOOST_TEST(text(c, "command").find("alter system set ssl = on") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(tls_that_the_server_insists_on)
+{
+    auto c = diagnose(to_encrypted("sslmode=disable"), "tls-required");
+    BOOST_TEST(text(c, "command") == "export PGSSLMODE=require");
+}
+
+BOOST_AUTO_TEST_CASE(a_certificate_that_is_not_trusted)
+{
+    auto root = (encrypted().folder() / "data" / "server.crt").string(); // of another name
+    diagnose(to_encrypted("sslmode=verify-full sslrootcert=" + root), "certificate-not-trusted");
+}
+
 BOOST_AUTO_TEST_CASE(too_many_connections_and_the_administrator_sees_who_holds_them)
 {
     auto& server = guarded();
@@ -241,10 +278,10 @@ BOOST_AUTO_TEST_CASE(a_slow_way_to_a_quick_server)
     test::proxy slow(shared_server().socket_dir().string() + "/.s.PGSQL." +
                          std::to_string(shared_server().port()),
                      [](std::string_view) {
-                         return test::fault{test::fault::to_client, 0, test::fault::delay, 60ms};
+                         return test::fault{test::fault::to_client, 0, test::fault::delay, 10ms};
                      });
-    auto c = diagnose(url(slow.uri()), "slow", 1);
-    BOOST_TEST(c.at("value").to_number<double>() > 50);
+    auto c = diagnose("--slow-round-trip 5" + url(slow.uri()), "slow", 1);
+    BOOST_TEST(c.at("value").to_number<double>() >= 10);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -46,6 +46,7 @@ BOOST_AUTO_TEST_CASE(the_tree_shows_who_waits_for_whom)
     auto json = pgcoro_command("locks --format json --show-queries" + at_shared());
     auto critical = pgcoro_command("locks --critical 0" + at_shared());
     holder.end();
+    middle.end(); // before the last one, which waits for it
 
     BOOST_TEST(table.code == 1);
     compare_with_golden(table.out, "locks.txt");

@@ -115,8 +115,9 @@ void wait_until(const std::function<bool()>& so, const char* what)
 
 psql_session::psql_session(const pgcoro::testing::server& server, const std::string& name)
 {
-    auto line = (server.bin_dir() / "psql").string() + " -qX '" + server.uri() + "&application_name=" + name +
-                "' >/dev/null 2>&1";
+    // A test that fails in the middle ends these in an order in which one waits for the next: not for ever.
+    auto line = "PGOPTIONS='-c lock_timeout=20s' " + (server.bin_dir() / "psql").string() + " -qX '" +
+                server.uri() + "&application_name=" + name + "' >/dev/null 2>&1";
     pipe_.reset(::popen(line.c_str(), "we"));
     BOOST_REQUIRE(pipe_);
 }
