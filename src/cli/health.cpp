@@ -94,9 +94,10 @@ private:
     asio::awaitable<void> who()
     {
         using row = std::tuple<std::string, std::string, bool, bool>;
-        auto got = co_await connection_->query_value<row>(
-            "select current_setting('server_version'), current_user::text, pg_is_in_recovery(), "
-            "current_setting('is_superuser')::bool");
+        auto got =
+            co_await connection_->query_value<row>("select split_part(current_setting('server_version'), ' "
+                                                   "', 1), current_user::text, pg_is_in_recovery(), "
+                                                   "current_setting('is_superuser')::bool");
         auto& [version, role, standby, super] = got;
         report_.more["server_version"] = version;
         report_.more["role"] = standby ? "standby" : "primary";

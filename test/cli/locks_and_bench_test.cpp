@@ -93,7 +93,8 @@ BOOST_AUTO_TEST_CASE(it_measures_selects_and_transactions_and_leaves_nothing_beh
 
 BOOST_AUTO_TEST_CASE(the_table_has_percentiles_and_a_histogram)
 {
-    auto got = pgcoro_command("bench --read-only --duration 0.2 --clients 2" + at_shared());
+    auto got = pgcoro_command("bench --read-only --duration 0.2 --clients 2 --url '" +
+                              shared_server().tcp_uri() + "'");
     BOOST_TEST(got.code == 0);
     auto head = got.out.substr(0, got.out.find("    ≤"));
     compare_with_golden(head, "bench.txt");

@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_SUITE(monitor)
 BOOST_AUTO_TEST_CASE(a_line_each_interval_and_a_summary_at_the_end)
 {
     pgcoro::testing::server server;
-    auto got = pgcoro_command("monitor --interval 0.2 --duration 0.5 --alert-threshold-query 60000" +
+    auto got = pgcoro_command("monitor --interval 0.5 --duration 0.9 --alert-threshold-query 60000" +
                               at(server.uri()));
     BOOST_TEST(got.code == 0, got.out);
     compare_with_golden(got.out, "monitor.txt");
@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(each_json_line_is_an_object_and_a_lock_wait_is_an_alert)
     auto& server = shared_server();
     jam j(server);
     auto got =
-        pgcoro_command("monitor --format json --interval 0.2 --duration 0.3 --alert-threshold-lock-wait 1 "
+        pgcoro_command("monitor --format json --interval 0.5 --duration 0.9 --alert-threshold-lock-wait 1 "
                        "--alert-threshold-query 60000" +
                        at(server.uri()));
     j.holder.end();

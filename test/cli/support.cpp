@@ -92,8 +92,10 @@ void require_valid(const std::string& report)
 
 std::string masked(const std::string& text)
 {
+    // "0.42 ms", "3.4 s", "2 min 5 s": how long it takes decides on the unit.
+    static const std::regex time("[0-9][0-9.]* (ms|s|min|h)\\b( [0-9]+ (s|min)\\b)?");
     static const std::regex figure("[0-9][0-9.,]*");
-    return std::regex_replace(text, figure, "#");
+    return std::regex_replace(std::regex_replace(text, time, "<time>"), figure, "#");
 }
 
 void compare_with_golden(const std::string& text, const std::string& name)

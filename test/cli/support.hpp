@@ -34,7 +34,8 @@ boost::json::object check_named(const boost::json::value& report, std::string_vi
 /// Is the report as the published schema says? Fails the test with the validator's words.
 void require_valid(const std::string& report);
 
-/// Compares with test/cli/golden/NAME, figures masked by #. PGCORO_UPDATE_GOLDEN=1 writes it instead.
+/// Compares with test/cli/golden/NAME, figures masked by #, durations by <time>. PGCORO_UPDATE_GOLDEN=1
+/// writes it instead.
 void compare_with_golden(const std::string& text, const std::string& name);
 std::string masked(const std::string& text);
 
