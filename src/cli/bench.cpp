@@ -99,6 +99,7 @@ private:
 
     asio::awaitable<void> measure(const char* name, std::vector<measured>& into, action act)
     {
+        if (stop_) co_return;
         measured m;
         m.name = name;
         auto begun = clock::now();

@@ -117,10 +117,7 @@ public:
                       " -c 'select pg_is_in_recovery()'");
             break;
         case connection_failure::options:
-            found(
-                "wrong-option", "a connection parameter makes no sense",
-                "compare with libpq's documentation:",
-                "env | grep -E '^(DATABASE_URL|PG)' | sed 's/:[^:@]*@/:…@/; s/^PGPASSWORD=.*/PGPASSWORD=…/'");
+            report_.add(wrong_option(trouble_.evidence));
             break;
         default:
             found("not-postgresql",
@@ -335,6 +332,18 @@ connect_trouble trouble_of(const connection_error& e)
         t.evidence = boost::replace_all_copy(std::string(what.substr(from + 3, to - from - 3)), "\n  ", "\n");
     boost::replace_all(t.evidence, "\n\t", " "); // libpq's further lines
     return t;
+}
+
+check wrong_option(const std::string& evidence)
+{
+    return {"wrong-option",
+            severity::critical,
+            "a connection parameter makes no sense",
+            std::nullopt,
+            std::nullopt,
+            "",
+            evidence + "\nlook at what the environment says, and compare with libpq's documentation:",
+            "env | grep -E '^(DATABASE_URL|PG)' | sed 's/:[^:@]*@/:…@/; s/^PGPASSWORD=.*/PGPASSWORD=…/'"};
 }
 
 bool is_refused_setting(const connect_trouble& t)

@@ -25,6 +25,9 @@ struct connect_trouble
 
 connect_trouble trouble_of(const connection_error& e);
 
+/// The parameters contradict each other, or libpq does not take them.
+check wrong_option(const std::string& evidence);
+
 /// Is it a pooler that does not take settings in the startup packet?
 bool is_refused_setting(const connect_trouble& t);
 check pooler_refuses_settings(const connect_trouble& t);

@@ -204,7 +204,17 @@ asio::awaitable<report> doctor(const settings& s)
     report r;
     r.title = "pgcoro doctor";
     auto o = target_of(s.common, "doctor");
-    r.target = describe_target(o);
+    std::string senseless;
+    try {
+        r.target = describe_target(o);
+    } catch (const connection_error& e) {
+        senseless = e.message();
+    }
+    if (!senseless.empty()) {
+        r.target = "nowhere";
+        r.add(wrong_option(senseless));
+        co_return r;
+    }
     examination e(s, o, r);
     co_await e.all();
     co_return r;

@@ -211,7 +211,7 @@ private:
                     times.record(clock::now() - begun);
                     ++probes_.answered;
                 } catch (const connection_error& e) {
-                    failure = std::string(to_string(e.why())) + ": " + e.message();
+                    failure = trouble_of(e).evidence;
                 }
             }
             auto name = "host " + (h.host.empty() ? std::string("(socket)") : h.host) + ":" +

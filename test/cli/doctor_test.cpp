@@ -102,6 +102,13 @@ BOOST_AUTO_TEST_CASE(nothing_is_wrong_with_a_server_that_works)
     compare_with_golden(got.out, "doctor_well.txt");
 }
 
+BOOST_AUTO_TEST_CASE(parameters_that_make_no_sense)
+{
+    auto c = diagnose("", "wrong-option", 2, "PGSERVICE=nowhere PGPASSWORD=geheim");
+    BOOST_TEST(text(c, "advice").find("service \"nowhere\" not found") != std::string::npos,
+               text(c, "advice"));
+}
+
 BOOST_AUTO_TEST_CASE(a_name_without_an_address)
 {
     auto c = diagnose(url("postgresql://no-such-host.invalid/app"), "name-not-resolved");
