@@ -257,6 +257,12 @@ BOOST_AUTO_TEST_CASE(a_pooler_in_the_way)
     bouncer b(shared_server(), "transaction");
     auto c = diagnose(url(b.uri()), "pooler", 0);
     BOOST_TEST(text(c, "command").find("POOL_POOLER") != std::string::npos);
+    // Nor do the others mind it.
+    for (auto* command :
+         {"health", "monitor --interval 0.2 --duration 0.1 --alert-threshold-query 60000", "locks"}) {
+        auto got = pgcoro_command(command + url(b.uri()));
+        BOOST_TEST(got.code <= 1, command << ": " << got.out << got.err);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_standby_is_read_only)

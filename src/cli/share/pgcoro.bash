@@ -1,7 +1,7 @@
 # bash completion for pgcoro                                -*- shell-script -*-
 
 _pgcoro() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' word
     local common='--url --timeout --format --color --help'
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in health | monitor | doctor | bench | locks)
