@@ -252,6 +252,14 @@ BOOST_AUTO_TEST_CASE(the_connections_of_one_role_are_told_from_those_of_the_serv
     BOOST_TEST(text(c, "message") == "all of the connections that role few may have are in use");
 }
 
+BOOST_AUTO_TEST_CASE(the_connections_of_one_database_are_told_from_those_of_the_server)
+{
+    guarded().psql("alter database orders connection limit 0");
+    auto c = diagnose(as("trusted", "orders"), "too-many-connections");
+    guarded().psql("alter database orders connection limit -1");
+    BOOST_TEST(text(c, "message") == "all of the connections that database orders may have are in use");
+}
+
 BOOST_AUTO_TEST_CASE(a_pooler_in_the_way)
 {
     bouncer b(shared_server(), "transaction");

@@ -3,6 +3,7 @@
 #include <boost/algorithm/string/replace.hpp>
 
 #include <csignal>
+#include <set>
 
 namespace
 {
@@ -91,6 +92,27 @@ BOOST_AUTO_TEST_CASE(each_json_line_is_an_object_and_a_lock_wait_is_an_alert)
     BOOST_TEST(lines[2].at("alerts").as_array().size() == 1);
     BOOST_TEST(lines[3].at("summary").at("looks").to_number<int>() == 2);
     BOOST_TEST(!has(got.out, "from jammed")); // texts of statements only when asked for
+}
+
+BOOST_AUTO_TEST_CASE(long_statements_and_many_connections_are_alerts_by_their_own_thresholds)
+{
+    auto& server = shared_server();
+    psql_session sleeper(server, "sleeper");
+    sleeper.tell("select pg_sleep(60)");
+    const std::string its = " from pg_stat_activity where application_name = 'sleeper'";
+    wait_until([&] { return server.psql("select count(*)" + its + " and state = 'active'") == "1"; },
+               "the statement");
+    auto got = pgcoro_command("monitor --interval 1 --duration 0.1 --alert-threshold-query 0 "
+                              "--alert-threshold-connections 0 --show-queries --format json" +
+                              at(server.uri()));
+    server.psql("select pg_terminate_backend(pid)" + its);
+    BOOST_TEST(got.code == 1);
+    auto lines = json_lines(got.out);
+    BOOST_REQUIRE(lines.size() == 4); // two alerts, a look, the summary
+    std::set<std::string> alerts;
+    for (int i = 0; i < 2; ++i) alerts.emplace(lines[i].at("alert").at("name").as_string());
+    BOOST_TEST((alerts == std::set<std::string>{"long query", "connections"}));
+    BOOST_TEST(lines[2].at("slowest").as_array().at(0).at("query").as_string() == "select pg_sleep(60);");
 }
 
 BOOST_AUTO_TEST_CASE(a_server_that_goes_away_and_comes_back_is_an_alert_and_not_an_end)
