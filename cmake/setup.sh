@@ -47,6 +47,8 @@ boost_is_there unit_test_framework || missing+=(boost-test-dev)
 any_of /usr{,/local}/include/CLI/CLI.hpp || missing+=(libcli11-dev)
 postgres_is_there || missing+=(postgresql)
 { has pgbouncer || [ -x /usr/sbin/pgbouncer ]; } || missing+=(pgbouncer)
+has tmux || missing+=(tmux) # the command's screens are tested in it
+{ has python3 && python3 -c 'import jsonschema' 2>/dev/null; } || missing+=(python3-jsonschema) # and its JSON by it
 if [ "${1:-}" = fuzz ] && ! "$(dirname "${BASH_SOURCE[0]}")/fuzzing_clang.sh" >/dev/null; then
     missing+=(fuzzing-clang)
 fi

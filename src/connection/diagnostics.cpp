@@ -30,7 +30,17 @@ struct parsed
     std::string severity;
     sqlstate code;
     std::string message;
+    std::string routine;
 };
+
+// Of the last line, "LOCATION:  auth_failed, auth.c:335", whose first word may be translated.
+std::string parse_routine(const std::string& text)
+{
+    auto line = text.rfind(":  ");
+    auto comma = line == text.npos ? text.npos : text.find(", ", line);
+    if (comma == text.npos || text.find(".c:", comma) == text.npos) return {};
+    return text.substr(line + 3, comma - line - 3);
+}
 
 parsed parse_verbose(const std::string& text)
 {
@@ -42,7 +52,7 @@ parsed parse_verbose(const std::string& text)
             text.substr(line == text.npos ? 0 : line + 1, at - (line == text.npos ? 0 : line + 1));
         auto end = text.find('\n', at);
         auto message = text.substr(at + 10, end == text.npos ? end : end - at - 10);
-        return {severity, sqlstate(code), message};
+        return {severity, sqlstate(code), message, parse_routine(text)};
     }
     return {};
 }
@@ -149,6 +159,7 @@ connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool 
         failure.diag.severity = said.severity;
         failure.diag.sqlstate = said.code;
         failure.diag.message = said.message;
+        failure.diag.routine = said.routine;
         // PgBouncer's, which are not translated.
         if (said.code == sqlstate("08P01") && said.message.find("unsupported startup parameter") == 0) {
             failure.why = connection_failure::options;

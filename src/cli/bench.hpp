@@ -1,0 +1,15 @@
+#pragma once
+
+#include "cli/settings.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <ostream>
+
+namespace pgcoro::cli
+{
+
+/// `pgcoro bench`: gives the exit code. Throws what connection and statements throw.
+boost::asio::awaitable<int> bench(const settings& s, std::ostream& out);
+
+} // namespace pgcoro::cli
