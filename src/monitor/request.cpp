@@ -75,6 +75,14 @@ std::string_view field(const http_request& r, http::field name)
     return {text.data(), text.size()};
 }
 
+// What was sent, for an error's text: its beginning, with what is not plain text left out of it.
+std::string quoted(std::string_view sent)
+{
+    std::string text = "'";
+    for (auto c : sent.substr(0, 100)) text += c >= ' ' && c <= '~' ? c : '?';
+    return text + "'";
+}
+
 // Without the port.
 std::string_view host_name(std::string_view host)
 {
@@ -93,8 +101,8 @@ void check_host(const http_request& r, const admission& who)
     if (host == "localhost" || !not_an_address) return;
     if (std::find(who.hosts.begin(), who.hosts.end(), host) != who.hosts.end()) return;
     throw problem(http::status::misdirected_request,
-                  "asked under the name '" + std::string(host.substr(0, 100)) +
-                      "', which is none of this monitor's: name it in monitor_options::hosts");
+                  "asked under the name " + quoted(host) +
+                      ", which is none of this monitor's: name it in monitor_options::hosts");
 }
 
 void check_token(const http_request& r, const admission& who)
@@ -134,8 +142,7 @@ parameters parameters_of(const urls::url_view& target, const route& to)
     for (auto p : target.params()) {
         std::string name = p.key;
         if (name.empty() || std::find(to.takes.begin(), to.takes.end(), name) == to.takes.end())
-            throw problem(http::status::bad_request,
-                          "does not know the parameter '" + name.substr(0, 100) + "'");
+            throw problem(http::status::bad_request, "does not know the parameter " + quoted(name));
         if (!all.emplace(name, p.value).second)
             throw problem(http::status::bad_request, "the parameter '" + name + "' comes twice");
     }
@@ -150,8 +157,8 @@ std::optional<double> number(const parameters& all, std::string_view name, doubl
     double value = 0;
     auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (failed != std::errc() || end != text.data() + text.size() || !(value >= 0 && value <= most))
-        throw problem(http::status::bad_request, "the parameter '" + std::string(name) + "' is '" +
-                                                     text.substr(0, 100) + "': expected a number from 0 to " +
+        throw problem(http::status::bad_request, "the parameter '" + std::string(name) + "' is " +
+                                                     quoted(text) + ": expected a number from 0 to " +
                                                      std::to_string(static_cast<long long>(most)));
     return value;
 }

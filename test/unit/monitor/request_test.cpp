@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(paths_that_do_not_exist_are_not_found)
 
 BOOST_AUTO_TEST_CASE(targets_that_are_none_are_refused)
 {
-    for (auto target : {"", "health", "/health%", "/health%zz", "/a b", "http://"})
+    for (auto target : {"", "health", "/health%", "/health%zz", "/a b"})
         BOOST_TEST(asked(target) == 400u, target);
     BOOST_TEST(asked("http://localhost:8780/health") == 200u); // which HTTP/1.1 has servers take
     BOOST_TEST(asked("/%68ealth") == 200u);
