@@ -20,7 +20,7 @@ function duration(seconds) {
 }
 
 function per_second(rate) {
-    return rate == null ? '–' : `${rate < 10 ? rate.toFixed(1) : count(Math.round(rate))} /s`;
+    return rate == null ? '–' : `${rate > 0 && rate < 10 ? rate.toFixed(1) : count(Math.round(rate))} /s`;
 }
 
 const clock = time => new Date(1000 * time).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: '2-digit'});
@@ -111,7 +111,7 @@ function time_chart(id, datasets, written) {
             parsing: false, normalized: true, animation: false, maintainAspectRatio: false,
             interaction: {mode: 'nearest', axis: 'x', intersect: false},
             scales: {
-                x: {type: 'linear', ticks: {maxTicksLimit: 6, maxRotation: 0, callback: time => clock_minutes(time)}},
+                x: {type: 'linear', ticks: {maxTicksLimit: 5, maxRotation: 0, callback: time => (range === 0 ? clock : clock_minutes)(time)}},
                 y: {beginAtZero: true, ticks: {maxTicksLimit: 6, callback: value => written(value)}},
             },
             plugins: {
@@ -126,6 +126,7 @@ function time_chart(id, datasets, written) {
 }
 
 let charts;
+let range = 0; // seconds that they show; 0: live
 
 function make_charts() {
     charts = {
@@ -189,7 +190,6 @@ function plot_all(points) {
 
 // ---------------------------------------------------------------- now, and the last day
 
-let range = 0; // seconds; 0: live
 let last = null;
 const live = [];
 
@@ -260,6 +260,18 @@ function choose_range(button) {
 
 // ---------------------------------------------------------------- tables
 
+// Two lines of it, until it is clicked; and it stays open when the next event fills the table anew.
+const opened = new Set();
+function long_text(text) {
+    const span = Object.assign(document.createElement('span'), {textContent: text, title: 'click for all of it'});
+    span.classList.toggle('whole', opened.has(text));
+    span.onclick = () => {
+        if (!opened.delete(text)) opened.add(text);
+        span.classList.toggle('whole', opened.has(text));
+    };
+    return span;
+}
+
 // columns: [title, figure, how it is written, class]
 function fill_table(id, rows, columns, none) {
     const table = at(id);
@@ -275,8 +287,9 @@ function fill_table(id, rows, columns, none) {
         const line = body.insertRow();
         for (const [, figure, written, name] of columns) {
             const cell = line.insertCell();
-            cell.textContent = written(figure(row));
             cell.dataset.value = figure(row) ?? '';
+            if (name === 'text') cell.append(long_text(written(figure(row))));
+            else cell.textContent = written(figure(row));
             if (name) cell.className = name;
         }
     }
