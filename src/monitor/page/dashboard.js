@@ -23,8 +23,8 @@ function per_second(rate) {
     return rate == null ? '–' : `${rate > 0 && rate < 10 ? rate.toFixed(1) : count(Math.round(rate))} /s`;
 }
 
-const clock = time => new Date(1000 * time).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: '2-digit'});
-const clock_minutes = time => new Date(1000 * time).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'});
+const clock = time => new Date(1000 * time).toLocaleTimeString([], {timeStyle: 'medium', hourCycle: 'h23'});
+const clock_minutes = time => new Date(1000 * time).toLocaleTimeString([], {timeStyle: 'short', hourCycle: 'h23'});
 
 // What is shown, and beside it the figure as it came.
 function show(id, value, written = count) {
@@ -111,7 +111,7 @@ function time_chart(id, datasets, written) {
             parsing: false, normalized: true, animation: false, maintainAspectRatio: false,
             interaction: {mode: 'nearest', axis: 'x', intersect: false},
             scales: {
-                x: {type: 'linear', ticks: {maxTicksLimit: 5, maxRotation: 0, callback: time => (range === 0 ? clock : clock_minutes)(time)}},
+                x: {type: 'linear', bounds: 'data', ticks: {count: innerWidth < 600 ? 3 : 5, maxRotation: 0, callback: time => (range === 0 ? clock : clock_minutes)(time)}},
                 y: {beginAtZero: true, ticks: {maxTicksLimit: 6, callback: value => written(value)}},
             },
             plugins: {
@@ -193,6 +193,10 @@ function plot_all(points) {
 let last = null;
 const live = [];
 
+// Connections in use: at this moment, or on average over the time since the last one by how long leases were held
+// that ended in it, if that is more. The one does not see short leases, the other not those that are still out.
+const used = (at_this_moment, on_average, capacity) => Math.min(capacity ?? Infinity, Math.max(at_this_moment, on_average));
+
 // What happened between two events.
 function point_of(before, now) {
     const seconds = now.time - before.time;
@@ -200,8 +204,9 @@ function point_of(before, now) {
     const timed = now.queries.duration.count - before.queries.duration.count;
     const spent = now.queries.duration.sum - before.queries.duration.sum;
     const pools = now.connections.total;
+    const held = figures => figures.connections.pools.reduce((sum, p) => sum + p.use_time.sum, 0);
     return {
-        time: now.time, in_use: pools.in_use, waiting: pools.waiting, capacity: pools.capacity,
+        time: now.time, in_use: used(pools.in_use, (held(now) - held(before)) / seconds, pools.capacity), waiting: pools.waiting, capacity: pools.capacity,
         rate: statements / seconds, errors: (now.queries.errors - before.queries.errors) / seconds,
         avg: timed > 0 ? spent / timed : null, p95: p95_of(before.latency, now.latency, timed),
     };
@@ -233,7 +238,7 @@ function take(figures) {
 }
 
 const past = s => ({
-    time: s.time, in_use: s.connections_in_use, waiting: s.connections_waiting,
+    time: s.time, in_use: used(s.connections_in_use, s.length > 0 ? (s.acquires * s.connection_use_avg) / s.length : 0), waiting: s.connections_waiting,
     capacity: s.utilization > 0 ? s.connections_in_use / s.utilization : null,
     rate: s.query_rate, errors: s.length > 0 ? s.errors / s.length : null, avg: s.avg, p95: s.p95,
 });
