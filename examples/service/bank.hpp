@@ -24,7 +24,7 @@ public:
         , cache_(cache)
     {}
 
-    // Makes the table, with so many accounts.
+    // Makes the tables, with so many accounts.
     boost::asio::awaitable<void> open(int accounts);
     boost::asio::awaitable<std::optional<account>> find(std::int64_t id);
     // False when the sender has too little.

@@ -15,7 +15,7 @@ asio::awaitable<void> call_over_and_over(bank& of, int accounts, unsigned seed, 
 {
     std::mt19937 random(seed);
     std::uniform_int_distribution<std::int64_t> any(1, accounts);
-    std::uniform_int_distribution<std::int64_t> hot(1, 5); // that everybody wants
+    std::uniform_int_distribution<std::int64_t> hot(1, 10); // that everybody wants
     std::uniform_int_distribution<int> kind(0, 4);
     std::exponential_distribution<double> pause(50); // calls a second
     auto executor = co_await asio::this_coro::executor;

@@ -92,7 +92,7 @@ private:
         options.port = s.monitor_port;
         options.token = s.token;
         options.allow_invalidation = true;
-        options.tables = {"public.account"};
+        options.tables = {"public.account", "public.owner"};
         return options;
     }
     pgcoro::sampler_options sampling(const settings& s)
@@ -158,8 +158,9 @@ int main(int argc, char** argv)
 {
     settings s;
     CLI::App app("A small HTTP service on PostgreSQL with its dashboard. Ends with Ctrl-C.");
-    app.add_option("--url", s.url,
-                   "a server of your own (its table 'account' is made anew); by default a private one");
+    app.add_option(
+        "--url", s.url,
+        "a server of your own (its tables account and owner are made anew); by default a private one");
     app.add_option("--port", s.port, "of the service; 0: any");
     app.add_option("--monitor-port", s.monitor_port, "of the API and the dashboard; 0: any");
     app.add_option("--token", s.token, "that the dashboard wants; by default none");

@@ -134,7 +134,7 @@ json::object transactions_json(const metrics_snapshot& m)
     return {{"total", json::value_from(t)},
             {"success_rate", rate},
             {"deadlocks", failed_by(t, "deadlock")},
-            {"serialization_failures", failed_by(t, "serialization")},
+            {"serialization_failures", failed_by(t, "serialization_failure")},
             {"by_name", json::value_from(m.transactions_by_name)},
             {"budgets", json::value_from(m.budgets)}};
 }

@@ -123,6 +123,30 @@ BOOST_AUTO_TEST_CASE(what_was_run_is_what_the_figures_say)
     });
 }
 
+BOOST_AUTO_TEST_CASE(what_transactions_were_retried_for_and_breakers_opened_by_is_told)
+{
+    watched_service w;
+    transaction_event e;
+    e.outcome = transaction_outcome::committed;
+    e.attempts = 6;
+    e.serialization_failures = 3;
+    e.deadlocks = 2;
+    w.metrics.on_transaction(e);
+    e.outcome = transaction_outcome::rolled_back;
+    w.metrics.on_transaction(e);
+    w.metrics.on_breaker({"shop", "closed", "open"});
+    w.run([](http_client& c) -> asio::awaitable<void> {
+        auto stats = co_await c.ask("GET", v1 + "transactions/stats");
+        auto all = body_of(stats);
+        BOOST_TEST(count_of(all.at("serialization_failures")) == 6u);
+        BOOST_TEST(count_of(all.at("deadlocks")) == 4u);
+        BOOST_TEST(count_of(all.at("total").as_object().at("retries")) == 10u);
+        BOOST_TEST(all.at("success_rate").to_number<double>() == 0.5);
+        auto health = co_await c.ask("GET", "/health/detailed");
+        BOOST_TEST(body_of(health).at("breaker").as_object().at("state").as_string() == "open");
+    });
+}
+
 BOOST_AUTO_TEST_CASE(history_gives_the_samples_of_a_range_in_steps)
 {
     watched_service w;
