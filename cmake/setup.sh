@@ -59,7 +59,7 @@ promtool=$(dirname "${BASH_SOURCE[0]}")/../build/tools/promtool
 if has apt-get && { [ "$(id -u)" = 0 ] || has sudo; }; then
     any_of /usr{,/local}/include/prometheus/collectable.h || missing+=(prometheus-cpp-dev)
     has promtool || [ -x "$promtool" ] || missing+=(promtool)
-    if wants browser && apt-cache policy chromium | grep -q 'Candidate: [0-9]'; then # not on Ubuntu, which has a snap
+    if wants browser && apt-cache policy chromium | grep 'Candidate: [0-9]' >/dev/null; then # not on Ubuntu, which has a snap
         has chromium || missing+=(chromium)
         has node || missing+=(nodejs)
         has npm || missing+=(npm)
@@ -68,23 +68,27 @@ fi
 
 # Playwright drives the browser; without it the dashboard's test is left out.
 add_playwright() {
-    local from to
+    local from to log status=0
     from=$(cd "$(dirname "${BASH_SOURCE[0]}")/../test/browser" && pwd)
     to=$from/../../build/tools/browser
     mkdir -p "$to"
     cmp -s "$from/package-lock.json" "$to/package-lock.json" && [ -d "$to/node_modules" ] && return
     cp "$from/package.json" "$from/package-lock.json" "$to"
-    local log status=0
     log=$(mktemp)
     step "setup: getting playwright-core from npm" "$log" npm ci --prefix "$to" --no-audit --no-fund || status=$?
     rm -f "$log"
-    [ "$status" = 0 ] || { rm -f "$to/package-lock.json"; say "going on without it: the dashboard's test is left out" >&2; }
+    if [ "$status" != 0 ]; then
+        rm -f "$to/package-lock.json"
+        say "going on without it: the dashboard's test is left out" >&2
+    fi
 }
-setup_is_done() {
+add_what_no_package_has() {
     if wants browser && has chromium && has npm; then add_playwright; fi
-    exit 0
 }
-[ ${#missing[@]} -gt 0 ] || setup_is_done
+if [ ${#missing[@]} = 0 ]; then
+    add_what_no_package_has
+    exit 0
+fi
 
 if ! has apt-get; then
     say "missing here, by the names of Debian's packages: ${missing[*]} (Boost $least_boost or later, libpq 14 or later)" >&2
@@ -212,4 +216,4 @@ if [ -n "$want_promtool" ]; then
     step "setup: taking promtool out of the package prometheus" "$log" take_promtool ||
         say "going on without promtool: its test is left out" >&2
 fi
-setup_is_done
+add_what_no_package_has

@@ -120,7 +120,7 @@ asio::awaitable<answer> conversation::ask(const call& c)
             auto a = co_await in_.known.ask(c);
             co_return a;
         }
-        answer head;
+        answer head; // who asks for the events' header only
         head.type = "text/event-stream";
         co_return head;
     } catch (const problem&) {

@@ -60,8 +60,8 @@ struct monitor_options
     std::chrono::milliseconds idle_timeout{60'000};   ///< between two requests; at least 1 ms
     std::chrono::milliseconds check_within{2'000};    ///< for the database to answer; at least 1 ms
 
-    /// From one event to the next. Figures on the dashboard, and the result of /health, are no older than
-    /// this, and not made anew more often, however many ask. At least 10 ms.
+    /// From one event to the next. The dashboard's figures are made, and the database is asked for /health, no
+    /// more often than this, however many ask. At least 10 ms.
     std::chrono::milliseconds interval{1'000};
 
     /// Throws `std::invalid_argument` that names the option, its value and what it may be.
