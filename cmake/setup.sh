@@ -75,7 +75,7 @@ add_playwright() {
     cmp -s "$from/package-lock.json" "$to/package-lock.json" && [ -d "$to/node_modules" ] && return
     cp "$from/package.json" "$from/package-lock.json" "$to"
     log=$(mktemp)
-    step "setup: getting playwright-core from npm" "$log" npm ci --prefix "$to" --no-audit --no-fund || status=$?
+    step "setup: getting what drives a browser from npm" "$log" npm ci --prefix "$to" --no-audit --no-fund || status=$?
     rm -f "$log"
     if [ "$status" != 0 ]; then
         rm -f "$to/package-lock.json"

@@ -6,9 +6,11 @@ import {mkdirSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {createInterface} from 'node:readline';
 import {join, resolve} from 'node:path';
+import {pathToFileURL} from 'node:url';
 
 const [served, modules, screenshots, executablePath] = process.argv.slice(2);
 const {chromium} = createRequire(resolve(modules, 'package.json'))('playwright-core');
+const {Validator} = await import(pathToFileURL(join(resolve(modules), 'node_modules/@seriousme/openapi-schema-validator/index.js')));
 const token = 'correct horse battery staple';
 const patience = 30_000; // for machines that are busy; what is waited for comes in a fraction of it
 mkdirSync(screenshots, {recursive: true});
@@ -52,6 +54,11 @@ const screenshot = name => page.screenshot({path: join(screenshots, `${name}.png
 
 const tests = [];
 const test = (name, body) => tests.push({name, body});
+
+test('describes the API in valid OpenAPI', async () => {
+    const {valid, errors: wrong} = await new Validator().validate(await api('/openapi.json'));
+    assert.ok(valid, JSON.stringify(wrong));
+});
 
 test('asks for the token, and shows figures once it has it', async () => {
     await page.goto(url);
