@@ -27,6 +27,13 @@ endif()
 
 # For pgcoro::prometheus, which is left out without it.
 find_package(prometheus-cpp CONFIG QUIET)
+
+# For pgcoro::monitor, which is left out without them. The browser gets Chart.js from the library itself.
+find_package(Boost 1.81 CONFIG QUIET OPTIONAL_COMPONENTS url)
+find_file(PGCORO_CHART_JS chart.min.js PATHS /usr/share/javascript PATH_SUFFIXES chart.js NO_DEFAULT_PATH)
+if(NOT TARGET Boost::url OR NOT PGCORO_CHART_JS)
+    message(STATUS "pgcoro::monitor is left out: it wants Boost.URL and chart.js (Debian: libjs-chart.js)")
+endif()
 if(PGCORO_BUILD_TESTS)
     # The binary alone, as cmake/setup.sh takes it from Debian's package.
     find_program(PGCORO_PROMTOOL promtool HINTS "${PROJECT_SOURCE_DIR}/build/tools")

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Installs with apt what a build of pgcoro, its tests and its examples needs and this machine lacks, and says what. Does
 # nothing, and asks the network nothing, when all is there. Needs root or sudo only if something is missing.
-#   setup.sh [fuzz]   with fuzz: also a clang with libFuzzer
+#   setup.sh [fuzz] [browser]   with fuzz: also a clang with libFuzzer; with browser: what the dashboard's test wants
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
 least_boost=1.81
 
 say() { printf 'setup: %s\n' "$*"; }
+wanted=" $* "
+wants() { [[ $wanted == *" $1 "* ]]; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
 # True if a file matches one of the patterns.
@@ -42,14 +44,16 @@ has pkg-config || missing+=(pkg-config)
 { has pkg-config && pkg-config --exists openssl; } || missing+=(libssl-dev)
 any_of /usr{,/local}/include/pg_query.h || missing+=(libpg-query-dev)
 boost_is_there headers || missing+=(boost-dev)
+boost_is_there url || missing+=(boost-url-dev)
 boost_is_there json || missing+=(boost-json-dev)
 boost_is_there unit_test_framework || missing+=(boost-test-dev)
+any_of /usr/share/javascript/chart.js/chart.min.js || missing+=(libjs-chart.js)
 any_of /usr{,/local}/include/CLI/CLI.hpp || missing+=(libcli11-dev)
 postgres_is_there || missing+=(postgresql)
 { has pgbouncer || [ -x /usr/sbin/pgbouncer ]; } || missing+=(pgbouncer)
 has tmux || missing+=(tmux) # the command's screens are tested in it
 { has python3 && python3 -c 'import jsonschema' 2>/dev/null; } || missing+=(python3-jsonschema) # and its JSON by it
-if [ "${1:-}" = fuzz ] && ! "$(dirname "${BASH_SOURCE[0]}")/fuzzing_clang.sh" >/dev/null; then
+if wants fuzz && ! "$(dirname "${BASH_SOURCE[0]}")/fuzzing_clang.sh" >/dev/null; then
     missing+=(fuzzing-clang)
 fi
 # Of use, but not needed: only where they can be had without asking anybody.
@@ -57,8 +61,36 @@ promtool=$(dirname "${BASH_SOURCE[0]}")/../build/tools/promtool
 if has apt-get && { [ "$(id -u)" = 0 ] || has sudo; }; then
     any_of /usr{,/local}/include/prometheus/collectable.h || missing+=(prometheus-cpp-dev)
     has promtool || [ -x "$promtool" ] || missing+=(promtool)
+    if wants browser && apt-cache policy chromium | grep 'Candidate: [0-9]' >/dev/null; then # not on Ubuntu, which has a snap
+        has chromium || missing+=(chromium)
+        has node || missing+=(nodejs)
+        has npm || missing+=(npm)
+    fi
 fi
-[ ${#missing[@]} -gt 0 ] || exit 0
+
+# Playwright drives the browser; without it the dashboard's test is left out.
+add_playwright() {
+    local from to log status=0
+    from=$(cd "$(dirname "${BASH_SOURCE[0]}")/../test/browser" && pwd)
+    to=$from/../../build/tools/browser
+    mkdir -p "$to"
+    cmp -s "$from/package-lock.json" "$to/package-lock.json" && [ -d "$to/node_modules" ] && return
+    cp "$from/package.json" "$from/package-lock.json" "$to"
+    log=$(mktemp)
+    step "setup: getting what drives a browser from npm" "$log" npm ci --prefix "$to" --no-audit --no-fund || status=$?
+    rm -f "$log"
+    if [ "$status" != 0 ]; then
+        rm -f "$to/package-lock.json"
+        say "going on without it: the dashboard's test is left out" >&2
+    fi
+}
+add_what_no_package_has() {
+    if wants browser && has chromium && has npm; then add_playwright; fi
+}
+if [ ${#missing[@]} = 0 ]; then
+    add_what_no_package_has
+    exit 0
+fi
 
 if ! has apt-get; then
     say "missing here, by the names of Debian's packages: ${missing[*]} (Boost $least_boost or later, libpq 14 or later)" >&2
@@ -186,3 +218,4 @@ if [ -n "$want_promtool" ]; then
     step "setup: taking promtool out of the package prometheus" "$log" take_promtool ||
         say "going on without promtool: its test is left out" >&2
 fi
+add_what_no_package_has

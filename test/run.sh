@@ -11,7 +11,7 @@ if [ "${1:-}" = bench ]; then
     cmake/build.sh pgcoro_bench >&2 # standard output belongs to the benchmark: it may be JSON
     exec build/release/test/bench/pgcoro_bench "$@"
 fi
-cmake/setup.sh fuzz
+cmake/setup.sh fuzz browser
 if [ "${1:-}" = fuzz ]; then
     exec test/fuzz/run.sh "${2:-600}"
 fi

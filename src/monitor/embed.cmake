@@ -1,0 +1,12 @@
+# Writes files as string literals: cmake -DFILES="<name>=<file>;..." -DOUTPUT=<source> -P embed.cmake
+set(text "#include \"monitor/assets.hpp\"\n\nnamespace pgcoro::detail::assets\n{\n")
+foreach(each IN LISTS FILES)
+    string(REGEX MATCH "^([a-z]+)=(.*)$" matched "${each}")
+    set(name ${CMAKE_MATCH_1})
+    file(READ "${CMAKE_MATCH_2}" content)
+    string(APPEND text "const std::string_view ${name} = R\"pgcoro_asset(")
+    string(APPEND text "${content}")
+    string(APPEND text ")pgcoro_asset\";\n")
+endforeach()
+string(APPEND text "} // namespace pgcoro::detail::assets\n")
+file(WRITE "${OUTPUT}" "${text}")
