@@ -159,11 +159,9 @@ test('is readable on desktop and phone, light and dark', async () => {
         await page.setViewportSize(viewport);
         for (const colorScheme of ['light', 'dark']) {
             await page.emulateMedia({colorScheme});
-            const {wide, ground} = await page.evaluate(() => ({
-                wide: document.documentElement.scrollWidth - innerWidth,
-                ground: getComputedStyle(document.body).backgroundColor,
-            }));
-            assert.ok(wide <= 0, `${device}: ${wide} pixels too wide`);
+            // Charts follow the window a little later.
+            await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth);
+            const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
             assert.equal(ground, colorScheme === 'light' ? 'rgb(244, 245, 247)' : 'rgb(17, 21, 28)');
             await screenshot(`${device}-${colorScheme}`);
         }
