@@ -63,6 +63,7 @@ test('describes the API in valid OpenAPI', async () => {
 test('asks for the token, and shows figures once it has it', async () => {
     await page.goto(url);
     await page.waitForSelector('#sign-in:not([hidden])');
+    for (let tries = 0; errors.length === 0 && tries < 100; ++tries) await page.waitForTimeout(20);
     assert.equal(errors.length, 1, errors.join('\n'));
     assert.match(errors.pop(), /401/); // how the browser tells that it was refused
     await page.fill('#token', token);
@@ -74,7 +75,8 @@ test('shows the very figures of the API while they grow', async () => {
     let compared = 0;
     let least = 0;
     for (let tries = 0; compared < 4; ++tries) {
-        assert.ok(tries < 200, `only ${compared} figures of one moment in ${tries} tries`);
+        assert.ok(tries < 1000, `only ${compared} figures of one moment in ${tries} tries`);
+        await page.waitForTimeout(20); // new ones come each interval only
         const told = await api('/api/v1/database/dashboard');
         const shown = await page.evaluate(() => ({
             time: Number(document.body.dataset.time),
@@ -159,11 +161,9 @@ test('is readable on desktop and phone, light and dark', async () => {
         await page.setViewportSize(viewport);
         for (const colorScheme of ['light', 'dark']) {
             await page.emulateMedia({colorScheme});
-            const {wide, ground} = await page.evaluate(() => ({
-                wide: document.documentElement.scrollWidth - innerWidth,
-                ground: getComputedStyle(document.body).backgroundColor,
-            }));
-            assert.ok(wide <= 0, `${device}: ${wide} pixels too wide`);
+            // Charts follow the window a little later.
+            await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth);
+            const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
             assert.equal(ground, colorScheme === 'light' ? 'rgb(244, 245, 247)' : 'rgb(17, 21, 28)');
             await screenshot(`${device}-${colorScheme}`);
         }

@@ -60,8 +60,8 @@ struct monitor_options
     std::chrono::milliseconds idle_timeout{60'000};   ///< between two requests; at least 1 ms
     std::chrono::milliseconds check_within{2'000};    ///< for the database to answer; at least 1 ms
 
-    /// From one event to the next. The dashboard's figures are made, and the database is asked for /health, no
-    /// more often than this, however many ask. At least 10 ms.
+    /// From one event to the next. The dashboard's figures are made, and the database is asked for /health,
+    /// no more often than this, however many ask. At least 10 ms.
     std::chrono::milliseconds interval{1'000};
 
     /// Throws `std::invalid_argument` that names the option, its value and what it may be.
@@ -73,6 +73,9 @@ struct monitor_options
 ///     pgcoro::monitor_sources sources{.metrics = &metrics, .pool = &pool, .history = &history};
 ///     pgcoro::monitor monitor(io.get_executor(), sources);
 ///     co_spawn(io, monitor.run(), detached);
+///
+/// Each connection runs on a strand of its own: several threads may run the io_context. run() itself is a
+/// coroutine like others, to be started and cancelled on one thread or strand.
 ///
 /// Reads only, unless `allow_invalidation` says otherwise. What is asked wrongly is answered by a status and
 /// a problem in JSON (RFC 9457). Parameters of statements are shown nowhere.

@@ -3,6 +3,11 @@
 
 #include "monitor/request.hpp"
 
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/post.hpp>
+
+#include <thread>
+
 using namespace pgcoro;
 using std::chrono::milliseconds;
 using response = http_client::response;
@@ -309,6 +314,34 @@ BOOST_AUTO_TEST_CASE(events_come_each_interval_until_the_client_goes)
             if (line.starts_with("HTTP/1.1 200")) status = 200;
         }
     });
+}
+
+BOOST_AUTO_TEST_CASE(several_threads_may_run_its_io_context)
+{
+    watched_service w;
+    auto serving = asio::make_strand(w.io.get_executor());
+    asio::cancellation_signal end;
+    auto stop_all = [&](std::exception_ptr) { w.io.stop(); };
+    asio::co_spawn(serving, w.monitor.run(), asio::bind_cancellation_slot(end.slot(), stop_all));
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 3; ++i) threads.emplace_back([&] { w.io.run(); });
+
+    asio::io_context outside; // of one thread
+    int answered = 0;
+    auto ask = [&](std::string target) -> asio::awaitable<void> {
+        http_client c(outside.get_executor());
+        co_await c.connect(w.monitor.port());
+        for (int i = 0; i < 20; ++i) {
+            auto r = co_await c.ask("GET", target);
+            if (r.result_int() == 200u) ++answered;
+        }
+    };
+    for (auto target : {"/health", "/api/v1/database/dashboard", "/health/detailed", "/api/metrics/database"})
+        asio::co_spawn(outside, ask(target), asio::detached);
+    outside.run();
+    asio::post(serving, [&] { end.emit(asio::cancellation_type::terminal); });
+    for (auto& each : threads) each.join();
+    BOOST_TEST(answered == 80);
 }
 
 BOOST_AUTO_TEST_CASE(many_requests_use_one_connection_and_head_has_no_body)
