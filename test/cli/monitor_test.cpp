@@ -3,7 +3,11 @@
 #include <boost/algorithm/string/replace.hpp>
 
 #include <csignal>
+#include <cstdlib>
 #include <set>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 namespace
 {
@@ -58,6 +62,19 @@ private:
     }
     std::string name_;
 };
+
+// A container may have none (no devpts in it).
+boost::test_tools::assertion_result a_terminal_can_be_had(boost::unit_test::test_unit_id)
+{
+    int main = ::posix_openpt(O_RDWR | O_NOCTTY);
+    const char* name = main >= 0 && ::unlockpt(main) == 0 ? ::ptsname(main) : nullptr;
+    int other = name ? ::open(name, O_RDWR | O_NOCTTY) : -1;
+    boost::test_tools::assertion_result had(other >= 0);
+    if (!had) had.message() << "this machine has no pseudo-terminals";
+    if (other >= 0) ::close(other);
+    if (main >= 0) ::close(main);
+    return had;
+}
 
 } // namespace
 
@@ -153,7 +170,8 @@ BOOST_AUTO_TEST_CASE(what_waiting_does_not_mend_ends_it_at_once)
     BOOST_TEST(has(got.err, "pgcoro doctor"));
 }
 
-BOOST_AUTO_TEST_CASE(on_a_terminal_it_is_a_screen_that_gives_way_to_the_summary)
+BOOST_AUTO_TEST_CASE(on_a_terminal_it_is_a_screen_that_gives_way_to_the_summary,
+                     *boost::unit_test::precondition(a_terminal_can_be_had))
 {
     auto& server = shared_server();
     jam j(server);
