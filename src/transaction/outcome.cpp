@@ -30,6 +30,15 @@ constexpr std::chrono::seconds in_any_case{5};
 
 using answer = std::tuple<std::string, std::optional<std::string>, bool>;
 
+// What pg_xact_status says of an id of this timeline that the server has not given yet: it crashed before any
+// trace of the transaction was safe.
+bool is_in_the_future(const error& e)
+{
+    constexpr sqlstate invalid_parameter_value{"22023"};
+    auto* told = dynamic_cast<const server_error*>(&e);
+    return told && told->sqlstate() == invalid_parameter_value;
+}
+
 // Asks once. `why` is told when the server has no answer, or not yet.
 asio::awaitable<std::optional<outcome>> ask(pool& p, const lost_transaction& which, deadline limit,
                                             std::string& why, bool& final)
@@ -86,6 +95,7 @@ asio::awaitable<outcome> find_outcome(pool& p, lost_transaction which, deadline 
             auto found = co_await ask(p, which, limit, why, final);
             if (found) co_return *found;
         } catch (const error& e) {
+            if (is_in_the_future(e)) co_return outcome::aborted;
             why = "asking for the outcome of transaction " + which.id + " failed: " + e.message();
             final = !e.is_transient();
         }
