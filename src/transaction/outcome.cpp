@@ -14,10 +14,13 @@ namespace pgcoro::detail
 namespace
 {
 
-// No timeline on a standby, which has no end of the WAL of its own to name; nor has it ids to give.
+// No timeline on a standby, which has no end of the WAL of its own to name; nor has it ids to give. With when
+// the server was started: a crash may take ids with it whose WAL was not safe yet, and they are given once
+// more then.
 #define PGCORO_TIMELINE                                                                                      \
     "case when pg_catalog.pg_is_in_recovery() then '' else pg_catalog.substr(pg_catalog.pg_walfile_name("    \
-    "pg_catalog.pg_current_wal_insert_lsn()), 1, 8) end"
+    "pg_catalog.pg_current_wal_insert_lsn()), 1, 8) || '@' || pg_catalog.date_part('epoch', "                \
+    "pg_catalog.pg_postmaster_start_time()) end"
 
 // An id of another timeline is not looked up: it may be another transaction's by now.
 constexpr std::string_view outcome_query =
@@ -60,8 +63,8 @@ asio::awaitable<std::optional<outcome>> ask(pool& p, const lost_transaction& whi
     }
     if (timeline != which.timeline) {
         final = true;
-        why = "the server was failed over meanwhile (timeline " + which.timeline + ", now " + timeline +
-              "), and may have lost transaction " + which.id;
+        why = "the server was restarted or failed over meanwhile (timeline " + which.timeline + ", now " +
+              timeline + "), and may have lost transaction " + which.id;
         co_return std::nullopt;
     }
     if (status == "committed") co_return which.gid.empty() ? outcome::committed : outcome::prepared;
