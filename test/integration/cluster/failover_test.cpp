@@ -233,8 +233,8 @@ BOOST_AUTO_TEST_CASE(a_primary_that_comes_back_as_such_goes_on)
     l.proceed(100);
     BOOST_TEST(figures(l.servers(), servers.first).writes + figures(l.servers(), servers.second).writes ==
                0u);
-    l.check(
-        servers.primary); // what was under way in a crash may be unknown: its id may have been given again
+    // What was under way in a crash may be unknown: its id may have been given again.
+    l.check(servers.primary);
 }
 
 BOOST_AUTO_TEST_CASE(primary_and_replica_change_places_under_load)
