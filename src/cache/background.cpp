@@ -1,6 +1,8 @@
 // What the cache does beside its callers: asking anew, and listening to what changes.
 #include "cache/cache_impl.hpp"
 
+#include "resilience/chance.hpp"
+
 #include <pgcoro/connection/target.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -9,7 +11,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include <random>
 #include <stdexcept>
 
 namespace pgcoro::detail
@@ -91,7 +92,6 @@ asio::awaitable<void> cache_impl::following(std::shared_ptr<cache_impl> self, co
                                             coherence_options how)
 {
     background counted(*self);
-    std::minstd_rand rng{std::random_device()()};
     std::chrono::nanoseconds waited{};
     auto now = [&] { return self->options_.time->now(); };
     try {
@@ -116,7 +116,7 @@ asio::awaitable<void> cache_impl::following(std::shared_ptr<cache_impl> self, co
                 attempt = 1;
                 waited = {};
             }
-            waited = how.reconnect.delay(attempt, waited, rng);
+            waited = how.reconnect.delay(attempt, waited, chance);
             asio::steady_timer timer(self->strand_,
                                      std::chrono::ceil<std::chrono::steady_clock::duration>(waited));
             co_await timer.async_wait(asio::deferred);

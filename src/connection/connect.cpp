@@ -4,6 +4,7 @@
 #include "connection/diagnostics.hpp"
 #include "connection/one_shot.hpp"
 #include "connection/settings.hpp"
+#include "resilience/chance.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -12,7 +13,6 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <random>
 #include <vector>
 
 #include <sys/socket.h>
@@ -84,8 +84,7 @@ std::vector<endpoint> endpoints_of(const conninfo& info)
         found.push_back({by_name ? hosts[i] : "", by_address ? addresses[i] : "", port});
     }
     if (value_of(info, "load_balance_hosts") == "random") {
-        static thread_local std::minstd_rand random{std::random_device{}()};
-        std::ranges::shuffle(found, random);
+        std::ranges::shuffle(found, generator());
     }
     return found;
 }

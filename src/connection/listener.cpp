@@ -1,5 +1,7 @@
 #include <pgcoro/connection/listener.hpp>
 
+#include "resilience/chance.hpp"
+
 #include <pgcoro/connection/target.hpp>
 
 #include <boost/asio/steady_timer.hpp>
@@ -17,7 +19,6 @@ listener::listener(connection_options options, std::vector<std::string> channels
     : options_(std::move(options))
     , channels_(std::move(channels))
     , keeping_(std::move(keeping))
-    , rng_(std::random_device()())
 {
     options_.validate();
     for (auto& c : channels_) quote_identifier(c);
@@ -39,7 +40,7 @@ asio::awaitable<void> listener::connect()
         } catch (const connection_error& e) {
             if (!e.is_transient()) throw;
         }
-        waited = keeping_.reconnect.delay(attempt, waited, rng_);
+        waited = keeping_.reconnect.delay(attempt, waited, detail::chance);
         auto executor = co_await asio::this_coro::executor;
         asio::steady_timer timer(executor, std::chrono::ceil<std::chrono::steady_clock::duration>(waited));
         co_await timer.async_wait(asio::use_awaitable);

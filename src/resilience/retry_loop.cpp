@@ -1,3 +1,4 @@
+#include "resilience/chance.hpp"
 #include "resilience/text.hpp"
 
 #include <pgcoro/error/error.hpp>
@@ -9,20 +10,12 @@
 
 #include <algorithm>
 #include <optional>
-#include <random>
 #include <utility>
 
 namespace pgcoro
 {
 namespace
 {
-
-// One small generator a thread, seeded by the system: chance without a lock, and different in each process.
-std::minstd_rand& generator()
-{
-    thread_local std::minstd_rand rng(std::random_device{}());
-    return rng;
-}
 
 // When a breaker that refused the call lets the next trial through; null when it was no breaker.
 std::optional<time_source::time_point> trial_time(const std::exception_ptr& failure)
@@ -116,7 +109,7 @@ retry_stop retry_loop::decide(bool retryable, bool cancelled)
     if (attempt_ >= policy_.max_attempts) return retry_stop::attempts;
 
     const auto now = time_.now();
-    delay_ = policy_.backoff.delay(attempt_, delay_, generator());
+    delay_ = policy_.backoff.delay(attempt_, delay_, detail::chance);
     if (const auto trial = trial_time(failure_)) {
         const duration open_for = *trial - now;
         if (open_for > std::max(delay_, policy_.backoff.ceiling())) return retry_stop::circuit;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "environment.hpp"
+#include "floor/point.hpp"
 #include "measure.hpp"
+#include "random.hpp"
 
 #include <pgcoro/pgcoro.hpp>
 
@@ -88,5 +90,19 @@ private:
     bool stop_ = false;
     std::vector<std::uint64_t> each_;
 };
+
+// One row by its key, on a lease of its own each time.
+inline asio::awaitable<std::uint64_t> select_by_lease(callers& all, std::size_t who)
+{
+    random_rows rows(who);
+    std::uint64_t done = 0;
+    for (; !all.stop(); ++done) {
+        auto id = rows.upto(environment::accounts);
+        auto conn = co_await all.pool().acquire();
+        auto got = co_await conn->query_value<account>(floor::point_sql, id);
+        floor::check(got, id);
+    }
+    co_return done;
+}
 
 } // namespace bench

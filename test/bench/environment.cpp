@@ -35,9 +35,9 @@ cpu_set_t only(const cpu_set_t& of, int n)
 pgcoro::testing::server start(const cpu_set_t& all)
 {
     pgcoro::testing::server_options options;
-    options.settings["max_connections"] = "200";
+    options.settings["max_connections"] = "800";
     options.settings["shared_buffers"] = "128MB";
-    options.settings["autovacuum"] = "off";      // it would run in one run and not in the next
+    options.settings["autovacuum"] = "off"; // it would run in one run and not in the next
     if (CPU_COUNT(&all) < 2) return pgcoro::testing::server(std::move(options));
     on_cores servers(only(all, 1)); // inherited by all that the server starts
     return pgcoro::testing::server(std::move(options));

@@ -27,10 +27,10 @@ struct entry
 const std::vector<entry>& measures()
 {
     static const std::vector<entry> all = {
-        {"P1", point_select}, {"P2", multiplexed},       {"P3", acquire_release},
-        {"P4", transactions}, {"P5", rows_into_structs}, {"P6", rows_by_copy},
-        {"P7", cache_hit},    {"P8", waiters},           {"P9", deadlocks},
-        {"M1", observed}};
+        {"P1", point_select},      {"P2", multiplexed},  {"P3", acquire_release}, {"P4", transactions},
+        {"P5", rows_into_structs}, {"P6", rows_by_copy}, {"P7", cache_hit},       {"P8", waiters},
+        {"P9", deadlocks},         {"M1", observed},     {"C1", over_callers},    {"C2", over_connections},
+        {"C3", over_rows},         {"C4", over_depth},   {"C5", over_text},       {"C6", over_parameters}};
     return all;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <malloc.h>
 #include <sys/resource.h>
 
 namespace bench
@@ -30,6 +31,12 @@ double least_cpu(const std::vector<sample>& runs)
 
 double own_cpu() { return cpu_of(RUSAGE_SELF); }
 double children_cpu() { return cpu_of(RUSAGE_CHILDREN); }
+
+std::size_t heap_in_use()
+{
+    auto info = ::mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
 
 double median(std::vector<double> values)
 {

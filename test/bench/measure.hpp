@@ -72,6 +72,8 @@ double median(std::vector<double> values);
 // Processor time of this process, or of its ended children, in seconds.
 double own_cpu();
 double children_cpu();
+// What malloc has given away, in bytes.
+std::size_t heap_in_use();
 
 template <class Work>
 sample measured(Work&& work)

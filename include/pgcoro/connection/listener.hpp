@@ -7,7 +7,6 @@
 
 #include <chrono>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -60,7 +59,6 @@ private:
     std::vector<std::string> channels_;
     listener_options keeping_;
     std::optional<connection> connection_;
-    std::minstd_rand rng_;
     bool was_connected_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include <pgcoro/connection/batch.hpp>
 #include <pgcoro/connection/copy_rows.hpp>
 #include <pgcoro/connection/row_members.hpp>
+#include <pgcoro/connection/row_range.hpp>
 #include <pgcoro/connection/target.hpp>
 #include <pgcoro/types/arrays.hpp>
 
@@ -13,7 +14,6 @@
 #include <cstdint>
 #include <iterator>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -78,7 +78,7 @@ struct many_member
 template <class Range>
 class many_batch final : public batch
 {
-    using row_type = std::remove_cvref_t<std::ranges::range_reference_t<Range>>;
+    using row_type = row_of<Range>;
     using members = row_members<row_type>;
     template <class T>
     using list_of = typename many_member<typename T::type>::list;
@@ -93,7 +93,7 @@ public:
 
     many_batch(const Range& rows, std::string sql, std::vector<std::string> columns)
         : rows_(rows)
-        , at_(std::ranges::begin(rows))
+        , at_(std::begin(rows))
         , sql_(std::move(sql))
         , columns_(std::move(columns))
     {}
@@ -106,7 +106,7 @@ public:
         std::size_t bytes = 0;
         lists values;
         auto first = at_;
-        for (; at_ != std::ranges::end(rows_) && rows < most_rows && bytes < most_bytes; ++at_, ++rows) {
+        for (; at_ != std::end(rows_) && rows < most_rows && bytes < most_bytes; ++at_, ++rows) {
             ++row_;
             members::for_each(*at_, [&](const auto& member, auto i) {
                 using type = typename boost::mp11::mp_at_c<typename members::types, i.value>::type;
@@ -132,7 +132,7 @@ public:
     void failed(std::size_t, std::exception_ptr) override {} // not where it ends with the first
     bool rewind() override
     {
-        at_ = std::ranges::begin(rows_);
+        at_ = std::begin(rows_);
         count_ = 0;
         row_ = 0;
         return true;
@@ -155,7 +155,7 @@ public:
 
 private:
     // Throws for the first value that cannot be encoded; `before`: so many rows come before `row`.
-    void blame(std::ranges::iterator_t<const Range> row, std::uint64_t before) const
+    void blame(row_iterator<Range> row, std::uint64_t before) const
     {
         for (; row != at_; ++row) {
             ++before;
@@ -173,7 +173,7 @@ private:
     }
 
     const Range& rows_;
-    std::ranges::iterator_t<const Range> at_;
+    row_iterator<Range> at_;
     std::string sql_;
     std::vector<std::string> columns_;
     params args_;

@@ -3,6 +3,7 @@
 #include <pgcoro/connection/copy_stream.hpp>
 #include <pgcoro/connection/many.hpp>
 #include <pgcoro/connection/pipeline.hpp>
+#include <pgcoro/connection/row_range.hpp>
 #include <pgcoro/connection/stream.hpp>
 #include <pgcoro/connection/target.hpp>
 
@@ -10,8 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <optional>
-#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -79,7 +80,7 @@ public:
     /// no round trip at all.
     /// Errors: `server_error` for a row that the server refuses, `mapping_error`, naming row and column, for
     /// a value that cannot be sent; then nothing stays.
-    template <std::ranges::forward_range Range>
+    template <lasting_row_range Range>
     boost::asio::awaitable<std::uint64_t> insert_many(target into, const Range& rows)
     {
         return write_many(self(), detail::many::insert, std::move(into), {}, rows);
@@ -88,7 +89,7 @@ public:
     /// Updates rows found by `keys`, which are some of the columns; the others are set. As insert_many(). A
     /// row that is not found is no error, and is not counted; which of two rows with one key counts is not
     /// known.
-    template <std::ranges::forward_range Range>
+    template <lasting_row_range Range>
     boost::asio::awaitable<std::uint64_t> update_many(target in, std::vector<std::string> keys,
                                                       const Range& rows)
     {
@@ -97,7 +98,7 @@ public:
 
     /// Inserts rows, or updates those that are there, found by `keys`, for which there must be a unique
     /// index. As insert_many(). Two rows with one key are `server_error` 21000.
-    template <std::ranges::forward_range Range>
+    template <lasting_row_range Range>
     boost::asio::awaitable<std::uint64_t> upsert_many(target into, std::vector<std::string> keys,
                                                       const Range& rows)
     {
@@ -108,7 +109,7 @@ public:
     /// nothing: after an error none stays, and the error names the row, counted from 1. One more round trip,
     /// the first, asks for the columns' types; the binary format is used where every member fits its column
     /// in it, else the text format. No more is read from the range than the server has room for.
-    template <std::ranges::input_range Range>
+    template <row_range Range>
     boost::asio::awaitable<std::uint64_t> copy_in(target into, const Range& rows)
     {
         return copy_range(self(), std::move(into), rows);
@@ -117,7 +118,7 @@ public:
     /// The same with rows from a coroutine: `generate()` gives `awaitable<std::optional<Row>>`, nothing at
     /// the end. It must not use this connection. What it throws ends the COPY, and nothing stays.
     template <class Generator>
-    requires(!std::ranges::range<Generator> && std::is_invocable_v<Generator&>)
+    requires(!row_range<Generator> && std::is_invocable_v<Generator&>)
         boost::asio::awaitable<std::uint64_t> copy_in(target into, Generator generate)
     {
         return copy_generated(self(), std::move(into), std::move(generate));
@@ -206,9 +207,9 @@ private:
                                                std::vector<std::string> keys, const Range& rows)
     {
         using batch = detail::many_batch<Range>;
-        using row_type = std::remove_cvref_t<std::ranges::range_reference_t<Range>>;
+        using row_type = detail::row_of<Range>;
         using members = detail::row_members<row_type>;
-        if (std::ranges::empty(rows)) co_return 0;
+        if (std::begin(rows) == std::end(rows)) co_return 0;
         std::vector<detail::target_column> known;
         if constexpr (batch::needs_types) known = co_await look_up<row_type>(self, where);
         std::vector<std::string> columns;
@@ -226,14 +227,14 @@ private:
     template <class Range>
     static awaitable<std::uint64_t> copy_range(Derived& self, target into, const Range& rows)
     {
-        using row_type = std::remove_cvref_t<std::ranges::range_reference_t<Range>>;
+        using row_type = detail::row_of<Range>;
         auto columns = co_await look_up<row_type>(self, into);
         detail::copy_writer<row_type> writer(std::move(columns));
         detail::copy_operation copy(self.host());
         co_await copy.begin(detail::copy_in_statement(into, writer.columns(), writer.binary()));
         std::exception_ptr failure;
-        auto at = std::ranges::begin(rows);
-        auto end = std::ranges::end(rows);
+        auto at = std::begin(rows);
+        auto end = std::end(rows);
         for (bool taken = true; taken && !failure && at != end;) {
             try {
                 for (; at != end && writer.bytes().size() < copy_portion; ++at) writer.add(*at);

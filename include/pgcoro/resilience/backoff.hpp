@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstddef>
 #include <initializer_list>
-#include <random>
 
 namespace pgcoro
 {
@@ -48,12 +47,13 @@ public:
 
     /// The delay after the failure of attempt number `attempt`, counted from 1 (less counts as 1).
     /// `previous` is the delay before that attempt, zero for the first; only decorrelated jitter asks for it.
-    template <std::uniform_random_bit_generator Generator>
-    duration delay(int attempt, duration previous, Generator& rng) const
+    /// `draw()` gives a number from 0 to below 1, each time anew, evenly spread.
+    template <class Draw>
+    duration delay(int attempt, duration previous, Draw&& draw) const
     {
         // Always two draws, so that a seeded generator stays in step whatever the curve.
-        const double on_curve = std::generate_canonical<double, 53>(rng);
-        const double on_jitter = std::generate_canonical<double, 53>(rng);
+        const double on_curve = draw();
+        const double on_jitter = draw();
         return spread(attempt, previous, on_curve, on_jitter);
     }
 

@@ -1,7 +1,6 @@
 // What does it cost to count everything? P1's work, with metrics and without.
 #include "callers.hpp"
 #include "measures/measures.hpp"
-#include "random.hpp"
 
 #include <pgcoro/observe/metrics.hpp>
 
@@ -12,22 +11,8 @@ namespace
 {
 
 constexpr std::size_t callers_at_once = 16;
-constexpr auto sql = "select id, owner, cents, rate from account where id = $1";
 const std::string without = "without metrics";
 const std::string with = "with metrics";
-
-asio::awaitable<std::uint64_t> select_by_lease(callers& all, std::size_t who)
-{
-    random_rows rows(who);
-    std::uint64_t done = 0;
-    for (; !all.stop(); ++done) {
-        auto id = rows.upto(environment::accounts);
-        auto conn = co_await all.pool().acquire();
-        auto got = co_await conn->query_value<account>(sql, id);
-        if (got.id != id) throw std::runtime_error("the wrong row came back");
-    }
-    co_return done;
-}
 
 struct observed_callers
 {

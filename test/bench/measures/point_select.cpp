@@ -3,7 +3,6 @@
 #include "floor/point.hpp"
 #include "measures/measures.hpp"
 #include "peers/peers.hpp"
-#include "random.hpp"
 
 namespace bench
 {
@@ -12,19 +11,6 @@ namespace
 {
 
 constexpr std::size_t callers_at_once = 16;
-
-asio::awaitable<std::uint64_t> select_by_lease(callers& all, std::size_t who)
-{
-    random_rows rows(who);
-    std::uint64_t done = 0;
-    for (; !all.stop(); ++done) {
-        auto id = rows.upto(environment::accounts);
-        auto conn = co_await all.pool().acquire();
-        auto got = co_await conn->query_value<account>(floor::point_sql, id);
-        floor::check(got, id);
-    }
-    co_return done;
-}
 
 } // namespace
 

@@ -10,8 +10,6 @@
 
 #include <algorithm>
 
-#include <malloc.h>
-
 namespace bench
 {
 
@@ -60,12 +58,6 @@ asio::awaitable<void> wait_for_lease(callers& all) { auto conn = co_await all.po
 asio::awaitable<void> wait_for_event(asio::steady_timer& event)
 {
     co_await event.async_wait(asio::as_tuple(asio::deferred));
-}
-
-std::size_t heap_in_use()
-{
-    auto info = ::mallinfo2();
-    return info.uordblks + info.hblkhd;
 }
 
 // What n coroutines that wait in the queue use beyond n that wait for one timer, in bytes each.

@@ -32,7 +32,8 @@ BOOST_AUTO_TEST_CASE(for_locks_waits_half_a_second_then_one_then_two_exactly)
 {
     const auto p = lock_retry();
     BOOST_TEST(p.max_attempts == 4);
-    std::mt19937 rng(3);
+    std::mt19937 bits(3);
+    auto rng = [&] { return std::generate_canonical<double, 53>(bits); };
     BOOST_TEST((p.backoff.delay(1, 0ns, rng) == 500ms));
     BOOST_TEST((p.backoff.delay(2, 500ms, rng) == 1s));
     BOOST_TEST((p.backoff.delay(3, 1s, rng) == 2s));
@@ -48,7 +49,8 @@ BOOST_AUTO_TEST_CASE(for_this_machine_makes_three_attempts_and_grows_evenly_to_a
 
 BOOST_AUTO_TEST_CASE(is_spread_by_full_jitter_unless_its_delays_are_a_list)
 {
-    std::mt19937 rng(3);
+    std::mt19937 bits(3);
+    auto rng = [&] { return std::generate_canonical<double, 53>(bits); };
     for (auto& p : {database_retry(), network_retry(), local_retry()}) {
         bool below_half = false;
         for (int i = 0; i < 100; ++i) below_half |= p.backoff.delay(1, 0ns, rng) < p.backoff.curve(1) / 2;
