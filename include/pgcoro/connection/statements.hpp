@@ -5,6 +5,7 @@
 #include <pgcoro/connection/pipeline.hpp>
 #include <pgcoro/connection/stream.hpp>
 #include <pgcoro/connection/target.hpp>
+#include <pgcoro/export.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -19,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How CSV is written by `copy_out_csv`.
