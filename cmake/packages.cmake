@@ -3,9 +3,11 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME pgcoro)
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR}/packages)
-set(CPACK_PACKAGE_CONTACT "The pgcoro project <pgcoro@localhost>")
+set(CPACK_PACKAGE_CONTACT "The makers of pgcoro <pgcoro@localhost>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
-set(CPACK_STRIP_FILES ON)
+set(CPACK_STRIP_FILES ON) # that is, programs and shared libraries; the others:
+set(CPACK_PGCORO_STRIP "${CMAKE_STRIP}")
+set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/strip_static.cmake)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE
                                                 WORLD_READ WORLD_EXECUTE)
 set(CPACK_COMPONENTS_ALL dev)
@@ -19,16 +21,18 @@ set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_COMMAND_PACKAGE_NAME pgcoro)
 set(CPACK_DEBIAN_COMMAND_PACKAGE_SECTION database)
 set(CPACK_DEBIAN_COMMAND_PACKAGE_SHLIBDEPS ON)
-set(CPACK_COMPONENT_COMMAND_DESCRIPTION "health, live figures and diagnosis of PostgreSQL
- The command pgcoro looks at a PostgreSQL server: its health with exit codes for
- monitoring, a live screen, why a connection does not work, who waits for whom.")
+set(CPACK_COMPONENT_COMMAND_DESCRIPTION
+"The command pgcoro looks at a PostgreSQL server: its health with exit codes
+for monitoring, a live screen, why a connection does not work, who waits for
+whom.")
 
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME libpgcoro-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEV_PACKAGE_SHLIBDEPS OFF)
-set(CPACK_COMPONENT_DEV_DESCRIPTION "coroutine-native PostgreSQL access for C++20 services
- Connections, a pool, transactions that survive deadlocks and lost connections, a
- cache and read/write routing, made of coroutines on Boost.Asio over libpq.")
+set(CPACK_COMPONENT_DEV_DESCRIPTION
+"Connections, a pool, transactions that survive deadlocks and lost
+connections, a cache and read/write routing, made of coroutines on
+Boost.Asio over libpq.")
 
 # A static library's needs are its users', for which no tool looks: the packages of what it was built with.
 set(boost ${Boost_VERSION_MAJOR}.${Boost_VERSION_MINOR})
@@ -42,6 +46,14 @@ endif()
 list(JOIN needs ", " CPACK_DEBIAN_DEV_PACKAGE_DEPENDS)
 if(TARGET pgcoro_testing)
     set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS postgresql)
+endif()
+
+if(EXISTS ${PROJECT_SOURCE_DIR}/LICENSE)
+    foreach(component IN ITEMS dev command)
+        string(TOUPPER ${component} upper)
+        install(FILES ${PROJECT_SOURCE_DIR}/LICENSE RENAME copyright COMPONENT ${component}
+                DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${CPACK_DEBIAN_${upper}_PACKAGE_NAME})
+    endforeach()
 endif()
 
 include(CPack)

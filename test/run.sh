@@ -15,7 +15,7 @@ if [ "${1:-}" = bench ]; then
 fi
 if [ "${1:-}" = install ]; then
     shift
-    cmake/build.sh pgcoro pgcoro_testing pgcoro_monitor pgcoro_prometheus pgcoro_cli
+    cmake/build.sh src/all
     exec test/install/run.sh "$@"
 fi
 if [ "${1:-}" = docs ]; then
