@@ -3,12 +3,12 @@
 #include <pgcoro/monitor/monitor.hpp>
 #include <pgcoro/observe/observe.hpp>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 
 #include <iostream>
 
@@ -21,7 +21,7 @@ asio::awaitable<void> show_eyes(std::string uri)
     options.connection = pgcoro::connection_options::from_uri(uri);
     options.observer = &metrics;
     pgcoro::pool pool(executor, options);
-    auto watching = metrics.watch(pool);
+    metrics.watch(pool);
     co_await pool.named("count accounts").query_value<std::int64_t>("select count(*) from account");
     auto seen = metrics.snapshot();
     //! [metrics]
