@@ -115,14 +115,14 @@ for way in add_subdirectory FetchContent; do
     [ "$way" = add_subdirectory ] || fetched=ON
     configure -S "$here/subproject" -B "$work/$way" -DPGCORO_SOURCE="$root" -DFETCHED=$fetched \
         -DCMAKE_CXX_FLAGS=-O0
-    object=$(ninja -C "$work/$way" -t targets all | sed -n 's/^\(.*pgcoro\.dir.*oid\.cpp\.o\):.*/\1/p')
     if [ -n "$all" ] && [ "$way" = FetchContent ]; then
         quietly ninja -C "$work/$way" small
         quietly "$work/$way/small"
         say "$way: $(tail -n 1 "$log")"
     else
-        quietly ninja -C "$work/$way" "$object" CMakeFiles/small.dir/"$(cd "$work/$way" &&
-            ninja -t targets all | sed -n 's/^CMakeFiles\/small\.dir\/\(.*small\.cpp\.o\):.*/\1/p')"
+        # shellcheck disable=SC2046 # two words
+        quietly ninja -C "$work/$way" $(ninja -C "$work/$way" -t targets all |
+            sed -n 's/^\(.*\(pgcoro\.dir.*oid\|small\)\.cpp\.o\):.*/\1/p')
         say "$way: configured, and compiled in part"
     fi
 done
