@@ -1,6 +1,0 @@
-# Run by CPack on what it is about to pack: debugging information is most of a static library.
-file(GLOB_RECURSE libraries "${CPACK_TEMPORARY_DIRECTORY}/*.a")
-if(libraries AND CPACK_PGCORO_STRIP)
-    execute_process(COMMAND "${CPACK_PGCORO_STRIP}" --strip-debug --enable-deterministic-archives ${libraries}
-                    COMMAND_ERROR_IS_FATAL ANY)
-endif()
