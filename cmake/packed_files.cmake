@@ -6,6 +6,7 @@ if(libraries AND CPACK_PGCORO_STRIP)
                     COMMAND_ERROR_IS_FATAL ANY)
 endif()
 file(GLOB_RECURSE pages "${CPACK_TEMPORARY_DIRECTORY}/*.1")
+list(FILTER pages INCLUDE REGEX "/man1/") # shared libraries end so, too
 if(pages)
     execute_process(COMMAND gzip -9nf ${pages} COMMAND_ERROR_IS_FATAL ANY)
 endif()
