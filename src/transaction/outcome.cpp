@@ -15,16 +15,19 @@ namespace
 {
 
 // No timeline on a standby, which has no end of the WAL of its own to name; nor has it ids to give. With when
-// the server was started: a crash may take ids with it whose WAL was not safe yet, and they are given once
-// more then.
+// the statistics were begun: a crash takes ids with it whose WAL was not safe yet, and they are given once
+// more then. Recovery begins the statistics anew, after the crash of the whole server as after that of one of
+// its processes; a clean restart, which loses nothing, keeps them (PostgreSQL, "The Cumulative Statistics
+// System").
 #define PGCORO_TIMELINE                                                                                      \
     "case when pg_catalog.pg_is_in_recovery() then '' else pg_catalog.substr(pg_catalog.pg_walfile_name("    \
-    "pg_catalog.pg_current_wal_insert_lsn()), 1, 8) || '@' || pg_catalog.date_part('epoch', "                \
-    "pg_catalog.pg_postmaster_start_time()) end"
+    "pg_catalog.pg_current_wal_insert_lsn()), 1, 8) || '@' || pg_catalog.date_part('epoch', coalesce("       \
+    "pg_catalog.pg_stat_get_bgwriter_stat_reset_time(), pg_catalog.clock_timestamp())) end"
 
-// An id of another timeline is not looked up: it may be another transaction's by now.
+// Not looked up on an older timeline, which may never have seen the transaction though it is committed.
 constexpr std::string_view outcome_query =
-    "select t.line, case when t.line = $2 then pg_catalog.pg_xact_status($1::pg_catalog.xid8) end, "
+    "select t.line, case when pg_catalog.substr(t.line, 1, 8) >= pg_catalog.substr($2, 1, 8) then "
+    "pg_catalog.pg_xact_status($1::pg_catalog.xid8) end, "
     "exists (select from pg_catalog.pg_prepared_xacts where gid = $3 and "
     "database = pg_catalog.current_database()) from (select " PGCORO_TIMELINE " as line offset 0) as t";
 
@@ -33,8 +36,8 @@ constexpr std::chrono::seconds in_any_case{5};
 
 using answer = std::tuple<std::string, std::optional<std::string>, bool>;
 
-// What pg_xact_status says of an id of this timeline that the server has not given yet: it crashed before any
-// trace of the transaction was safe.
+// What pg_xact_status says of an id that the server has not given yet: it crashed, or was promoted, before
+// any trace of the transaction was safe there.
 bool is_in_the_future(const error& e)
 {
     constexpr sqlstate invalid_parameter_value{"22023"};
@@ -61,17 +64,25 @@ asio::awaitable<std::optional<outcome>> ask(pool& p, const lost_transaction& whi
         why = "the server that answers is a standby, which cannot tell";
         co_return std::nullopt;
     }
-    if (timeline != which.timeline) {
-        final = true;
-        why = "the server was restarted or failed over meanwhile (timeline " + which.timeline + ", now " +
-              timeline + "), and may have lost transaction " + which.id;
+    final = !status.has_value();
+    if (final) {
+        why = "the server (timeline " + timeline + ") does not remember transaction " + which.id +
+              " of timeline " + which.timeline;
         co_return std::nullopt;
     }
-    if (status == "committed") co_return which.gid.empty() ? outcome::committed : outcome::prepared;
+    // Nobody else's, whatever happened meanwhile: an id whose commit is safe is not given once more.
     if (status == "aborted") co_return outcome::aborted;
-    final = !status.has_value();
-    why = final ? "the server does not remember transaction " + which.id + " any more"
-                : "the server still has transaction " + which.id + " in progress";
+    const bool certainly_ours = timeline == which.timeline;
+    if (status == "committed") {
+        if (certainly_ours) co_return which.gid.empty() ? outcome::committed : outcome::prepared;
+        final = true;
+        why = "the server crashed or failed over meanwhile (timeline " + which.timeline + ", now " +
+              timeline + "); transaction " + which.id +
+              " is committed there, but may be another one of the same id";
+        co_return std::nullopt;
+    }
+    if (!certainly_ours && which.gid.empty()) co_return outcome::aborted; // another's that has this id now
+    why = "the server still has transaction " + which.id + " in progress";
     co_return std::nullopt;
 }
 

@@ -15,7 +15,7 @@ namespace pgcoro::detail
 {
 
 // Gives the id of the transaction once it has one, else NULL. The second is asked once a connection; it gives
-// the server's timeline, too, behind a space: after a failover the ids of before may be given once more.
+// the server's timeline, too, behind a space: after a crash or a failover ids may be given once more.
 extern const std::string_view id_query;
 extern const std::string_view id_and_timeline_query;
 // The same for a transaction that has to have an id.

@@ -75,10 +75,11 @@ struct transaction_options
     bool (*retry_if)(const error&) = nullptr;
 
     /// If the answer to COMMIT is lost, ask the server what came of it. For that the transaction's id is
-    /// asked for along with its statements until it has one, and the server's timeline once a connection: a
-    /// server that was failed over meanwhile does not know. Without it a lost answer is always
-    /// `commit_unknown`. Needs `pg_current_xact_id_if_assigned` and `pg_walfile_name`; to be switched off for
-    /// servers that only resemble PostgreSQL.
+    /// asked for along with its statements until it has one, and the server's timeline once a connection: after
+    /// a crash or a failover "committed" may be said of another transaction, so it counts as unknown then.
+    /// Without it a lost answer is always `commit_unknown`. Needs `pg_current_xact_id_if_assigned`,
+    /// `pg_walfile_name` and `pg_stat_get_bgwriter_stat_reset_time`; to be switched off for servers that only
+    /// resemble PostgreSQL.
     bool resolve_commit = true;
 
     /// For events and messages; may be empty. What it refers to must outlive the call. (A view for the sake

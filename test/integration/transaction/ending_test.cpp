@@ -4,11 +4,15 @@
 #include "integration/transaction/bank.hpp"
 
 #include <boost/asio/steady_timer.hpp>
+#include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
+
+#include <signal.h>
 
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -55,6 +59,88 @@ struct through_proxy
 
     through_proxy() { options.connection = pgcoro::connection_options::from_uri(between.uri()); }
 };
+
+// The exchange of a COMMIT is cut, in the answer or before the server has it, and something happens to the
+// server before the next connection is made, by which the outcome is asked for.
+struct interrupted
+{
+    pgcoro::testing::server server;
+    std::function<void(pgcoro::testing::server&)> meanwhile;
+    fault::direction where;
+    pgcoro::transaction_metrics metrics;
+
+    interrupted(fault::direction to, std::function<void(pgcoro::testing::server&)> what)
+        : meanwhile(std::move(what))
+        , where(to)
+    {
+        server.psql(
+            "create table account (id int primary key, cents bigint); insert into account values (1, 100)");
+    }
+
+    // What transactional threw: the message of commit_unknown, or nothing.
+    std::string pay()
+    {
+        std::atomic<bool> done = false;
+        auto at_commit = [&](std::string_view message) -> std::optional<fault> {
+            if (!message.starts_with("Q") || message.find("commit") == message.npos || done.exchange(true))
+                return std::nullopt;
+            fault f;
+            f.where = where;
+            return f;
+        };
+        test::proxy between(socket_of(server), at_commit);
+        std::string message;
+        run([&]() -> asio::awaitable<void> {
+            auto options = bank::options();
+            options.connection = pgcoro::connection_options::from_uri(between.uri());
+            bool happened = false;
+            options.on_connect = [&](pgcoro::connection&) -> asio::awaitable<void> {
+                if (done && !std::exchange(happened, true)) meanwhile(server);
+                co_return;
+            };
+            pgcoro::pool p(co_await asio::this_coro::executor, options);
+            auto body = [](transaction& tx) -> asio::awaitable<void> { co_await tx.execute(add, 1, 1); };
+            pgcoro::transaction_options how;
+            how.metrics = &metrics;
+            try {
+                co_await transactional(p, body, how);
+            } catch (const pgcoro::commit_unknown& e) {
+                message = e.what();
+            }
+        });
+        return message;
+    }
+
+    std::string left() { return server.psql("select cents from account"); }
+};
+
+// As the kernel does when memory runs out: the server ends all others, recovers, and goes on as the same
+// process.
+void kill_a_backend(pgcoro::testing::server& server)
+{
+    auto pid = std::stoi(server.psql("select pid from pg_stat_activity where backend_type = 'walwriter'"));
+    BOOST_TEST_REQUIRE(::kill(pid, SIGKILL) == 0);
+    auto recovered =
+        "select pid <> " + std::to_string(pid) + " from pg_stat_activity where backend_type = 'walwriter'";
+    for (std::string answer; answer != "t";) {
+        try {
+            answer = server.psql(recovered);
+        } catch (const std::runtime_error&) { // not yet, or not any more
+        }
+    }
+}
+
+void crash(pgcoro::testing::server& server)
+{
+    server.stop(pgcoro::testing::shutdown::immediate);
+    server.start();
+}
+
+void restart(pgcoro::testing::server& server)
+{
+    server.stop();
+    server.start();
+}
 
 } // namespace
 
@@ -213,6 +299,32 @@ BOOST_AUTO_TEST_CASE(a_prepared_transaction_waits_for_its_end_and_a_lost_answer_
         BOOST_TEST(waiting() == "0");
         BOOST_TEST(left() == "101");
     });
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_before_a_clean_restart_is_known)
+{
+    interrupted i(fault::to_client, restart);
+    BOOST_TEST(i.pay() == "");
+    BOOST_TEST(i.metrics.commits_resolved == 1u);
+    BOOST_TEST(i.left() == "101");
+}
+
+BOOST_DATA_TEST_CASE(an_id_that_is_committed_after_a_crash_may_be_another_transactions,
+                     boost::unit_test::data::make({crash, kill_a_backend}))
+{
+    interrupted i(fault::to_client, sample);
+    auto message = i.pay();
+    BOOST_TEST(message.find("crashed") != message.npos, message);
+    BOOST_TEST(i.left() == "101");
+}
+
+BOOST_DATA_TEST_CASE(what_never_reached_a_server_that_then_crashed_is_run_again,
+                     boost::unit_test::data::make({restart, crash, kill_a_backend}))
+{
+    interrupted i(fault::to_server, sample);
+    BOOST_TEST(i.pay() == "");
+    BOOST_TEST(i.metrics.attempts == 2u);
+    BOOST_TEST(i.left() == "101");
 }
 
 BOOST_AUTO_TEST_CASE(a_server_that_was_failed_over_during_commit_does_not_know)
