@@ -80,6 +80,11 @@ refused() {
     }
 }
 
+# A header that opens the namespace without PGCORO_API would be hidden in a shared library.
+if grep -rlE '^namespace pgcoro' "$root/include" >"$log"; then
+    fail "these do not open the namespace with PGCORO_API (pgcoro/export.hpp): $(tr '\n' ' ' <"$log")"
+fi
+
 # The tree is moved before it is used: no path of its first place may be in it.
 quietly cmake --install "$build" --prefix "$work/first"
 mv "$work/first" "$work/moved"
