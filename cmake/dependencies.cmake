@@ -9,12 +9,9 @@ find_package(OpenSSL REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PGCORO_LIBPQ REQUIRED IMPORTED_TARGET GLOBAL libpq>=14)
 
-# PostgreSQL's own parser. It comes without pkg-config or CMake files.
-find_library(PGCORO_PG_QUERY pg_query)
-find_path(PGCORO_PG_QUERY_INCLUDE pg_query.h)
-if(NOT PGCORO_PG_QUERY OR NOT PGCORO_PG_QUERY_INCLUDE)
-    message(FATAL_ERROR "libpg_query was not found: apt-get install libpg-query-dev")
-endif()
+# PostgreSQL's own parser comes without pkg-config or CMake files; Findpg_query.cmake is installed for those who link it.
+list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}/modules")
+find_package(pg_query REQUIRED)
 
 # Several Boosts may stand side by side (Debian 12 has 1.74 and 1.81): CONFIG finds the one asked for.
 find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS json)
@@ -29,10 +26,12 @@ endif()
 find_package(prometheus-cpp CONFIG QUIET)
 
 # For pgcoro::monitor, which is left out without them. The browser gets Chart.js from the library itself.
-find_package(Boost 1.81 CONFIG QUIET OPTIONAL_COMPONENTS url)
-find_file(PGCORO_CHART_JS chart.min.js PATHS /usr/share/javascript PATH_SUFFIXES chart.js NO_DEFAULT_PATH)
-if(NOT TARGET Boost::url OR NOT PGCORO_CHART_JS)
-    message(STATUS "pgcoro::monitor is left out: it wants Boost.URL and chart.js (Debian: libjs-chart.js)")
+if(PGCORO_BUILD_MONITOR)
+    find_package(Boost 1.81 CONFIG QUIET OPTIONAL_COMPONENTS url)
+    find_file(PGCORO_CHART_JS chart.min.js PATHS /usr/share/javascript PATH_SUFFIXES chart.js NO_DEFAULT_PATH)
+    if(NOT TARGET Boost::url OR NOT PGCORO_CHART_JS)
+        message(STATUS "pgcoro::monitor is left out: it wants Boost.URL and chart.js (Debian: libjs-chart.js)")
+    endif()
 endif()
 if(PGCORO_BUILD_TESTS)
     # The binary alone, as cmake/setup.sh takes it from Debian's package.

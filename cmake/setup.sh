@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs with apt what a build of pgcoro, its tests and its examples needs and this machine lacks, and says what. Does
 # nothing, and asks the network nothing, when all is there. Needs root or sudo only if something is missing.
-#   setup.sh [fuzz] [browser]   with fuzz: also a clang with libFuzzer; with browser: what the dashboard's test wants
+#   setup.sh [fuzz] [browser] [docs]   with fuzz: also a clang with libFuzzer; with browser: what the dashboard's test
+#                                      wants; with docs: Doxygen
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -61,6 +62,8 @@ promtool=$(dirname "${BASH_SOURCE[0]}")/../build/tools/promtool
 if has apt-get && { [ "$(id -u)" = 0 ] || has sudo; }; then
     any_of /usr{,/local}/include/prometheus/collectable.h || missing+=(prometheus-cpp-dev)
     has promtool || [ -x "$promtool" ] || missing+=(promtool)
+    has dpkg-shlibdeps || missing+=(dpkg-dev) # for packages
+    if wants docs; then has doxygen || missing+=(doxygen); fi
     if wants browser && apt-cache policy chromium | grep 'Candidate: [0-9]' >/dev/null; then # not on Ubuntu, which has a snap
         has chromium || missing+=(chromium)
         has node || missing+=(nodejs)

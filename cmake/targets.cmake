@@ -1,5 +1,11 @@
 # What every target of the project has in common.
 
+# Not within another project, and not where some targets are position-independent and others are not.
+set(PGCORO_PRECOMPILES OFF)
+if(PROJECT_IS_TOP_LEVEL AND NOT BUILD_SHARED_LIBS)
+    set(PGCORO_PRECOMPILES ON)
+endif()
+
 # pgcoro_target(<target> [<precompiled>]): warnings, sanitizers, and the precompiled header that is shared.
 function(pgcoro_target target)
     target_compile_features(${target} PUBLIC cxx_std_20)
@@ -20,6 +26,9 @@ function(pgcoro_target target)
                                                  -fno-omit-frame-pointer)
         target_link_options(${target} PRIVATE -fsanitize=${PGCORO_SANITIZE})
     endif()
+    if(NOT PGCORO_PRECOMPILES)
+        return()
+    endif()
     set(precompiled pgcoro_precompiled ${ARGN})
     list(GET precompiled -1 precompiled)
     if(target STREQUAL precompiled)
@@ -29,8 +38,34 @@ function(pgcoro_target target)
     endif()
 endfunction()
 
+# pgcoro_library(<target> <name> <sources>...): a library that people link as pgcoro::<name>. Static by default, shared
+# with BUILD_SHARED_LIBS; both hide what no public header declares, but not from the project's own tests, which look
+# inside.
+function(pgcoro_library target name)
+    add_library(${target} ${ARGN})
+    add_library(pgcoro::${name} ALIAS ${target})
+    pgcoro_target(${target})
+    # Before 1.0 a minor version may change the interface, so it is part of the shared library's name.
+    set(soversion ${PROJECT_VERSION_MAJOR})
+    if(soversion EQUAL 0)
+        set(soversion ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+    endif()
+    set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} VERSION ${PROJECT_VERSION} SOVERSION ${soversion})
+    if(NOT BUILD_SHARED_LIBS OR NOT PGCORO_BUILD_TESTS)
+        set_target_properties(${target} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+    endif()
+    if(BUILD_SHARED_LIBS)
+        target_compile_options(${target} PRIVATE -fno-semantic-interposition) # or GCC inlines nothing of its own
+    endif()
+    target_include_directories(${target}
+        PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+endfunction()
+
 # pgcoro_precompile(<name> [<compiler option>...]): a target to share the precompiled header of, with those options.
 function(pgcoro_precompile name)
+    if(NOT PGCORO_PRECOMPILES)
+        return()
+    endif()
     add_library(${name} OBJECT ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
     target_link_libraries(${name} PRIVATE Boost::headers Boost::json PkgConfig::PGCORO_LIBPQ Threads::Threads)
     pgcoro_target(${name} ${name})

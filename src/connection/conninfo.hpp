@@ -1,11 +1,15 @@
 // libpq's connection parameters: parsed, and completed from environment and service file, by libpq itself.
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <map>
 #include <string>
 #include <string_view>
 
-namespace pgcoro::detail
+namespace PGCORO_API pgcoro // the command uses it, too
+{
+namespace detail
 {
 
 using conninfo = std::map<std::string, std::string, std::less<>>;
@@ -23,4 +27,5 @@ conninfo complete_conninfo(const conninfo& given);
 // connect by nothing but words. target_session_attrs is not looked at.
 bool is_acceptable(const conninfo& parameters);
 
-} // namespace pgcoro::detail
+} // namespace detail
+} // namespace pgcoro

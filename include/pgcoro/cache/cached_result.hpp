@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/result.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/params.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -11,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// Where a cached result came from.

@@ -1,13 +1,14 @@
 #pragma once
 
 #include <pgcoro/connection/connection.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/resilience/backoff.hpp>
 
 #include <chrono>
 #include <string>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How a coherent cache listens to its database.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/resilience/time_source.hpp>
 
 #include <chrono>
@@ -8,7 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How long a cached result is fresh.

@@ -5,6 +5,7 @@
 #include <pgcoro/cache/options.hpp>
 #include <pgcoro/cache/source.hpp>
 #include <pgcoro/cache/stats.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/pool/pool.hpp>
 #include <pgcoro/transaction/transaction.hpp>
 
@@ -15,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 namespace detail

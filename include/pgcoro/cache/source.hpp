@@ -1,13 +1,14 @@
 #pragma once
 
 #include <pgcoro/connection/result.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/params.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// Where a cache's queries run. All its sessions are alike: the same database, role and settings, search_path

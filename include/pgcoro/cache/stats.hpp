@@ -1,9 +1,11 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <cstddef>
 #include <cstdint>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A cache's figures at one moment; the counters count since it was made.

@@ -2,6 +2,7 @@
 
 #include <pgcoro/cluster/commit_token.hpp>
 #include <pgcoro/cluster/options.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/pool/pool.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -15,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 namespace detail

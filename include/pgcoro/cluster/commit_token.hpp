@@ -1,11 +1,13 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How far a server's log had got when a write was committed: what a reader must have seen to see that write.

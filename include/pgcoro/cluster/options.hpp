@@ -1,12 +1,13 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/pool/options.hpp>
 
 #include <chrono>
 #include <string>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// Which of the replicas that are fit for a read gets it.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/cluster/cluster.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/transaction/transactional.hpp>
 
 #include <exception>
@@ -11,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 namespace detail

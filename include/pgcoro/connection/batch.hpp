@@ -3,6 +3,7 @@
 
 #include <pgcoro/connection/host.hpp>
 #include <pgcoro/connection/result.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/params.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -12,7 +13,9 @@
 #include <string>
 #include <string_view>
 
-namespace pgcoro::detail
+namespace PGCORO_API pgcoro
+{
+namespace detail
 {
 
 // Statements in their order, made when there is room to send them.
@@ -52,4 +55,5 @@ protected:
 // Runs it. Throws the error of the first statement that failed, which it names, unless it goes on.
 boost::asio::awaitable<void> run_batch(statement_host& host, batch& b);
 
-} // namespace pgcoro::detail
+} // namespace detail
+} // namespace pgcoro

@@ -5,6 +5,7 @@
 #include <pgcoro/connection/prepared.hpp>
 #include <pgcoro/connection/querying.hpp>
 #include <pgcoro/connection/statements.hpp>
+#include <pgcoro/export.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -15,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A session with the server, run by one coroutine at a time on that coroutine's own executor.

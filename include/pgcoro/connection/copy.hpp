@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pgcoro/connection/host.hpp>
+#include <pgcoro/export.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -12,7 +13,9 @@
 #include <string>
 #include <string_view>
 
-namespace pgcoro::detail
+namespace PGCORO_API pgcoro
+{
+namespace detail
 {
 
 class copy_channel;
@@ -44,4 +47,5 @@ private:
     std::unique_ptr<copy_channel, copy_channel_deleter> channel_;
 };
 
-} // namespace pgcoro::detail
+} // namespace detail
+} // namespace pgcoro

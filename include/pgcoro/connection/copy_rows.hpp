@@ -5,6 +5,7 @@
 #include <pgcoro/connection/row_members.hpp>
 #include <pgcoro/connection/stream.hpp>
 #include <pgcoro/connection/target.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/literal.hpp>
 
 #include <boost/mp11/algorithm.hpp>
@@ -15,7 +16,9 @@
 #include <tuple>
 #include <vector>
 
-namespace pgcoro::detail
+namespace PGCORO_API pgcoro
+{
+namespace detail
 {
 
 // What stands in front of the rows, and behind them; "Binary Format" in PostgreSQL's documentation of COPY.
@@ -191,4 +194,5 @@ std::string copy_in_statement(const target& where, const std::vector<target_colu
 // the trailer.
 bool split_copy_row(std::string_view bytes, std::span<const column> columns, std::vector<field_view>& fields);
 
-} // namespace pgcoro::detail
+} // namespace detail
+} // namespace pgcoro

@@ -3,6 +3,7 @@
 #include <pgcoro/connection/copy.hpp>
 #include <pgcoro/connection/copy_rows.hpp>
 #include <pgcoro/connection/stream.hpp>
+#include <pgcoro/export.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -12,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// The rows of a query by COPY, one after the other: the quickest way out for very many rows. As

@@ -1,6 +1,8 @@
 // What streams, pipelines, COPY and scripts run on. Not for users.
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <boost/container/small_vector.hpp>
 
 #include <chrono>
@@ -8,7 +10,9 @@
 #include <string>
 #include <string_view>
 
-namespace pgcoro::detail
+namespace PGCORO_API pgcoro
+{
+namespace detail
 {
 
 class session;
@@ -45,4 +49,5 @@ protected:
     ~statement_host() = default;
 };
 
-} // namespace pgcoro::detail
+} // namespace detail
+} // namespace pgcoro

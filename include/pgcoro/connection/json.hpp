@@ -2,12 +2,13 @@
 #pragma once
 
 #include <pgcoro/connection/result.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/json.hpp>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A row of whatever columns as an object, by their names; see `to_json(field_view)` for the values. Throws

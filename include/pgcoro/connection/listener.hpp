@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/connection.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/resilience/backoff.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -10,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How a listener keeps its connection.

@@ -7,6 +7,7 @@
 #include <pgcoro/connection/row_members.hpp>
 #include <pgcoro/connection/row_range.hpp>
 #include <pgcoro/connection/target.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/arrays.hpp>
 
 #include <boost/mp11/algorithm.hpp>
@@ -18,7 +19,9 @@
 #include <tuple>
 #include <vector>
 
-namespace pgcoro::detail
+namespace PGCORO_API pgcoro
+{
+namespace detail
 {
 
 enum class many { insert, update, upsert };
@@ -181,4 +184,5 @@ private:
     std::uint64_t row_ = 0;
 };
 
-} // namespace pgcoro::detail
+} // namespace detail
+} // namespace pgcoro

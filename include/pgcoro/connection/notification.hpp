@@ -1,8 +1,10 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <string>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// What NOTIFY sent.

@@ -1,12 +1,14 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <map>
 #include <string>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 class observer;

@@ -2,10 +2,11 @@
 
 #include <pgcoro/connection/host.hpp>
 #include <pgcoro/connection/statement_list.hpp>
+#include <pgcoro/export.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// What stands between the statements of a pipeline.

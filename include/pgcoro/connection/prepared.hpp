@@ -2,6 +2,7 @@
 
 #include <pgcoro/connection/querying.hpp>
 #include <pgcoro/connection/stream.hpp>
+#include <pgcoro/export.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -14,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 class connection;

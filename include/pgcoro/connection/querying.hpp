@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/result.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/params.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -11,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// What a connection, a pool and a transaction have in common: running one statement.

@@ -1,6 +1,7 @@
 // The members of a row: of a described struct, an aggregate, a tuple, or a single value. Not for users.
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/composites.hpp>
 #include <pgcoro/types/params.hpp>
 #include <pgcoro/types/row_mapper.hpp>
@@ -14,7 +15,9 @@
 #include <tuple>
 #include <type_traits>
 
-namespace pgcoro::detail
+namespace PGCORO_API pgcoro
+{
+namespace detail
 {
 
 template <class Row>
@@ -87,4 +90,5 @@ private:
     }
 };
 
-} // namespace pgcoro::detail
+} // namespace detail
+} // namespace pgcoro

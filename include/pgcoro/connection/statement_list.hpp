@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/result.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/params.hpp>
 
 #include <cstddef>
@@ -14,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 namespace detail

@@ -6,6 +6,7 @@
 #include <pgcoro/connection/row_range.hpp>
 #include <pgcoro/connection/stream.hpp>
 #include <pgcoro/connection/target.hpp>
+#include <pgcoro/export.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -20,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How CSV is written by `copy_out_csv`.

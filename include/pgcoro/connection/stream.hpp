@@ -2,6 +2,7 @@
 
 #include <pgcoro/connection/host.hpp>
 #include <pgcoro/connection/result.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/params.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -15,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How rows are streamed.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/result.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/params.hpp>
 
 #include <span>
@@ -9,14 +10,14 @@
 #include <utility>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// An identifier as SQL writes it, in double quotes, whatever it contains. Throws `std::invalid_argument`
 /// when it is empty or has a NUL.
 std::string quote_identifier(std::string_view name);
 
-/// A name of several parts, quoted: `app.account` becomes `"app"."account"`. A part that has a dot itself
+/// A name of several parts, each quoted: app.account becomes "app"."account". A part that has a dot itself
 /// stands in double quotes, as in SQL. Upper and lower case are kept, unlike in SQL.
 std::string quote_name(std::string_view name);
 

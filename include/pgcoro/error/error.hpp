@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/error/sqlstate.hpp>
+#include <pgcoro/export.hpp>
 
 #include <chrono>
 #include <memory>
@@ -8,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// What the server says of an error or a notice: the fields of ErrorResponse and NoticeResponse, as the

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <boost/system/error_code.hpp>
 
 #include <array>
@@ -7,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A PostgreSQL error code: five characters of 0–9 and A–Z, the first two of which are its class.
@@ -114,6 +116,11 @@ inline constexpr sqlstate cannot_connect_now{"57P03"};
 
 } // namespace pgcoro
 
+namespace boost::system
+{
+
 template <>
-struct boost::system::is_error_condition_enum<pgcoro::condition> : std::true_type
+struct is_error_condition_enum<pgcoro::condition> : std::true_type
 {};
+
+} // namespace boost::system

@@ -2,6 +2,7 @@
 /// Boost.URL and Chart.js are found.
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/observe/observe.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -14,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 class query_cache;

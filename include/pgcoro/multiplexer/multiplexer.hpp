@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/querying.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/multiplexer/options.hpp>
 #include <pgcoro/pool/pool.hpp>
 
@@ -12,7 +13,7 @@
 #include <memory>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 namespace detail

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <chrono>
 #include <cstddef>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How a multiplexer behaves.

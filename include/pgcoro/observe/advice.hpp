@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pgcoro/connection/connection.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/observe/figures.hpp>
 #include <pgcoro/observe/health.hpp>
 #include <pgcoro/pool/options.hpp>
@@ -12,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How large a pool should be by what was measured.

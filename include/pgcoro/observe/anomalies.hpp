@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/observe/history.hpp>
 
 #include <boost/describe/class.hpp>
@@ -8,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How far a value is from what is usual, in standard deviations that outliers do not widen: the modified

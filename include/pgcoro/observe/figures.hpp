@@ -2,6 +2,7 @@
 /// `boost::json::value_from(snapshot)` gives them as JSON. All times are in seconds, all shares from 0 to 1.
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/observe/histogram.hpp>
 
 #include <boost/describe/class.hpp>
@@ -11,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A distribution of durations; see `histogram` for how exact the quantiles are.

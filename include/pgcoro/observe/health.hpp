@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/observe/alerts.hpp>
 #include <pgcoro/pool/pool.hpp>
 #include <pgcoro/resilience/time_source.hpp>
@@ -9,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// One look at whether the database answers.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <array>
 #include <bit>
 #include <chrono>
@@ -7,7 +9,7 @@
 #include <span>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 namespace detail

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/observe/figures.hpp>
 #include <pgcoro/observe/server_view.hpp>
 
@@ -14,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// What happened in one interval, a minute as a rule, and how things stood at its end. Times in seconds,

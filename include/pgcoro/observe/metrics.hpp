@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/observe/figures.hpp>
 #include <pgcoro/observer/observer.hpp>
 
@@ -8,7 +9,7 @@
 #include <memory>
 #include <string>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 class circuit_breaker;

@@ -1,6 +1,7 @@
 /// Metrics for Prometheus. In a library of its own, pgcoro::prometheus, built where prometheus-cpp is found.
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/observe/metrics.hpp>
 
 #include <prometheus/collectable.h>
@@ -9,7 +10,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// What is told to Prometheus.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/observe/alerts.hpp>
 #include <pgcoro/observe/history.hpp>
 #include <pgcoro/observe/metrics.hpp>
@@ -10,7 +11,7 @@
 #include <memory>
 #include <optional>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// What keeps a history going.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/connection.hpp>
+#include <pgcoro/export.hpp>
 
 #include <boost/describe/class.hpp>
 
@@ -11,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A session as pg_stat_activity has it. The text of its statement is left out unless it was asked for: it

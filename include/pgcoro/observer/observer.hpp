@@ -1,12 +1,14 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <exception>
 #include <source_location>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A query ran, successfully or not.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/connection.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/resilience/retry_budget.hpp>
 
 #include <boost/json/fwd.hpp>
@@ -10,7 +11,7 @@
 #include <functional>
 #include <string>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// When a pool makes sure that a connection still works before it hands it out.

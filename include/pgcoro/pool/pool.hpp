@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/pool/options.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -11,7 +12,7 @@
 #include <source_location>
 #include <string>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 namespace detail

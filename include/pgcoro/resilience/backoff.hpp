@@ -1,11 +1,13 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <initializer_list>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How chance spreads a delay, so that callers that failed together do not come back together.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/resilience/retry.hpp>
 #include <pgcoro/resilience/time_source.hpp>
 
@@ -17,7 +18,7 @@
 #include <utility>
 #include <variant>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 class observer;

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <compare>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A moment by which work is to be done, or none. One value passes down through all that the work consists

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <exception>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// Is it the cancellation of an asynchronous operation: `boost::system::system_error` with Asio's

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/error/error.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/resilience/failure.hpp>
 #include <pgcoro/resilience/retry_budget.hpp>
 #include <pgcoro/resilience/retry_loop.hpp>
@@ -16,7 +17,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 namespace detail

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <chrono>
 #include <mutex>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How many retries a budget allows for.

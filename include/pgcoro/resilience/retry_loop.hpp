@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/resilience/deadline.hpp>
 #include <pgcoro/resilience/retry_policy.hpp>
 #include <pgcoro/resilience/time_source.hpp>
@@ -9,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 class observer;

@@ -1,11 +1,12 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/resilience/backoff.hpp>
 
 #include <chrono>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How often, how soon and for how long something is tried again.

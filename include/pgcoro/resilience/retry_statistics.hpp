@@ -1,5 +1,7 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -7,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// How a retried call ended.

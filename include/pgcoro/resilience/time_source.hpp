@@ -1,10 +1,12 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// What says the time and lets time pass. There is one for real, steady(); tests put in one of their own, so

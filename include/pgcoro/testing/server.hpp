@@ -1,5 +1,7 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <sys/types.h>
 
 #include <chrono>
@@ -11,7 +13,9 @@
 #include <string_view>
 #include <vector>
 
-namespace pgcoro::testing
+namespace PGCORO_API pgcoro
+{
+namespace testing
 {
 
 class server;
@@ -183,4 +187,5 @@ private:
     std::unique_ptr<impl> impl_;
 };
 
-} // namespace pgcoro::testing
+} // namespace testing
+} // namespace pgcoro

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/pool/pool.hpp>
 #include <pgcoro/resilience/retry.hpp>
 #include <pgcoro/transaction/transaction.hpp>
@@ -18,7 +19,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// What an advisory lock is called ("Advisory Locks", chapter 13.3 of PostgreSQL's documentation): a number,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/error/error.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/resilience/retry_policy.hpp>
 
 #include <chrono>
@@ -8,7 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 class time_source;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/statement_list.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/pool/pool.hpp>
 #include <pgcoro/resilience/deadline.hpp>
 #include <pgcoro/resilience/retry.hpp>
@@ -16,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 class transaction;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/observer/observer.hpp>
 #include <pgcoro/resilience/retry.hpp>
 #include <pgcoro/transaction/transaction.hpp>
@@ -12,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 namespace detail

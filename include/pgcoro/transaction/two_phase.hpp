@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/pool/pool.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -7,7 +8,7 @@
 #include <chrono>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// Commits what `transaction::prepare_transaction` prepared under this name, in this pool's database, from

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/literal.hpp>
 #include <pgcoro/types/scalars.hpp>
 
@@ -13,7 +14,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 namespace detail
 {

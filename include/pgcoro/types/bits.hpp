@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/codec.hpp>
 
 #include <bitset>
@@ -7,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A bit string of any length: PostgreSQL's bit(n) and bit varying. The first bit is the leftmost in

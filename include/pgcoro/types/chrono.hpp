@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/codec.hpp>
 
 #include <chrono>
@@ -9,7 +10,7 @@
 #include <ratio>
 #include <type_traits>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// PostgreSQL's interval. Its parts are kept apart: a month has 28 to 31 days, a day 23 to 25 hours.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/error/error.hpp>
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/oid.hpp>
 
 #include <boost/container/small_vector.hpp>
@@ -11,7 +12,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A value as it came from the server, in PostgreSQL's binary format. Valid as long as its result.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/literal.hpp>
 #include <pgcoro/types/scalars.hpp>
 
@@ -12,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// Set it to true for a struct that is a composite type in PostgreSQL, that is one column and not a row:

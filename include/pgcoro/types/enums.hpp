@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/scalars.hpp>
 
 #include <boost/describe/enumerators.hpp>
@@ -9,7 +10,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 namespace detail
 {

@@ -1,12 +1,13 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/codec.hpp>
 
 #include <map>
 #include <optional>
 #include <string>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// hstore, an extension's type of text keys and values, which may be NULL.

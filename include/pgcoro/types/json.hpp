@@ -2,6 +2,7 @@
 /// because Boost.JSON is large.
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/composites.hpp>
 #include <pgcoro/types/row_mapper.hpp>
 #include <pgcoro/types/scalars.hpp>
@@ -16,7 +17,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// json and jsonb. A parameter is jsonb, which fits json columns, too. Read, a whole number beyond 64 bits

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/scalars.hpp>
 
 #include <string>
@@ -7,7 +8,7 @@
 
 /// Values made of others: what arrays, ranges and composites share, in binary and in PostgreSQL's text form.
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// Appends a value of a built-in type to `text` as PostgreSQL itself prints it (times in UTC, DateStyle ISO,

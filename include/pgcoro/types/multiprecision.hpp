@@ -1,6 +1,7 @@
 /// numeric as Boost.Multiprecision's numbers, to calculate with. Not part of types.hpp, because it is large.
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/numeric.hpp>
 
 #include <boost/multiprecision/cpp_dec_float.hpp>
@@ -10,7 +11,7 @@
 #include <limits>
 #include <string>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 namespace detail
 {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/codec.hpp>
 
 #include <boost/asio/ip/address.hpp>
@@ -8,7 +9,7 @@
 #include <compare>
 #include <cstdint>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A host's address with its network's prefix length: PostgreSQL's inet.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/codec.hpp>
 
 #include <boost/container/small_vector.hpp>
@@ -10,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// PostgreSQL's numeric: a decimal number of any length, NaN or ±infinity, kept as the server has it, digits

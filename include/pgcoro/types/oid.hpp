@@ -1,10 +1,12 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// The number PostgreSQL knows a type by. 0 stands for "the server infers it".

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/scalars.hpp>
 
 #include <boost/container/small_vector.hpp>
@@ -7,7 +8,7 @@
 #include <cstddef>
 #include <type_traits>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// The parameters of one statement, encoded: $1, $2 … Cheap to move; up to eight small ones need no

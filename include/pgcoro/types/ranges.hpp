@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/literal.hpp>
 #include <pgcoro/types/scalars.hpp>
 
@@ -8,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A range: int4range is `range<std::int32_t>`, tstzrange `range<std::chrono::sys_time<…>>` and so on; any

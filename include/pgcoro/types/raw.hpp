@@ -1,11 +1,12 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/codec.hpp>
 
 #include <cstddef>
 #include <vector>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A value of any type as the server sent it: its type and its bytes in PostgreSQL's binary format. For types

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/composites.hpp>
 #include <pgcoro/types/scalars.hpp>
 
@@ -15,7 +16,7 @@
 #include <utility>
 #include <variant>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// A result's column.

@@ -1,12 +1,13 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
 #include <pgcoro/types/codec.hpp>
 
 #include <boost/uuid/uuid.hpp>
 
 #include <algorithm>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 /// uuid.
