@@ -1,11 +1,13 @@
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <concepts>
 #include <iterator>
 #include <type_traits>
 #include <utility>
 
-namespace pgcoro
+namespace PGCORO_API pgcoro
 {
 
 // Not from <ranges>, which would double what a source that includes this library takes to compile beside
