@@ -42,7 +42,7 @@ struct cluster_member
     std::atomic<std::uint64_t> writes{0};
 
     // Guarded by the cluster's lock.
-    bool was_replica = false; // when it was last heard of
+    bool was_replica = false;           // when it was last heard of
     std::shared_ptr<pgcoro::pool> pool; // null once the cluster is closed, or the host removed
     std::shared_ptr<one_shot> kick = std::make_shared<one_shot>(); // look at it now
     std::uint64_t checks = 0;

@@ -196,8 +196,8 @@ cache_figures cache_figures_of(const std::string& name, const cache_stats& s)
     auto answered = s.hits + s.stale;
     auto asked = answered + s.misses;
     auto ratio = asked > 0 ? static_cast<double>(answered) / static_cast<double>(asked) : 0;
-    return {name,       s.entries,   s.bytes,         s.hits, s.stale, s.misses,
-            s.bypassed, s.evictions, s.invalidations, ratio};
+    return {name,     s.entries,  s.bytes,     s.hits,          s.stale,
+            s.misses, s.bypassed, s.evictions, s.invalidations, ratio};
 }
 
 cluster_figures cluster_figures_of(const std::string& name, const std::string& policy, const cluster_stats& s)

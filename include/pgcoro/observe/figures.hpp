@@ -161,8 +161,8 @@ BOOST_DESCRIBE_STRUCT(cache_figures, (),
 /// A host of a cluster.
 struct host_figures
 {
-    std::string name; ///< "host:port"
-    std::string role; ///< `to_string(host_role)`
+    std::string name;          ///< "host:port"
+    std::string role;          ///< `to_string(host_role)`
     std::optional<double> lag; ///< how old what it shows may be; nothing when it is not known
     double latency = 0;        ///< of the checks
     std::uint64_t reads = 0;   ///< sent there

@@ -70,8 +70,8 @@ public:
     /// Has the snapshots tell the state of this pool, by its name, for as long as it is there.
     void watch(const pool& p);
 
-    /// Has the snapshots tell of this cluster, by its pool's name, for as long as it is there. Its hosts' pools
-    /// are told by its hosts' figures and by their events; they need not be watched.
+    /// Has the snapshots tell of this cluster, by its pool's name, for as long as it is there. Its hosts'
+    /// pools are told by its hosts' figures and by their events; they need not be watched.
     void watch(const cluster& c);
 
     /// What has snapshots tell of something that they must not outlive: ends with its life.

@@ -223,12 +223,12 @@ struct span_event
     std::string_view database; ///< this and the next two are empty where no connection was had
     std::string_view host;     ///< a name, an address or a socket's folder
     std::string_view port;
-    std::string_view operation;    ///< what the caller named it, or its transaction; else empty
-    std::string_view sql;          ///< of statements; parameters are not in it
-    std::string_view sqlstate;     ///< of what it ended with; empty when the server said nothing
-    std::string_view error_type;   ///< SQLSTATE, "connection_lost", "cancelled" …; empty on success
-    std::uint64_t rows = 0;        ///< returned or affected
-    int attempt = 0;               ///< of an attempt: which, from 1 on; of a transaction: how many
+    std::string_view operation;  ///< what the caller named it, or its transaction; else empty
+    std::string_view sql;        ///< of statements; parameters are not in it
+    std::string_view sqlstate;   ///< of what it ended with; empty when the server said nothing
+    std::string_view error_type; ///< SQLSTATE, "connection_lost", "cancelled" …; empty on success
+    std::uint64_t rows = 0;      ///< returned or affected
+    int attempt = 0;             ///< of an attempt: which, from 1 on; of a transaction: how many
 };
 
 /// What the layer tells of its work. Derive, override what is wanted, and put it into the options of a pool

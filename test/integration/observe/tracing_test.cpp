@@ -61,7 +61,8 @@ BOOST_AUTO_TEST_CASE(a_traced_statement_and_the_wait_for_its_connection_are_chil
     traced_pool w;
     w.run([&](pool& p) -> asio::awaitable<void> {
         co_await p.query("select 'before'");
-        co_await p.named("load").traced(w.root).query("select oid from pg_class where relname = $1", "secret");
+        co_await p.named("load").traced(w.root).query("select oid from pg_class where relname = $1",
+                                                      "secret");
         co_await p.query("select 'after'");
     });
     auto all = w.log.all();
@@ -97,7 +98,8 @@ BOOST_AUTO_TEST_CASE(a_lease_is_traced_until_it_ends)
             std::vector<int> two(2);
             co_await conn->copy_in("traced_rows", two);
             auto rows = conn->stream<int>("select n from traced_rows");
-            while (co_await rows.next()) {}
+            while (co_await rows.next()) {
+            }
             conn->trace({});
             co_await conn->query("select 'not traced any more'");
             conn->trace(w.root);
@@ -268,7 +270,8 @@ BOOST_AUTO_TEST_CASE(a_traceparent_goes_with_the_text_on_request_and_is_never_pr
 {
     traced_pool w(true);
     constexpr auto self = "select query from pg_stat_activity where pid = pg_backend_pid() -- mine";
-    constexpr auto prepared = "select count(*)::int from pg_prepared_statements where statement like '%mine%'";
+    constexpr auto prepared =
+        "select count(*)::int from pg_prepared_statements where statement like '%mine%'";
     metrics seen({.next = &w.log});
     auto options = w.options(true);
     options.size = 1;
@@ -307,7 +310,8 @@ BOOST_AUTO_TEST_CASE(a_traceparent_travels_in_a_transaction_and_a_stream_too)
             auto rows = tx.stream<std::string>(self);
             auto second = co_await rows.next();
             got = {first, second.value()};
-            while (co_await rows.next()) {}
+            while (co_await rows.next()) {
+            }
         };
         co_await transactional(p, body, options);
     });

@@ -148,8 +148,8 @@ BOOST_AUTO_TEST_CASE(caches_and_clusters_are_told_with_each_host)
     BOOST_TEST(v.at("pgcoro_cluster_host_role" + host + ",role=\"replica\"}") == 1);
     BOOST_TEST(v.at("pgcoro_cluster_host_role" + host + ",role=\"primary\"}") == 0);
     BOOST_TEST(v.at("pgcoro_cluster_host_connections" + host + ",state=\"used\"}") == 1);
-    BOOST_TEST(
-        v.at("pgcoro_cluster_host_requests_total" + host + ",kind=\"read\",policy=\"two_choices\"}") == 7);
+    BOOST_TEST(v.at("pgcoro_cluster_host_requests_total" + host + ",kind=\"read\",policy=\"two_choices\"}") ==
+               7);
     BOOST_TEST(v.count("pgcoro_cluster_host_lag_seconds" + host + "}") == 0u); // not known
     BOOST_TEST(v.at("pgcoro_cluster_host_lag_seconds{cluster=\"shop\",host=\"a:5432\"}") == 0);
 }

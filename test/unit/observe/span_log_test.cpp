@@ -18,7 +18,10 @@ span_event statement(std::string_view sql)
     return e;
 }
 
-std::string summary(std::string_view sql) { return make_span_record(statement(sql)).attributes["db.query.summary"]; }
+std::string summary(std::string_view sql)
+{
+    return make_span_record(statement(sql)).attributes["db.query.summary"];
+}
 
 } // namespace
 
@@ -46,7 +49,8 @@ BOOST_AUTO_TEST_CASE(a_summary_is_bounded)
 BOOST_AUTO_TEST_CASE(the_text_is_told_only_on_request_and_without_constants)
 {
     auto e = statement("select 'secret' from t where id = 42");
-    for (auto& [key, value] : make_span_record(e).attributes) BOOST_TEST(value.find("where") == value.npos, key);
+    for (auto& [key, value] : make_span_record(e).attributes)
+        BOOST_TEST(value.find("where") == value.npos, key);
     auto told = make_span_record(e, true).attributes.at("db.query.text");
     BOOST_TEST(told == "select $1 from t where id = $2");
 }

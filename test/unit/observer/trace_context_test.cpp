@@ -31,9 +31,9 @@ BOOST_AUTO_TEST_CASE(a_malformed_header_is_none)
         auto changed = header;
         return changed.replace(at, text.size(), text);
     };
-    for (auto& bad : {std::string(), header.substr(1), header + "0", header + "-00", with(0, "ff"), with(2, "_"),
-                      with(35, "_"), with(52, "_"), with(3, "0AF7"), with(10, "g"), with(53, "0x"),
-                      with(3, std::string(32, '0')), with(36, std::string(16, '0'))})
+    for (auto& bad : {std::string(), header.substr(1), header + "0", header + "-00", with(0, "ff"),
+                      with(2, "_"), with(35, "_"), with(52, "_"), with(3, "0AF7"), with(10, "g"),
+                      with(53, "0x"), with(3, std::string(32, '0')), with(36, std::string(16, '0'))})
         BOOST_TEST(!trace_context::parse(bad).has_value(), bad);
 }
 
