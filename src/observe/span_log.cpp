@@ -13,8 +13,8 @@ namespace pgcoro
 namespace
 {
 
-constexpr std::size_t longest_text = 16 * 1024; // what is longer is not parsed
-constexpr std::size_t longest_summary = 255;    // OpenTelemetry's bound
+constexpr std::size_t longest_parsed = 16 * 1024; // what is longer is not parsed
+constexpr std::size_t longest_summary = 255;      // OpenTelemetry's bound
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
@@ -41,7 +41,7 @@ std::string command_of(std::string_view sql)
 std::string summary_of(std::string_view sql, const std::string& command)
 {
     auto summary = command;
-    if (sql.size() > longest_text) return summary;
+    if (sql.size() > longest_parsed) return summary;
     for (auto& table : sql::parse(sql).tables) {
         auto name = table.schema.empty() ? table.object : table.schema + '.' + table.object;
         if (summary.size() + 1 + name.size() > longest_summary) break;
@@ -82,7 +82,7 @@ span_record make_span_record(const span_event& e, bool query_text)
         auto summary = summary_of(e.sql, command);
         put("db.operation.name", command);
         put("db.query.summary", summary);
-        if (query_text && e.sql.size() <= longest_text) put("db.query.text", sql::without_constants(e.sql));
+        if (query_text && e.sql.size() <= longest_parsed) put("db.query.text", sql::without_constants(e.sql));
         if (!r.failed) a["db.response.returned_rows"] = std::to_string(e.rows);
         r.name = summary.empty() ? "statement" : summary;
         return r;

@@ -13,7 +13,7 @@ namespace
 constexpr std::size_t header_size = 55;
 
 // Lower case only, as W3C has it; -1 for what is no digit.
-int digit(char c) noexcept
+int hex_digit(char c) noexcept
 {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -23,8 +23,8 @@ int digit(char c) noexcept
 bool read(std::string_view text, std::span<std::uint8_t> to) noexcept
 {
     for (std::size_t i = 0; i < to.size(); ++i) {
-        int high = digit(text[2 * i]);
-        int low = digit(text[2 * i + 1]);
+        int high = hex_digit(text[2 * i]);
+        int low = hex_digit(text[2 * i + 1]);
         if (high < 0 || low < 0) return false;
         to[i] = static_cast<std::uint8_t>(16 * high + low);
     }
@@ -40,7 +40,7 @@ void append(std::string& text, std::span<const std::uint8_t> bytes)
     }
 }
 
-std::string in_hex(std::span<const std::uint8_t> bytes)
+std::string hex_text(std::span<const std::uint8_t> bytes)
 {
     std::string text;
     append(text, bytes);
@@ -115,7 +115,7 @@ std::string trace_context::traceparent() const
     return text;
 }
 
-std::string trace_context::trace_id_text() const { return in_hex(trace_id); }
-std::string trace_context::span_id_text() const { return in_hex(span_id); }
+std::string trace_context::trace_id_text() const { return hex_text(trace_id); }
+std::string trace_context::span_id_text() const { return hex_text(span_id); }
 
 } // namespace pgcoro
