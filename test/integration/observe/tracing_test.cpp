@@ -271,7 +271,7 @@ BOOST_AUTO_TEST_CASE(a_traceparent_goes_with_the_text_on_request_and_is_never_pr
     traced_pool w(true);
     constexpr auto self = "select query from pg_stat_activity where pid = pg_backend_pid() -- mine";
     constexpr auto prepared =
-        "select count(*)::int from pg_prepared_statements where statement like '%mine%'";
+        "select count(*)::int from pg_prepared_statements where statement like 'select query%mine%'";
     metrics seen({.next = &w.log});
     auto options = w.options(true);
     options.size = 1;
@@ -300,7 +300,7 @@ BOOST_AUTO_TEST_CASE(a_traceparent_goes_with_the_text_on_request_and_is_never_pr
 BOOST_AUTO_TEST_CASE(a_traceparent_travels_in_a_transaction_and_a_stream_too)
 {
     traced_pool w(true);
-    constexpr auto self = "select query from pg_stat_activity where pid = pg_backend_pid()";
+    constexpr auto self = "select current_query()";
     texts got;
     w.run([&](pool& p) -> asio::awaitable<void> {
         transaction_options options;

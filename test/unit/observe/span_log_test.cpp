@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(a_summary_is_bounded)
     for (int i = 0; i < 100; ++i) sql += ", table_number_" + std::to_string(i);
     auto made = summary(sql);
     BOOST_TEST(made.size() <= 255u);
-    BOOST_TEST(made.starts_with("SELECT table_number_0"));
+    BOOST_TEST(made.starts_with("SELECT t table_number_0 "));
 }
 
 BOOST_AUTO_TEST_CASE(the_text_is_told_only_on_request_and_without_constants)
