@@ -49,11 +49,10 @@ BOOST_AUTO_TEST_CASE(metrics_tell_of_each_host_and_see_a_promotion)
 
         servers.primary.kill();
         servers.first.promote();
-        co_await c->execute("insert into seen values (1)"); // waits for the new primary
+        co_await until([&] { return c->stats().promotions == 1; });
         auto after = seen.snapshot().clusters.at(0);
         BOOST_TEST(after.promotions == 1u);
         BOOST_TEST(after.failovers >= 1u);
-        BOOST_TEST(after.waited_for_primary >= 1u);
 
         co_await c->close();
         c.reset();

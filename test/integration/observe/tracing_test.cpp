@@ -161,7 +161,7 @@ BOOST_AUTO_TEST_CASE(what_is_cancelled_says_so)
         beside sleeper(w.io.get_executor(), [&]() -> asio::awaitable<void> {
             co_await p.traced(w.root).execute("select pg_sleep(60)");
         });
-        co_await until([&] { return p.stats().in_use == 1; });
+        co_await until([&] { return w.log.all().size() == 1; }); // it has its connection
         co_await sleeper.end();
     });
     auto all = w.log.all();
@@ -228,7 +228,7 @@ BOOST_AUTO_TEST_CASE(a_transaction_that_fails_or_is_cancelled_says_with_what)
             };
             co_await transactional(p, sleeps, options);
         });
-        co_await until([&] { return p.stats().in_use == 1; });
+        co_await until([&] { return w.log.all().size() == 1; }); // it has its connection
         co_await one.end();
     });
     auto all = w.log.all();
