@@ -25,6 +25,9 @@ endif()
 # For pgcoro::prometheus, which is left out without it.
 find_package(prometheus-cpp CONFIG QUIET)
 
+# For pgcoro::opentelemetry, likewise. No Debian package has it; its API alone (WITH_API_ONLY) will do.
+find_package(opentelemetry-cpp CONFIG QUIET)
+
 # For pgcoro::monitor, which is left out without them. The browser gets Chart.js from the library itself.
 if(PGCORO_BUILD_MONITOR)
     find_package(Boost 1.81 CONFIG QUIET OPTIONAL_COMPONENTS url)

@@ -64,6 +64,7 @@ public:
         , front_(io_.get_executor(), bank_, s.port)
     {
         metrics_.watch(pool_);
+        cache_watched_ = metrics_.watch("bank", cache_);
         alerts_.on_change([](const pgcoro::alert& a, pgcoro::alert_change how) { tell_alert(a, how); });
     }
 
@@ -141,6 +142,7 @@ private:
     pgcoro::metrics metrics_;
     pgcoro::pool pool_;
     pgcoro::query_cache cache_;
+    pgcoro::metrics::watching cache_watched_;
     pgcoro::history history_;
     pgcoro::alerts alerts_;
     pgcoro::sampler sampler_;

@@ -31,6 +31,8 @@ void cluster_impl::changing::follow(const cluster_core::change& c)
         cluster_.without_primary_since_ = clock::now();
         cluster_.last_primary_ = m.name;
     }
+    if (c.to == host_role::primary && m.was_replica) ++cluster_.promotions_;
+    if (c.to == host_role::primary || c.to == host_role::replica) m.was_replica = c.to == host_role::replica;
     switch (c.to) {
     case host_role::primary:
         for (auto& other : cluster_.members_)

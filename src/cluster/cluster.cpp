@@ -182,6 +182,15 @@ void cluster::add(std::string_view host) { impl()->add(host); }
 void cluster::remove(std::string_view host) { impl()->remove(host); }
 asio::awaitable<void> cluster::close(std::chrono::milliseconds within) { return impl()->close(within); }
 cluster_stats cluster::stats() const { return impl()->stats(); }
+
+std::function<std::optional<cluster_stats>()> cluster::probe() const
+{
+    return [weak = std::weak_ptr<const detail::cluster_impl>(impl())]() -> std::optional<cluster_stats> {
+        if (auto alive = weak.lock(); alive && alive->open()) return alive->stats();
+        return std::nullopt;
+    };
+}
+
 const cluster_options& cluster::options() const { return impl()->options(); }
 
 cluster_session::cluster_session(cluster& of, commit_token seen)

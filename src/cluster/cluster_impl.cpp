@@ -156,12 +156,14 @@ cluster_stats cluster_impl::stats() const
 {
     cluster_stats all;
     all.waited_for_primary = waited_for_primary_;
+    all.token_waits = token_waits_;
     all.caught_up = caught_up_;
     all.stale_avoided = stale_avoided_;
     all.rerouted = rerouted_;
     auto now = clock::now();
     std::lock_guard lock(mutex_);
     all.failovers = failovers_;
+    all.promotions = promotions_;
     for (auto& m : members_) {
         host_stats h;
         h.name = m->name;
@@ -178,6 +180,12 @@ cluster_stats cluster_impl::stats() const
         all.hosts.push_back(std::move(h));
     }
     return all;
+}
+
+bool cluster_impl::open() const
+{
+    std::lock_guard lock(mutex_);
+    return !closed_;
 }
 
 std::string cluster_impl::state_text() const

@@ -42,6 +42,7 @@ struct cluster_member
     std::atomic<std::uint64_t> writes{0};
 
     // Guarded by the cluster's lock.
+    bool was_replica = false;           // when it was last heard of
     std::shared_ptr<pgcoro::pool> pool; // null once the cluster is closed, or the host removed
     std::shared_ptr<one_shot> kick = std::make_shared<one_shot>(); // look at it now
     std::uint64_t checks = 0;
@@ -94,6 +95,8 @@ public:
     void abandon() noexcept;
 
     cluster_stats stats() const;
+    // What it does in the background may keep it for a while longer than that.
+    bool open() const;
     const cluster_options& options() const noexcept { return options_; }
     void count_rerouted() noexcept { ++rerouted_; }
 
@@ -124,6 +127,7 @@ private:
     asio::any_io_executor executor_;
     statement_kinds kinds_;
     std::atomic<std::uint64_t> waited_for_primary_{0};
+    std::atomic<std::uint64_t> token_waits_{0};
     std::atomic<std::uint64_t> caught_up_{0};
     std::atomic<std::uint64_t> stale_avoided_{0};
     std::atomic<std::uint64_t> rerouted_{0};
@@ -135,6 +139,7 @@ private:
     std::minstd_rand random_;
     std::uint64_t turn_ = 0;
     std::uint64_t failovers_ = 0;
+    std::uint64_t promotions_ = 0;
     std::string last_primary_;
     time_point without_primary_since_;
     bool closed_ = false;

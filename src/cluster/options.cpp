@@ -6,6 +6,21 @@
 namespace pgcoro
 {
 
+std::string_view to_string(read_policy p) noexcept
+{
+    switch (p) {
+    case read_policy::round_robin:
+        return "round_robin";
+    case read_policy::least_in_use:
+        return "least_in_use";
+    case read_policy::lowest_latency:
+        return "lowest_latency";
+    case read_policy::two_choices:
+        return "two_choices";
+    }
+    return "unknown";
+}
+
 void cluster_options::validate() const
 {
     pool.validate();

@@ -108,6 +108,7 @@ asio::awaitable<cluster_route> cluster_impl::reader(commit_token seen, std::vect
             if (may_wait) lagging = choose_from(core_.behind(seen.position(), now), failed);
         }
         bool caught = false;
+        if (lagging) ++token_waits_;
         if (lagging) caught = co_await catches_up(*lagging, seen);
         if (caught) {
             ++caught_up_;

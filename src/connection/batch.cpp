@@ -238,8 +238,10 @@ private:
 asio::awaitable<void> run_batch(statement_host& host, batch& b)
 {
     std::exception_ptr failure;
+    open_span_ptr span;
     try {
         auto& s = host.on();
+        span = s.span(span_of::pipeline);
         co_await s.make_ready({});
         auto with = host.begin({});
         bool idle = s.transaction_status() == PQTRANS_IDLE && with.before.empty();
@@ -247,7 +249,10 @@ asio::awaitable<void> run_batch(statement_host& host, batch& b)
             batch_run once(s, b, with, host);
             co_await once.run();
             failure = once.failure();
-            if (!failure) co_return;
+            if (!failure) {
+                if (span) span->end();
+                co_return;
+            }
             bool anew = once.lost_statement() && idle && !again; // prepared anew, once
             if (!anew || !b.rewind()) break;
             s.statements_.erase_all(); // where one is gone, the others of the batch may be, too
@@ -255,6 +260,7 @@ asio::awaitable<void> run_batch(statement_host& host, batch& b)
     } catch (...) {
         failure = std::current_exception();
     }
+    if (span) span->failed(failure);
     std::rethrow_exception(host.failed(failure, {}));
 }
 

@@ -76,6 +76,11 @@ void connection::name_operation(std::string_view name) noexcept
     if (session_) session_->name_operation(name);
 }
 
+void connection::trace(const trace_context& parent) noexcept
+{
+    if (session_) session_->trace(parent);
+}
+
 void connection::cancel()
 {
     if (session_ && session_->busy()) session_->cancel();

@@ -53,6 +53,7 @@ public:
         auto& s = host_.on();
         co_await s.make_ready(sql_);
         s.check(sql_, 0);
+        span_ = s.span(span_of::statement, sql_);
         prologue_ = host_.begin(sql_);
         auto all = text_before(prologue_) + sql_;
         if (!prologue_.after.empty()) all.append("; ").append(prologue_.after);
@@ -105,6 +106,7 @@ public:
             co_await end(nullptr);
         } catch (const server_error&) { // says that we gave up, and why is known here
         }
+        if (span_) span_->failed(why);
         co_return host_.failed(why, sql_);
     }
 
@@ -135,6 +137,7 @@ public:
     std::exception_ptr failed(std::exception_ptr why)
     {
         abandon();
+        if (span_) span_->failed(why);
         return host_.failed(why, sql_);
     }
 
@@ -192,7 +195,13 @@ private:
                       .bytes_received = received_bytes_});
         abandon();
         if (!in_time) s.fail_overdue(sql_);
-        if (!error && !s.wire_->broken()) co_return;
+        if (!error && !s.wire_->broken()) {
+            if (span_) {
+                span_->event().rows = rows_;
+                span_->end();
+            }
+            co_return;
+        }
         try {
             s.fail(error.get(), sql_);
         } catch (server_error& e) {
@@ -208,6 +217,7 @@ private:
     prologue prologue_;
     std::optional<session::operation> operation_;
     session::time_point begun_;
+    open_span_ptr span_;
     std::uint64_t rows_ = 0;
     std::uint64_t sent_ = 0;
     std::uint64_t received_bytes_ = 0;

@@ -197,11 +197,12 @@ void session::send(const request& r, const statement_cache::statement* known, ex
     auto& args = r.args ? *r.args : no_params;
     auto& with = *r.with;
     bool alone = with.before.empty() && with.after.empty() && !with.commit;
-    if (alone && !r.describe && (known || !statements_.enabled())) { // the hot path
+    bool once = !statements_.enabled() || !r.sent_as.empty();
+    if (alone && !r.describe && (known || once)) { // the hot path
         x.pieces.push_back(piece::main);
         if (!known) {
             note(r.sql, args);
-            return send_unprepared(r.sql, args);
+            return send_unprepared(r.sent_as.empty() ? r.sql : r.sent_as, args);
         }
         if (known->leaves) note(known->leaves, r.sql, args);
         return send_known(r.sql, args, known->name);
@@ -214,10 +215,15 @@ void session::send(const request& r, const statement_cache::statement* known, ex
         ++syncs_due_;
     };
     send_before(with, x);
-    if (r.describe)
+    if (r.describe) {
         send_description(r.sql, args, x);
-    else
+    } else if (!r.sent_as.empty()) {
+        note(r.sql, args);
+        send_unprepared(r.sent_as, args);
+        x.pieces.push_back(piece::main);
+    } else {
         send_statement(r.sql, args, piece::main, x);
+    }
     send_behind(with, x);
     sync();
     if (!x.prepares.empty() && !statements_.unwanted().empty()) {

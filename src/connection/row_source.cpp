@@ -14,7 +14,12 @@ asio::awaitable<void> row_source::open()
 {
     auto& s = host_.on();
     co_await s.make_ready(sql_);
-    auto* known = s.statements_.enabled() ? s.statements_.find(sql_, args_) : nullptr;
+    if (!begun_once_) {
+        span_ = s.span(span_of::statement, sql_);
+        commented_ = s.comment(sql_, span_.get());
+    }
+    bool prepares = s.statements_.enabled() && commented_.empty();
+    auto* known = prepares ? s.statements_.find(sql_, args_) : nullptr;
     if (!known) s.check(sql_, args_.size());
     if (!begun_once_) prologue_ = host_.begin(sql_);
     prologue_.after = {}; // the next statement will do: here it would only come behind the rows
@@ -24,6 +29,7 @@ asio::awaitable<void> row_source::open()
     r.sql = sql_;
     r.args = &args_;
     r.with = &prologue_;
+    r.sent_as = commented_;
     idle_ = PQtransactionStatus(s.pg()) == PQTRANS_IDLE && prologue_.before.empty();
     begun_ = std::chrono::steady_clock::now();
     exchange_ = {};
@@ -72,7 +78,13 @@ void row_source::finish()
                   .prepared_now = !exchange_.prepares.empty()});
     abandon();
     if (!in_time) s.fail_overdue(sql_);
-    if (!exchange_.error && !s.broken()) return;
+    if (!exchange_.error && !s.broken()) {
+        if (span_) {
+            span_->event().rows = rows_;
+            span_->end();
+        }
+        return;
+    }
     bool lost = s.forget_lost_statement(exchange_, sql_);
     if (lost && idle_ && !again_ && rows_ == 0) {
         again_ = true; // prepared anew, once
@@ -129,6 +141,7 @@ asio::awaitable<result_ptr> row_source::next()
     } catch (...) {
         failure = std::current_exception();
     }
+    if (span_) span_->failed(failure);
     if (session_ || begun_once_) failure = host_.failed(failure, sql_);
     abandon();
     std::rethrow_exception(failure);

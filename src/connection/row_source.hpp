@@ -47,6 +47,8 @@ private:
     std::optional<session::operation> operation_;
     session::exchange exchange_;
     session::time_point begun_;
+    open_span_ptr span_;
+    std::string commented_;
     std::uint64_t rows_ = 0;
     std::uint64_t bytes_ = 0;
     bool idle_ = false;  // no transaction was open when it began

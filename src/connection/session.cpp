@@ -67,6 +67,7 @@ asio::awaitable<std::unique_ptr<session>> session::connect(std::shared_ptr<const
 {
     auto begun = clock::now();
     auto* observer = options->observer;
+    auto span = open_span::begin(observer, span_of::connect, options->trace);
     std::unique_ptr<session> made;
     std::exception_ptr failure;
     try {
@@ -80,6 +81,18 @@ asio::awaitable<std::unique_ptr<session>> session::connect(std::shared_ptr<const
     if (observer) {
         const char* host = made ? PQhost(made->pg()) : nullptr;
         observer->on_connect({label, host ? host : "", clock::now() - begun, failure});
+    }
+    if (span) {
+        auto of = [&](const char* key) {
+            auto it = options->parameters.find(key);
+            return it == options->parameters.end() ? nullptr : it->second.c_str();
+        };
+        span->at(label, of("dbname"), of("host"), of("port"));
+        if (made) made->place(*span);
+        if (failure)
+            span->failed(failure);
+        else
+            span->end();
     }
     if (failure) std::rethrow_exception(failure);
     co_return made;
@@ -142,7 +155,7 @@ asio::awaitable<void> session::make_ready(std::string_view sql)
                                {}, sql);
 }
 
-asio::awaitable<result> session::run(request r)
+asio::awaitable<result> session::run_plain(request r)
 {
     check_idle();
     auto executor = co_await asio::this_coro::executor;
@@ -152,7 +165,8 @@ asio::awaitable<result> session::run(request r)
     auto& args = r.args ? *r.args : no_params;
     auto* observer = options_->observer;
     for (bool again = false;; again = true) {
-        auto* known = statements_.enabled() ? statements_.find(r.sql, args) : nullptr;
+        bool prepares = statements_.enabled() && r.sent_as.empty();
+        auto* known = prepares ? statements_.find(r.sql, args) : nullptr;
         if (!known) check(r.sql, args.size()); // which those that are known have passed
         run_report told{.sql = r.sql};
         if (observer) {
@@ -235,7 +249,7 @@ asio::awaitable<void> session::run_simple(std::string_view sql, std::string* tag
     if (error || wire_->broken()) fail(error.get(), sql);
 }
 
-asio::awaitable<void> session::command(std::string_view sql, time_point deadline, std::string& tag)
+asio::awaitable<void> session::command_plain(std::string_view sql, time_point deadline, std::string& tag)
 {
     check_idle();
     auto executor = co_await asio::this_coro::executor;

@@ -3,6 +3,7 @@
 
 #include "connection/dirt.hpp"
 #include "connection/one_shot.hpp"
+#include "connection/open_span.hpp"
 #include "connection/statement_cache.hpp"
 #include "connection/wire.hpp"
 
@@ -32,6 +33,8 @@ struct request
     bool describe = false;               // not run: prepared, and described
     result_ptr* kept = nullptr; // where what `sql` gave is put if it came and something failed after it
     bool* committed = nullptr;  // set when COMMIT was answered, whatever failed after it
+    // What is sent in place of `sql`, if anything: another text each time, so it is not prepared.
+    std::string_view sent_as{};
 };
 
 class batch;
@@ -168,10 +171,20 @@ public:
     void waited_for(std::chrono::nanoseconds time) noexcept { waited_ = time; }
     void end_lease() noexcept
     {
+        traced_ = false;
         operation_ = {};
         waited_ = {};
         last_known_ = nullptr;
     }
+
+    // The statements from now on belong to this span; to none if it is not valid, or not sampled.
+    void trace(const trace_context& context) noexcept;
+    // A span of the user's; null when there is none. `sql` must be there until it ends.
+    open_span_ptr span(span_of of, std::string_view sql = {}) const;
+    // Tells a span where it takes place.
+    void place(open_span& s) const;
+    // The text with the context in a comment; empty where none is to be sent.
+    std::string comment(std::string_view sql, const open_span* under) const;
 
     // Deadlines are watched by somebody who calls socket().guard().expire(): no timer is needed here.
     void set_watched() noexcept { watched_ = true; }
@@ -204,6 +217,10 @@ private:
 
     session(std::shared_ptr<const connection_options> options, std::string label, std::unique_ptr<wire> w);
 
+    asio::awaitable<result> run_plain(request r);
+    asio::awaitable<result> run_traced(request r);
+    asio::awaitable<void> command_plain(std::string_view sql, time_point deadline, std::string& tag);
+    asio::awaitable<void> command_traced(std::string_view sql, time_point deadline, std::string& tag);
     void check_idle() const;
     void check(std::string_view sql, std::size_t parameters);
     void note(std::string_view sql, const params& args);
@@ -260,6 +277,8 @@ private:
     // cancel() changes work_ and cancelling_ only together, under the mutex, and only while a statement runs.
     std::atomic<work> work_{work::none};
     std::mutex cancel_mutex_;
+    trace_context trace_; // of its user, where traced_
+    bool traced_ = false;
     std::string_view operation_;
     std::chrono::nanoseconds waited_{};
     const void* last_known_ = nullptr; // which statement ran last, and how often in a row; for the observer

@@ -10,12 +10,17 @@ namespace pgcoro::detail
 asio::awaitable<std::uint64_t> run_script(statement_host& host, std::string sql)
 {
     std::exception_ptr failure;
+    open_span_ptr span;
     try {
-        auto statements = co_await host.on().run_script(host, sql);
+        auto& session = host.on();
+        span = session.span(span_of::statement, sql);
+        auto statements = co_await session.run_script(host, sql);
+        if (span) span->end();
         co_return statements;
     } catch (...) {
         failure = std::current_exception();
     }
+    if (span) span->failed(failure);
     std::rethrow_exception(host.failed(failure, sql));
 }
 

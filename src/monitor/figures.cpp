@@ -109,6 +109,7 @@ json::object connections_json(const metrics_snapshot& m, const sampler* s)
     return {{"time", m.time},
             {"total", sum_of_pools(m)},
             {"pools", json::value_from(m.pools)},
+            {"clusters", json::value_from(m.clusters)},
             {"server", server_json(s)}};
 }
 
@@ -207,6 +208,7 @@ json::object dashboard_json(const monitor_sources& of, const metrics_snapshot& m
             {"transactions", transactions_json(m)},
             {"cache", cache_json(of.cache)},
             {"breaker", breakers_json(m)},
+            {"clusters", json::value_from(m.clusters)},
             {"retries", json::value_from(m.retries)},
             {"alerts", alerts_json(of.alerts)}};
 }

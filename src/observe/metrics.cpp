@@ -148,28 +148,39 @@ void metrics::watch(const pool& p)
     impl_->pools.push_back(std::move(w));
 }
 
-metrics::watching metrics::watch(const circuit_breaker& b)
+void metrics::watch(const cluster& c)
+{
+    auto& o = c.options();
+    std::lock_guard lock(impl_->mutex);
+    std::erase_if(impl_->clusters, [&](auto& other) { return !other.probe(); });
+    impl_->clusters.push_back({o.pool.name, std::string(to_string(o.reads)), c.probe()});
+}
+
+// Kept in the list until what this gives is gone.
+template <class T>
+metrics::watching metrics::keep(std::list<T> impl::*list, T watched)
 {
     std::lock_guard lock(impl_->mutex);
-    auto it = impl_->watched_breakers.insert(impl_->watched_breakers.end(), &b);
+    auto& all = (*impl_).*list;
+    auto it = all.insert(all.end(), std::move(watched));
     watching w;
-    w.held_ = std::shared_ptr<const void>(&b, [self = impl_, it](const void*) {
+    w.held_ = std::shared_ptr<const void>(&*it, [self = impl_, list, it](const void*) {
         std::lock_guard again(self->mutex);
-        self->watched_breakers.erase(it);
+        ((*self).*list).erase(it);
     });
     return w;
 }
 
+metrics::watching metrics::watch(const circuit_breaker& b) { return keep(&impl::watched_breakers, &b); }
+
 metrics::watching metrics::watch(std::string name, retry_budget& b)
 {
-    std::lock_guard lock(impl_->mutex);
-    auto it = impl_->budgets.insert(impl_->budgets.end(), {std::move(name), &b});
-    watching w;
-    w.held_ = std::shared_ptr<const void>(&b, [self = impl_, it](const void*) {
-        std::lock_guard again(self->mutex);
-        self->budgets.erase(it);
-    });
-    return w;
+    return keep(&impl::budgets, {std::move(name), &b});
+}
+
+metrics::watching metrics::watch(std::string name, const query_cache& c)
+{
+    return keep(&impl::caches, {std::move(name), &c});
 }
 
 void metrics::on_query(const query_event& e) noexcept
@@ -265,6 +276,37 @@ void metrics::on_transaction(const transaction_event& e) noexcept
 {
     with(impl_->all, [&](detail::shard& s) { count(transaction_of(s, impl_->names, e.name), e); });
     if (auto* next = impl_->options.next) next->on_transaction(e);
+}
+
+void metrics::on_long_transaction(const long_transaction_event& e) noexcept
+{
+    if (auto* next = impl_->options.next) next->on_long_transaction(e);
+}
+
+void metrics::on_role(const role_event& e) noexcept
+{
+    if (auto* next = impl_->options.next) next->on_role(e);
+}
+
+void metrics::on_failover(const failover_event& e) noexcept
+{
+    if (auto* next = impl_->options.next) next->on_failover(e);
+}
+
+bool metrics::wants_spans() const noexcept
+{
+    auto* next = impl_->options.next;
+    return next && next->wants_spans();
+}
+
+void metrics::on_span_begin(span_begin& s) noexcept
+{
+    if (auto* next = impl_->options.next) next->on_span_begin(s);
+}
+
+void metrics::on_span(const span_event& e) noexcept
+{
+    if (auto* next = impl_->options.next) next->on_span(e);
 }
 
 void metrics::on_breaker(const breaker_event& e) noexcept

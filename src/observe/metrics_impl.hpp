@@ -2,6 +2,8 @@
 
 #include "observe/shard.hpp"
 
+#include <pgcoro/cache/query_cache.hpp>
+#include <pgcoro/cluster/cluster.hpp>
 #include <pgcoro/observe/metrics.hpp>
 #include <pgcoro/pool/pool.hpp>
 #include <pgcoro/resilience/circuit_breaker.hpp>
@@ -35,12 +37,20 @@ struct metrics::impl
         std::size_t max_overflow;
         std::function<std::optional<pool_stats>()> probe;
     };
+    struct watched_cluster
+    {
+        std::string name;
+        std::string policy;
+        std::function<std::optional<cluster_stats>()> probe;
+    };
     // What is counted from the beginning, and what is asked when a snapshot is made.
     mutable std::mutex mutex;
     std::vector<watched_pool> pools;
     std::map<std::string, breaker_figures, std::less<>> breakers;
     std::list<const circuit_breaker*> watched_breakers;
     std::list<std::pair<std::string, retry_budget*>> budgets;
+    std::list<std::pair<std::string, const query_cache*>> caches;
+    std::vector<watched_cluster> clusters;
 
     void add_state(metrics_snapshot& to) const;
 };

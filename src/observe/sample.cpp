@@ -84,9 +84,26 @@ void add_queries(sample& s, const query_figures& before, const query_figures& no
     s.max = any ? seconds(times.max()) : unknown;
 }
 
+// Of all caches together; unknown where nothing was asked of any.
+void add_caches(sample& s, const metrics_snapshot& before, const metrics_snapshot& now)
+{
+    std::uint64_t answered_before = 0, missed_before = 0, answered = 0, missed = 0;
+    for (auto& c : before.caches) {
+        answered_before += c.hits + c.stale;
+        missed_before += c.misses;
+    }
+    for (auto& c : now.caches) {
+        answered += c.hits + c.stale;
+        missed += c.misses;
+    }
+    auto hits = grown(answered_before, answered);
+    auto asked = hits + grown(missed_before, missed);
+    s.cache_hit_ratio = asked > 0 ? hits / asked : unknown;
+}
+
 void add_server(sample& s, const server_view* server)
 {
-    s.cache_hit_ratio = s.buffer_hit_ratio = s.longest_lock_wait = s.server_connection_use = unknown;
+    s.buffer_hit_ratio = s.longest_lock_wait = s.server_connection_use = unknown;
     if (!server) return;
     s.buffer_hit_ratio = server->cache_hit_ratio.value_or(unknown);
     s.longest_lock_wait = server->longest_lock_wait;
@@ -134,6 +151,7 @@ sample make_sample(const metrics_snapshot* before, const metrics_snapshot& now, 
     s.availability = tried > 0 ? 1 - failed / tried : unknown;
     s.breakers_open = static_cast<double>(
         std::count_if(now.breakers.begin(), now.breakers.end(), [](auto& b) { return b.state == "open"; }));
+    add_caches(s, from, now);
     add_server(s, server);
     return s;
 }

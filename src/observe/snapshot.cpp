@@ -191,6 +191,45 @@ std::vector<Figures> finished(std::vector<Sum> sums)
     return all;
 }
 
+cache_figures cache_figures_of(const std::string& name, const cache_stats& s)
+{
+    auto answered = s.hits + s.stale;
+    auto asked = answered + s.misses;
+    auto ratio = asked > 0 ? static_cast<double>(answered) / static_cast<double>(asked) : 0;
+    return {name,     s.entries,  s.bytes,     s.hits,          s.stale,
+            s.misses, s.bypassed, s.evictions, s.invalidations, ratio};
+}
+
+cluster_figures cluster_figures_of(const std::string& name, const std::string& policy, const cluster_stats& s)
+{
+    cluster_figures f;
+    f.name = name;
+    f.policy = policy;
+    for (auto& h : s.hosts) {
+        host_figures host;
+        host.name = h.name;
+        host.role = to_string(h.role);
+        if (h.lag) host.lag = seconds(*h.lag);
+        host.latency = seconds(h.latency);
+        host.reads = h.reads;
+        host.writes = h.writes;
+        host.failed_checks = h.failed_checks;
+        host.last_failure = h.last_failure;
+        host.in_use = h.connections.in_use;
+        host.idle = h.connections.idle;
+        host.waiting = h.connections.waiting;
+        f.hosts.push_back(std::move(host));
+    }
+    f.failovers = s.failovers;
+    f.promotions = s.promotions;
+    f.waited_for_primary = s.waited_for_primary;
+    f.token_waits = s.token_waits;
+    f.caught_up = s.caught_up;
+    f.stale_avoided = s.stale_avoided;
+    f.rerouted = s.rerouted;
+    return f;
+}
+
 } // namespace
 
 duration_figures duration_figures::of(histogram h)
@@ -284,6 +323,9 @@ void metrics::impl::add_state(metrics_snapshot& to) const
     }
     for (auto& [name, f] : known) to.breakers.push_back(f);
     for (auto& [name, b] : budgets) to.budgets.push_back({name, b->available(), b->options().capacity});
+    for (auto& [name, c] : caches) to.caches.push_back(cache_figures_of(name, c->stats()));
+    for (auto& w : clusters)
+        if (auto now = w.probe()) to.clusters.push_back(cluster_figures_of(w.name, w.policy, *now));
 }
 
 } // namespace pgcoro

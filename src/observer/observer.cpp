@@ -26,4 +26,23 @@ std::string_view to_string(close_reason r) noexcept
     return "unknown";
 }
 
+std::string_view to_string(span_of s) noexcept
+{
+    switch (s) {
+    case span_of::statement:
+        return "statement";
+    case span_of::pipeline:
+        return "pipeline";
+    case span_of::acquire:
+        return "acquire";
+    case span_of::connect:
+        return "connect";
+    case span_of::transaction:
+        return "transaction";
+    case span_of::attempt:
+        return "attempt";
+    }
+    return "unknown";
+}
+
 } // namespace pgcoro

@@ -70,6 +70,26 @@ asio::awaitable<lease> pool_impl::acquire(std::chrono::milliseconds within, std:
     }
 }
 
+asio::awaitable<lease> pool_impl::acquire_traced(std::chrono::milliseconds within, trace_context parent,
+                                                 std::source_location where)
+{
+    auto span = open_span::begin(options_.observer, span_of::acquire, parent);
+    if (span) span->at(options_.name);
+    std::exception_ptr failure;
+    try {
+        auto got = co_await acquire(within, where);
+        if (span) {
+            got->session().place(*span);
+            span->end();
+        }
+        co_return got;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (span) span->failed(failure);
+    std::rethrow_exception(failure);
+}
+
 lease pool_impl::lend(slot_id slot, std::source_location where)
 {
     // Nobody else touches this place until the lease ends, but for watch(), which needs the lock to do so.

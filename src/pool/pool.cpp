@@ -109,20 +109,36 @@ asio::awaitable<result> pool::run(std::string_view sql, params args)
 
 asio::awaitable<result> pool::run_kept(std::string_view sql, const params& args)
 {
-    return run_one(sql, args, {});
+    return run_one(sql, args, {}, nullptr);
 }
 
-asio::awaitable<result> pool::run_one(std::string_view sql, const params& args, std::string_view operation)
+asio::awaitable<result> pool::run_one(std::string_view sql, const params& args, std::string_view operation,
+                                      const trace_context* trace)
 {
-    auto held = co_await acquire();
+    auto acquiring = trace ? impl().acquire_traced(options().acquire_timeout, *trace, {}) : acquire();
+    auto held = co_await std::move(acquiring);
     detail::request r;
     r.sql = sql;
     r.args = &args;
     auto& session = held->session();
     session.name_operation(operation);
+    if (trace) session.trace(*trace);
     auto got = co_await session.run(r);
     held.release(); // before the caller goes on, who may want it again
     co_return got;
+}
+
+asio::awaitable<lease> named_pool::acquire(std::source_location where)
+{
+    return acquire(pool_->options().acquire_timeout, where);
+}
+
+asio::awaitable<lease> named_pool::acquire(std::chrono::milliseconds within, std::source_location where)
+{
+    auto held = co_await pool_->impl().acquire_traced(within, trace_, where);
+    held->name_operation(name_);
+    held->trace(trace_);
+    co_return held;
 }
 
 asio::awaitable<result> named_pool::run(std::string_view sql, params args)
@@ -132,7 +148,7 @@ asio::awaitable<result> named_pool::run(std::string_view sql, params args)
 
 asio::awaitable<result> named_pool::run_kept(std::string_view sql, const params& args)
 {
-    return pool_->run_one(sql, args, name_);
+    return pool_->run_one(sql, args, name_, trace_.valid() ? &trace_ : nullptr);
 }
 
 std::function<std::optional<pool_stats>()> pool::probe() const

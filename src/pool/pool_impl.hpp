@@ -38,6 +38,9 @@ public:
     pool_impl(asio::any_io_executor executor, pool_options options);
 
     asio::awaitable<lease> acquire(std::chrono::milliseconds within, std::source_location where);
+    // As a span, which is a child of that one.
+    asio::awaitable<lease> acquire_traced(std::chrono::milliseconds within, trace_context parent,
+                                          std::source_location where);
     void release(slot_id slot) noexcept;
     asio::awaitable<void> warm_up();
     asio::awaitable<void> verify();

@@ -1,6 +1,7 @@
 #include <pgcoro/transaction/transactional.hpp>
 
 #include "connection/diagnostics.hpp"
+#include "connection/open_span.hpp"
 #include "pool/pool_impl.hpp"
 #include "transaction/outcome.hpp"
 
@@ -31,6 +32,11 @@ transaction_run::transaction_run(pool& p, const transaction_options& options, st
 {
     auto* observer = pool_.options().observer;
     if (!observer) return;
+    span_ = open_span::begin(observer, span_of::transaction, options_.trace);
+    if (span_) {
+        span_->at(pool_.options().name);
+        span_->event().operation = options_.name;
+    }
     observer->on_transaction_begin({pool_.options().name, options_.name});
     auto after = options_.report_after;
     if (after.count() == 0) after = pool_.options().report_transactions_after;
@@ -46,13 +52,22 @@ transaction_run::~transaction_run()
     finish(sent ? transaction_outcome::unknown : transaction_outcome::rolled_back);
 }
 
-void transaction_run::finish(transaction_outcome outcome)
+// With the failure that its caller sees; null without one, or when he sees nothing any more.
+void transaction_run::finish(transaction_outcome outcome, const std::exception_ptr& failure)
 {
     finished_ = true;
     metrics_.total = clock::now() - begun_;
     metrics_.waiting += loop_.waited();
     metrics_.retries = metrics_.attempts > 0 ? metrics_.attempts - 1 : 0;
     if (options_.metrics) *options_.metrics += metrics_;
+    if (span_) {
+        attempt_.reset(); // ends before its parent
+        span_->event().attempt = static_cast<int>(metrics_.attempts);
+        if (failure) span_->failed(failure);
+        if (outcome == transaction_outcome::committed || outcome == transaction_outcome::prepared)
+            span_->end();
+        span_.reset();
+    }
     if (auto* o = pool_.options().observer)
         o->on_transaction({.pool = pool_.options().name,
                            .name = options_.name,
@@ -67,18 +82,33 @@ void transaction_run::finish(transaction_outcome outcome)
                            .other_failures = metrics_.other_failures});
 }
 
+void transaction_run::begin_attempt()
+{
+    if (!span_) return;
+    attempt_ = open_span::begin(pool_.options().observer, span_of::attempt, span_->context());
+    if (!attempt_) return;
+    attempt_->at(pool_.options().name);
+    attempt_->event().operation = options_.name;
+    attempt_->event().attempt = loop_.attempt();
+}
+
 asio::awaitable<void> transaction_run::start()
 {
     ++metrics_.attempts;
+    begin_attempt();
+    auto& parent = attempt_ ? attempt_->context() : options_.trace;
     auto asked = clock::now();
     auto within = std::min(pool_.options().acquire_timeout, time_left(until_));
-    lease held = co_await pool_.acquire(within, where_);
+    named_pool traced(pool_, options_.name, parent);
+    auto acquiring = attempt_ ? traced.acquire(within, where_) : pool_.acquire(within, where_);
+    lease held = co_await std::move(acquiring);
     metrics_.waiting += clock::now() - asked;
     if (watched_) {
         watched_->attempt = loop_.attempt();
         held.used_for(*watched_);
     }
     if (!options_.name.empty()) held->name_operation(options_.name);
+    if (parent.valid()) held->trace(parent);
     transaction_.emplace(pool_, std::move(held), options_, until_, loop_.attempt());
 }
 
@@ -99,6 +129,7 @@ void transaction_run::succeeded()
 {
     note_resolved();
     bool prepared = transaction_->state() == transaction::ending::prepared;
+    if (attempt_) attempt_->end();
     retry_options_.budget = &pool_.retry_budget();
     loop_.succeeded();
     ++metrics_.committed;
@@ -175,13 +206,15 @@ asio::awaitable<void> transaction_run::failed(std::exception_ptr failure)
     if (transaction_ && !cancelled)
         co_await transaction_->rollback(clock::now() + pool_.options().cleanup_timeout);
     transaction_.reset();
+    if (attempt_) attempt_->failed(failure);
     retry_options_.budget = why == cause::connection ? &pool_.retry_budget() : nullptr;
     if (loop_.failed(failure, why != cause::none, cancelled)) {
         co_await loop_.wait();
         co_return;
     }
     finish(state == transaction::ending::asked_for ? transaction_outcome::unknown
-                                                   : transaction_outcome::rolled_back);
+                                                   : transaction_outcome::rolled_back,
+           failure);
     loop_.rethrow();
 }
 

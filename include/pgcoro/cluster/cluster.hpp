@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <source_location>
@@ -60,8 +61,10 @@ struct cluster_stats
 {
     std::vector<host_stats> hosts;
     std::uint64_t failovers = 0;          ///< times there was a primary after there was none, or another
+    std::uint64_t promotions = 0;         ///< replicas that became the primary
     std::uint64_t waited_for_primary = 0; ///< callers that had to
-    std::uint64_t caught_up = 0;          ///< reads for which a replica caught up in time
+    std::uint64_t token_waits = 0;        ///< reads that waited for a replica to catch up
+    std::uint64_t caught_up = 0;          ///< of those, for which a replica caught up in time
     std::uint64_t stale_avoided = 0;      ///< reads that went to the primary for want of a fit replica
     std::uint64_t rerouted = 0;           ///< statements and transactions begun anew on another host
 };
@@ -126,6 +129,8 @@ public:
 
     /// The figures of this moment.
     cluster_stats stats() const;
+    /// The same for who may outlive the cluster: nothing once it is gone. From any thread.
+    std::function<std::optional<cluster_stats>()> probe() const;
     const cluster_options& options() const;
 
     /// For what is built on it.

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace PGCORO_API pgcoro
@@ -17,6 +18,9 @@ enum class read_policy {
     lowest_latency, ///< the one that answers the checks soonest (a moving average)
     two_choices, ///< of two drawn by chance the less used: nearly the best, without a herd that moves as one
 };
+
+/// "round_robin", "least_in_use" …: for messages and labels.
+std::string_view to_string(read_policy p) noexcept;
 
 /// How a cluster behaves.
 struct cluster_options

@@ -91,6 +91,11 @@ public:
     /// nothing. What it refers to must outlive them. On a lease it ends with the lease.
     void name_operation(std::string_view name) noexcept;
 
+    /// The span that the statements from now on are children of; see `observer::on_span`. A context that is
+    /// not valid (the default), or not sampled, ends that; on a lease it ends with the lease. Pipelines and
+    /// batches of rows are one span each; the rounds of a multiplexer have none.
+    void trace(const trace_context& parent) noexcept;
+
     /// Asks the server to stop the operation under way, which then ends with `server_error` 57014 unless it
     /// was quicker, or had not begun on the server. Returns at once; a helper thread does the asking. Does
     /// nothing when nothing is under way.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/export.hpp>
+#include <pgcoro/observer/trace_context.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -75,6 +76,17 @@ struct connection_options
 
     /// Told of queries, notices and connects; null for nobody. Must outlive the connections.
     pgcoro::observer* observer = nullptr;
+
+    /// The span that connecting belongs to, if an observer wants spans. A pool connects for nobody in
+    /// particular, so its connects all belong to this one. Statements have theirs from
+    /// `connection::trace`, `pool::traced` and `transaction_options::trace`.
+    trace_context trace;
+
+    /// Sends the context of a traced query, execute or stream to the server, in a comment behind its text
+    /// (/*traceparent='00-…'*/, the form of sqlcommenter): for the server's log and pg_stat_activity. Such a
+    /// statement is not prepared, because its text is another each time; those that are not traced, or whose
+    /// context is not sampled, are sent as ever. Metrics and events have the text without it.
+    bool traceparent_comments = false;
 
     /// From a URI ("postgresql://user@host:5432/db?sslmode=require") or libpq's "key=value key=value" text.
     /// Throws `std::invalid_argument` with libpq's words when it is malformed; it never repeats the password.

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -140,6 +141,61 @@ struct budget_figures
 };
 BOOST_DESCRIBE_STRUCT(budget_figures, (), (name, available, capacity))
 
+/// A query cache.
+struct cache_figures
+{
+    std::string name;
+    std::uint64_t entries = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t hits = 0;
+    std::uint64_t stale = 0;  ///< answered by a stale result, as the call allowed
+    std::uint64_t misses = 0; ///< asked of the database
+    std::uint64_t bypassed = 0;
+    std::uint64_t evictions = 0;
+    std::uint64_t invalidations = 0;
+    double hit_ratio = 0; ///< hits and stale ones, of these and the misses; 0 when nothing was asked for
+};
+BOOST_DESCRIBE_STRUCT(cache_figures, (),
+                      (name, entries, bytes, hits, stale, misses, bypassed, evictions, invalidations,
+                       hit_ratio))
+
+/// A host of a cluster.
+struct host_figures
+{
+    std::string name;          ///< "host:port"
+    std::string role;          ///< `to_string(host_role)`
+    std::optional<double> lag; ///< how old what it shows may be; nothing when it is not known
+    double latency = 0;        ///< of the checks
+    std::uint64_t reads = 0;   ///< sent there
+    std::uint64_t writes = 0;
+    std::uint64_t failed_checks = 0;
+    std::string last_failure; ///< of a check; empty when the last one succeeded
+    std::uint64_t in_use = 0; ///< of its connections
+    std::uint64_t idle = 0;
+    std::uint64_t waiting = 0; ///< callers
+};
+BOOST_DESCRIBE_STRUCT(host_figures, (),
+                      (name, role, lag, latency, reads, writes, failed_checks, last_failure, in_use, idle,
+                       waiting))
+
+/// A cluster; see `cluster_stats`.
+struct cluster_figures
+{
+    std::string name;
+    std::string policy; ///< `to_string(read_policy)`: who gets a read
+    std::vector<host_figures> hosts;
+    std::uint64_t failovers = 0;
+    std::uint64_t promotions = 0;
+    std::uint64_t waited_for_primary = 0; ///< writes, and reads that nothing else could serve
+    std::uint64_t token_waits = 0;        ///< reads that waited for a replica to catch up with a write
+    std::uint64_t caught_up = 0;
+    std::uint64_t stale_avoided = 0;
+    std::uint64_t rerouted = 0;
+};
+BOOST_DESCRIBE_STRUCT(cluster_figures, (),
+                      (name, policy, hosts, failovers, promotions, waited_for_primary, token_waits, caught_up,
+                       stale_avoided, rerouted))
+
 /// All of it. The counters count since `metrics` was made.
 struct metrics_snapshot
 {
@@ -153,10 +209,12 @@ struct metrics_snapshot
     std::vector<transaction_figures> transactions_by_name;
     std::vector<breaker_figures> breakers;
     std::vector<budget_figures> budgets;
+    std::vector<cache_figures> caches;
+    std::vector<cluster_figures> clusters;
     std::map<std::string, std::uint64_t> retries; ///< of transactions and others, by the failure's class
 };
 BOOST_DESCRIBE_STRUCT(metrics_snapshot, (),
                       (time, uptime, queries, operations, statements, pools, transactions,
-                       transactions_by_name, breakers, budgets, retries))
+                       transactions_by_name, breakers, budgets, caches, clusters, retries))
 
 } // namespace pgcoro

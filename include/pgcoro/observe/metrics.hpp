@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <list>
 #include <memory>
 #include <string>
 
@@ -13,7 +14,9 @@ namespace PGCORO_API pgcoro
 {
 
 class circuit_breaker;
+class cluster;
 class pool;
+class query_cache;
 class retry_budget;
 
 /// What `metrics` counts, and how much memory it may take.
@@ -68,6 +71,10 @@ public:
     /// Has the snapshots tell the state of this pool, by its name, for as long as it is there.
     void watch(const pool& p);
 
+    /// Has the snapshots tell of this cluster, by its pool's name, for as long as it is there. Its hosts'
+    /// pools are told by its hosts' figures and by their events; they need not be watched.
+    void watch(const cluster& c);
+
     /// What has snapshots tell of something that they must not outlive: ends with its life.
     class watching
     {
@@ -84,6 +91,9 @@ public:
     [[nodiscard]] watching watch(const circuit_breaker& b);
     /// A budget under a name. It must outlive what is returned.
     [[nodiscard]] watching watch(std::string name, retry_budget& b);
+    /// A cache under a name; `sample::cache_hit_ratio` is of all that are watched. It must outlive what is
+    /// returned.
+    [[nodiscard]] watching watch(std::string name, const query_cache& c);
 
     /// All figures as they are now. Costs some hundred microseconds and memory for the distributions.
     metrics_snapshot snapshot() const;
@@ -101,10 +111,20 @@ public:
     void on_retry(const retry_event& e) noexcept override;
     void on_transaction_begin(const transaction_begin_event& e) noexcept override;
     void on_transaction(const transaction_event& e) noexcept override;
+    void on_long_transaction(const long_transaction_event& e) noexcept override;
     void on_breaker(const breaker_event& e) noexcept override;
+    void on_role(const role_event& e) noexcept override;
+    void on_failover(const failover_event& e) noexcept override;
+    /// Spans are not counted; `metrics_options::next` is asked whether it wants them.
+    bool wants_spans() const noexcept override;
+    void on_span_begin(span_begin& s) noexcept override;
+    void on_span(const span_event& e) noexcept override;
 
 private:
     struct impl;
+    template <class T>
+    watching keep(std::list<T> impl::*list, T watched);
+
     std::shared_ptr<impl> impl_;
 };
 

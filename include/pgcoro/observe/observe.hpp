@@ -1,4 +1,4 @@
-/// The eyes: metrics, the server's own view, history, alerts, health, advice. Not part of pgcoro.hpp.
+/// The eyes: metrics, the server's own view, history, alerts, health, advice, spans. Not part of pgcoro.hpp.
 #pragma once
 
 #include <pgcoro/observe/advice.hpp>
@@ -9,3 +9,4 @@
 #include <pgcoro/observe/metrics.hpp>
 #include <pgcoro/observe/sampler.hpp>
 #include <pgcoro/observe/server_view.hpp>
+#include <pgcoro/observe/span_log.hpp>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/export.hpp>
+#include <pgcoro/observer/trace_context.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -189,6 +190,48 @@ struct failover_event
     std::chrono::nanoseconds without{}; ///< for how long there was none that the cluster knew of
 };
 
+/// What a span is of.
+enum class span_of {
+    statement,   ///< one statement, a script, a stream or a COPY
+    pipeline,    ///< several statements sent as one
+    acquire,     ///< waiting for a connection of a pool
+    connect,     ///< connecting and logging in
+    transaction, ///< a `transactional` call with all its attempts
+    attempt,     ///< one attempt of it: the parent of what it acquires and runs
+};
+
+/// "statement", "pipeline" …: for messages and labels.
+std::string_view to_string(span_of s) noexcept;
+
+/// A span begins, somewhere under a context that a user set.
+struct span_begin
+{
+    span_of of{};
+    trace_context parent;
+    /// The span's own: a new id, unless an observer that makes its own ids puts one here. What the span is
+    /// the parent of, and what goes to the server in a comment, has it from here.
+    trace_context own;
+    std::chrono::system_clock::time_point at;
+    std::chrono::steady_clock::time_point begun;
+};
+
+/// A span ended.
+struct span_event
+{
+    span_begin begin;                    ///< as it was after on_span_begin()
+    std::chrono::nanoseconds duration{}; ///< by the steady clock
+    std::string_view pool;
+    std::string_view database; ///< this and the next two are empty where no connection was had
+    std::string_view host;     ///< a name, an address or a socket's folder
+    std::string_view port;
+    std::string_view operation;  ///< what the caller named it, or its transaction; else empty
+    std::string_view sql;        ///< of statements; parameters are not in it
+    std::string_view sqlstate;   ///< of what it ended with; empty when the server said nothing
+    std::string_view error_type; ///< SQLSTATE, "connection_lost", "cancelled" …; empty on success
+    std::uint64_t rows = 0;      ///< returned or affected
+    int attempt = 0;             ///< of an attempt: which, from 1 on; of a transaction: how many
+};
+
 /// What the layer tells of its work. Derive, override what is wanted, and put it into the options of a pool
 /// or a connection; it must outlive them.
 ///
@@ -215,6 +258,12 @@ public:
     virtual void on_breaker(const breaker_event&) noexcept {}
     virtual void on_role(const role_event&) noexcept {}
     virtual void on_failover(const failover_event&) noexcept {}
+
+    /// Does it want spans? Asked wherever a user set a sampled trace_context, and without one nothing is
+    /// asked or made. Each span that begins is told of twice, if need be on two threads.
+    virtual bool wants_spans() const noexcept { return false; }
+    virtual void on_span_begin(span_begin&) noexcept {}
+    virtual void on_span(const span_event&) noexcept {}
 };
 
 } // namespace pgcoro

@@ -81,14 +81,33 @@ struct pool_stats
 
 class pool;
 
-/// The shorthands of a pool under a name; see `pool::named`. Must not outlive the pool.
+/// A pool's connections and shorthands under a name and a span; see `pool::named` and `pool::traced`. Must
+/// not outlive the pool.
 class named_pool : public querying<named_pool>
 {
 public:
-    named_pool(pool& p, std::string_view operation) noexcept
+    named_pool(pool& p, std::string_view operation, const trace_context& parent = trace_context()) noexcept
         : pool_(&p)
         , name_(operation)
+        , trace_(parent)
     {}
+
+    /// The same under a name.
+    named_pool named(std::string_view operation) const noexcept
+    {
+        return named_pool(*pool_, operation, trace_);
+    }
+    /// The same under a span.
+    named_pool traced(const trace_context& parent) const noexcept
+    {
+        return named_pool(*pool_, name_, parent);
+    }
+
+    /// As `pool::acquire`: the wait for it is a span, and the statements on it have the name, and are
+    /// children of the same span, until the lease ends.
+    boost::asio::awaitable<lease> acquire(std::source_location where = std::source_location::current());
+    boost::asio::awaitable<lease> acquire(std::chrono::milliseconds within,
+                                          std::source_location where = std::source_location::current());
 
     /// As query(), with parameters made by hand.
     boost::asio::awaitable<result> run(std::string_view sql, params args);
@@ -99,6 +118,7 @@ private:
 
     pool* pool_;
     std::string_view name_;
+    trace_context trace_;
 };
 
 /// Connections to one database, kept open and lent out in the order of asking.
@@ -161,6 +181,10 @@ public:
     /// `co_await pool.named("load account").query_value<account>(…)`. The name's text must outlive the call.
     named_pool named(std::string_view operation) noexcept { return named_pool(*this, operation); }
 
+    /// The shorthands, and acquire(), under a span of the caller's: what they do is told to an observer that
+    /// wants spans as its children, if it is sampled. `pool.named("load account").traced(parent)` is both.
+    named_pool traced(const trace_context& parent) noexcept { return named_pool(*this, {}, parent); }
+
     /// The figures of this moment.
     pool_stats stats() const;
     /// The same for who may outlive the pool: nothing once it is gone. From any thread.
@@ -175,7 +199,7 @@ private:
     friend class named_pool;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
     boost::asio::awaitable<result> run_one(std::string_view sql, const params& args,
-                                           std::string_view operation);
+                                           std::string_view operation, const trace_context* trace);
     detail::pool_impl& impl() const;
 
     std::shared_ptr<detail::pool_impl> impl_;

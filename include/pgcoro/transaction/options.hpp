@@ -2,6 +2,7 @@
 
 #include <pgcoro/error/error.hpp>
 #include <pgcoro/export.hpp>
+#include <pgcoro/observer/trace_context.hpp>
 #include <pgcoro/resilience/retry_policy.hpp>
 
 #include <chrono>
@@ -85,6 +86,10 @@ struct transaction_options
     /// For events and messages; may be empty. What it refers to must outlive the call. (A view for the sake
     /// of GCC 12, as `retry_options::operation`.)
     std::string_view name;
+
+    /// The span that it is a child of; each attempt is a child of it, and what that acquires and runs one of
+    /// the attempt's. None by default.
+    trace_context trace;
 
     /// A transaction, all its attempts included, that lasts for longer is reported to the pool's observer,
     /// once, with the place of its `transactional` call, while it holds a connection. 0: what the pool says.

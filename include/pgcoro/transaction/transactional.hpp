@@ -20,6 +20,7 @@ namespace detail
 {
 
 struct running_transaction;
+class open_span;
 
 // All attempts of one `transactional` call, but for the body.
 class transaction_run
@@ -44,7 +45,8 @@ private:
     void evict_if_demoted(const std::exception_ptr& failure);
     void note_resolved();
     void succeeded();
-    void finish(transaction_outcome outcome);
+    void finish(transaction_outcome outcome, const std::exception_ptr& failure = nullptr);
+    void begin_attempt();
 
     pool& pool_;
     std::source_location where_;
@@ -56,6 +58,8 @@ private:
     transaction_metrics metrics_;
     std::unique_ptr<running_transaction> watched_; // null when it is not to be reported
     std::optional<transaction> transaction_;
+    std::unique_ptr<open_span> span_; // null when nobody wants any
+    std::unique_ptr<open_span> attempt_;
     bool resolved_ = false;
     bool finished_ = false;
 };

@@ -319,6 +319,20 @@ function show_tables(f) {
         ['Lock', b => b.lock, as_text], ['For', b => b.seconds, duration]], 'Nobody waits for a lock.');
 }
 
+function show_clusters(f) {
+    at('cluster').hidden = !f.clusters.length;
+    at('routing').textContent = f.clusters.map(c => `${c.name}: reads by ${c.policy.replaceAll('_', ' ')} · `
+        + `${count(c.failovers)} failovers · ${count(c.promotions)} promotions · ${count(c.waited_for_primary)} waited for a primary · `
+        + `${count(c.token_waits)} reads waited for a replica, ${count(c.caught_up)} of them in time · `
+        + `${count(c.stale_avoided)} reads went to the primary instead`).join(' — ');
+    const hosts = f.clusters.flatMap(c => c.hosts.map(h => ({...h, cluster: c.name})));
+    fill_table('hosts', hosts, [
+        ['Host', h => h.name, as_text], ['Cluster', h => h.cluster, as_text], ['Role', h => h.role, as_text],
+        ['Lag', h => h.lag, duration], ['Reads', h => h.reads, count], ['Writes', h => h.writes, count],
+        ['In use', h => h.in_use, count], ['Waiting', h => h.waiting, count],
+        ['Failed checks', h => h.failed_checks, count], ['Last failure', h => h.last_failure, as_text, 'text']], '');
+}
+
 function show_alerts(f) {
     at('alerts').replaceChildren(...f.alerts.active.map(a => {
         const box = Object.assign(document.createElement('div'), {className: `alert ${a.severity}`});
@@ -381,6 +395,7 @@ function show_figures(f) {
     at('score').textContent = `score ${f.health.score}`;
     show_tiles(f);
     show_tables(f);
+    show_clusters(f);
     show_alerts(f);
     charts.latency.data.labels = f.latency.map((b, i) => b.up_to == null ? `> ${duration(f.latency[i - 1].up_to)}` : duration(b.up_to));
     charts.latency.data.datasets[0].data = f.latency.map(b => b.count);

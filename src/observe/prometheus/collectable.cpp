@@ -249,6 +249,8 @@ void add_resilience(const metrics_snapshot& s, std::vector<MetricFamily>& all)
     family opened("pgcoro_circuit_breaker_opened_total", "How often it opened.", MetricType::Counter);
     family rejected("pgcoro_circuit_breaker_rejected_total", "Calls not let through.", MetricType::Counter);
     family tokens("pgcoro_retry_budget_tokens", "Retries that the budget allows for now.", MetricType::Gauge);
+    family capacity("pgcoro_retry_budget_capacity_tokens", "Those that it allows for at most.",
+                    MetricType::Gauge);
     family retries("pgcoro_retries_total", "Retries, by the class of the failure before.",
                    MetricType::Counter);
     for (auto& b : s.breakers) {
@@ -257,9 +259,92 @@ void add_resilience(const metrics_snapshot& s, std::vector<MetricFamily>& all)
         opened.value({{"name", b.name}}, b.opened);
         rejected.value({{"name", b.name}}, b.rejected);
     }
-    for (auto& b : s.budgets) tokens.value({{"name", b.name}}, b.available);
+    for (auto& b : s.budgets) {
+        tokens.value({{"name", b.name}}, b.available);
+        capacity.value({{"name", b.name}}, b.capacity);
+    }
     for (auto& [why, n] : s.retries) retries.value({system(), {"error_type", why}}, n);
-    for (auto* f : {&state, &opened, &rejected, &tokens, &retries}) f->move_to(all);
+    for (auto* f : {&state, &opened, &rejected, &tokens, &capacity, &retries}) f->move_to(all);
+}
+
+void add_caches(const metrics_snapshot& s, std::vector<MetricFamily>& all)
+{
+    family requests("pgcoro_cache_requests_total", "Reads of the cache, by what came of them.",
+                    MetricType::Counter);
+    family entries("pgcoro_cache_entries", "Results kept.", MetricType::Gauge);
+    family bytes("pgcoro_cache_bytes", "Bytes that they take.", MetricType::Gauge);
+    family evictions("pgcoro_cache_evictions_total", "Results that had to go for others.",
+                     MetricType::Counter);
+    for (auto& c : s.caches) {
+        auto count = [&](const char* outcome, std::uint64_t n) {
+            requests.value({{"name", c.name}, {"outcome", outcome}}, n);
+        };
+        count("hit", c.hits);
+        count("stale", c.stale);
+        count("miss", c.misses);
+        count("bypassed", c.bypassed);
+        entries.value({{"name", c.name}}, c.entries);
+        bytes.value({{"name", c.name}}, c.bytes);
+        evictions.value({{"name", c.name}}, c.evictions);
+    }
+    for (auto* f : {&requests, &entries, &bytes, &evictions}) f->move_to(all);
+}
+
+void add_hosts(const metrics_snapshot& s, std::vector<MetricFamily>& all)
+{
+    family role("pgcoro_cluster_host_role", "1 for the role that the host has.", MetricType::Gauge);
+    family lag("pgcoro_cluster_host_lag_seconds", "How old what the host shows may be; none if not known.",
+               MetricType::Gauge);
+    family used("pgcoro_cluster_host_connections", "Connections to the host, by state.", MetricType::Gauge);
+    family sent("pgcoro_cluster_host_requests_total", "Statements and transactions sent to the host.",
+                MetricType::Counter);
+    family failed("pgcoro_cluster_host_failed_checks_total", "Checks of the host that failed.",
+                  MetricType::Counter);
+    for (auto& c : s.clusters)
+        for (auto& h : c.hosts) {
+            labels base{{"cluster", c.name}, {"host", h.name}};
+            auto with = [&](const char* name, std::string value) {
+                auto l = base;
+                l.push_back({name, std::move(value)});
+                return l;
+            };
+            for (auto name : {"unknown", "primary", "replica", "outdated", "unreachable"})
+                role.value(with("role", name), std::uint64_t(h.role == name));
+            if (h.lag) lag.value(base, *h.lag);
+            used.value(with("state", "used"), h.in_use);
+            used.value(with("state", "idle"), h.idle);
+            auto reads = with("kind", "read");
+            reads.push_back({"policy", c.policy});
+            sent.value(std::move(reads), h.reads);
+            auto writes = with("kind", "write");
+            writes.push_back({"policy", "primary"});
+            sent.value(std::move(writes), h.writes);
+            failed.value(base, h.failed_checks);
+        }
+    for (auto* f : {&role, &lag, &used, &sent, &failed}) f->move_to(all);
+}
+
+void add_clusters(const metrics_snapshot& s, std::vector<MetricFamily>& all)
+{
+    auto count = [&](const char* name, const char* help, std::uint64_t cluster_figures::*figure) {
+        family f(name, help, MetricType::Counter);
+        for (auto& c : s.clusters) f.value({{"cluster", c.name}}, c.*figure);
+        f.move_to(all);
+    };
+    count("pgcoro_cluster_failovers_total", "Times there was a primary after none, or another one.",
+          &cluster_figures::failovers);
+    count("pgcoro_cluster_promotions_total", "Replicas that became the primary.",
+          &cluster_figures::promotions);
+    count("pgcoro_cluster_waits_for_primary_total", "Callers that waited for a primary.",
+          &cluster_figures::waited_for_primary);
+    count("pgcoro_cluster_token_waits_total", "Reads that waited for a replica to catch up.",
+          &cluster_figures::token_waits);
+    count("pgcoro_cluster_token_waits_caught_up_total", "Of those, for which it did in time.",
+          &cluster_figures::caught_up);
+    count("pgcoro_cluster_stale_avoided_total", "Reads that the primary served for want of a fit replica.",
+          &cluster_figures::stale_avoided);
+    count("pgcoro_cluster_rerouted_total", "Work begun anew on another host.", &cluster_figures::rerouted);
+    add_hosts(s, all);
 }
 
 } // namespace
@@ -272,6 +357,8 @@ std::vector<MetricFamily> to_prometheus(const metrics_snapshot& s, prometheus_op
     add_pools(s, all);
     add_transactions(s, all);
     add_resilience(s, all);
+    add_caches(s, all);
+    add_clusters(s, all);
     return all;
 }
 

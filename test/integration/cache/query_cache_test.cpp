@@ -1,6 +1,10 @@
 // What a caller sees of the cache.
 #include "integration/cache/support.hpp"
 
+#include <pgcoro/observe/sampler.hpp>
+
+#include <optional>
+
 using namespace pgcoro;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
@@ -299,6 +303,35 @@ BOOST_AUTO_TEST_CASE(cancelled_at_any_point_it_leaves_nothing_behind)
             BOOST_TEST(got == 30);
         });
     }
+}
+
+BOOST_AUTO_TEST_CASE(a_watched_cache_is_in_the_samples_and_raises_the_alert_when_it_seldom_hits)
+{
+    scratch_schema schema(accounts);
+    cached c;
+    metrics seen;
+    history past;
+    alerts raised;
+    sampler samples(seen, past, &raised);
+    c.run([&]() -> asio::awaitable<void> {
+        std::optional<metrics::watching> watched(seen.watch("accounts", c.cache()));
+        for (int id : {1, 2, 3, 3}) co_await c.cache().query_value<int>(cents_of, id);
+        auto poor = co_await samples.take();
+        BOOST_TEST(poor.cache_hit_ratio == 0.25);
+        BOOST_REQUIRE(raised.active().size() == 1u);
+        BOOST_TEST(raised.active().front().name == "cache_hit_ratio");
+        BOOST_TEST((raised.active().front().severity == alert_severity::info));
+        for (int id : {1, 2, 3, 3}) co_await c.cache().query_value<int>(cents_of, id);
+        auto good = co_await samples.take();
+        BOOST_TEST(good.cache_hit_ratio == 1);
+        BOOST_TEST(raised.active().empty());
+        auto f = seen.snapshot().caches.at(0);
+        BOOST_TEST(f.name == "accounts");
+        BOOST_TEST(f.hits == 5u);
+        BOOST_TEST(f.misses == 3u);
+        watched.reset();
+        BOOST_TEST(seen.snapshot().caches.empty());
+    });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

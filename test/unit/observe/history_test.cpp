@@ -186,4 +186,19 @@ BOOST_AUTO_TEST_CASE(a_sample_of_nothing_knows_nothing)
     BOOST_TEST(std::isnan(s.utilization));
 }
 
+BOOST_AUTO_TEST_CASE(the_cache_hit_ratio_is_of_the_interval_and_of_all_caches)
+{
+    metrics_snapshot before;
+    before.caches.resize(2);
+    before.caches[0].hits = 1'000;
+    auto now = before;
+    BOOST_TEST(std::isnan(make_sample(&before, now).cache_hit_ratio)); // nothing was asked for
+    now.caches[0].hits += 2;
+    now.caches[0].stale += 1;
+    now.caches[0].bypassed += 100;
+    now.caches[1].misses += 9;
+    BOOST_TEST(make_sample(&before, now).cache_hit_ratio == 0.25);
+    BOOST_TEST(std::isnan(make_sample(nullptr, metrics_snapshot()).cache_hit_ratio));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

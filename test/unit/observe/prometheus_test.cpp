@@ -115,6 +115,45 @@ BOOST_AUTO_TEST_CASE(buckets_grow_and_end_with_the_count)
     }
 }
 
+BOOST_AUTO_TEST_CASE(caches_and_clusters_are_told_with_each_host)
+{
+    pgcoro::metrics_snapshot s;
+    pgcoro::cache_figures c;
+    c.name = "accounts";
+    c.hits = 3;
+    c.misses = 1;
+    s.caches.push_back(c);
+    pgcoro::host_figures a;
+    a.name = "a:5432";
+    a.role = "primary";
+    a.lag = 0;
+    a.writes = 2;
+    pgcoro::host_figures b;
+    b.name = "b:5432";
+    b.role = "replica";
+    b.reads = 7;
+    b.in_use = 1;
+    pgcoro::cluster_figures of;
+    of.name = "shop";
+    of.policy = "two_choices";
+    of.hosts = {a, b};
+    of.promotions = 1;
+    of.token_waits = 4;
+    s.clusters.push_back(of);
+    auto v = parsed(prometheus::TextSerializer().Serialize(pgcoro::to_prometheus(s)));
+    BOOST_TEST(v.at("pgcoro_cache_requests_total{name=\"accounts\",outcome=\"hit\"}") == 3);
+    BOOST_TEST(v.at("pgcoro_cluster_promotions_total{cluster=\"shop\"}") == 1);
+    BOOST_TEST(v.at("pgcoro_cluster_token_waits_total{cluster=\"shop\"}") == 4);
+    std::string host = "{cluster=\"shop\",host=\"b:5432\"";
+    BOOST_TEST(v.at("pgcoro_cluster_host_role" + host + ",role=\"replica\"}") == 1);
+    BOOST_TEST(v.at("pgcoro_cluster_host_role" + host + ",role=\"primary\"}") == 0);
+    BOOST_TEST(v.at("pgcoro_cluster_host_connections" + host + ",state=\"used\"}") == 1);
+    BOOST_TEST(v.at("pgcoro_cluster_host_requests_total" + host + ",kind=\"read\",policy=\"two_choices\"}") ==
+               7);
+    BOOST_TEST(v.count("pgcoro_cluster_host_lag_seconds" + host + "}") == 0u); // not known
+    BOOST_TEST(v.at("pgcoro_cluster_host_lag_seconds{cluster=\"shop\",host=\"a:5432\"}") == 0);
+}
+
 BOOST_AUTO_TEST_CASE(no_constant_is_told)
 {
     metrics m;

@@ -1,0 +1,50 @@
+// A span under way. None is made, and nothing costs anything, where nobody set a context or wants spans.
+#pragma once
+
+#include <pgcoro/observer/observer.hpp>
+
+#include <exception>
+#include <memory>
+#include <string>
+
+namespace pgcoro::detail
+{
+
+class open_span;
+using open_span_ptr = std::unique_ptr<open_span>;
+
+class open_span
+{
+public:
+    // Null when nobody wants it.
+    static open_span_ptr begin(observer* told, span_of of, const trace_context& parent);
+
+    open_span(observer& told, span_of of, const trace_context& parent);
+    open_span(const open_span&) = delete;
+    open_span& operator=(const open_span&) = delete;
+    // One whose end was not told was cancelled.
+    ~open_span();
+
+    const trace_context& context() const noexcept { return event_.begin.own; }
+
+    // Where it takes place. Copied: a connection may go before its span ends.
+    void at(std::string_view pool, const char* database = nullptr, const char* host = nullptr,
+            const char* port = nullptr);
+
+    // What else is told. Its texts must be there when the span ends.
+    span_event& event() noexcept { return event_; }
+
+    void end() noexcept;
+    void failed(const std::exception_ptr& why) noexcept;
+
+private:
+    observer& told_;
+    span_event event_;
+    std::string pool_;
+    std::string database_;
+    std::string host_;
+    std::string port_;
+    bool ended_ = false;
+};
+
+} // namespace pgcoro::detail
