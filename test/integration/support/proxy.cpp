@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/write.hpp>
@@ -27,6 +28,7 @@ struct proxy::link
     bool started = false;
     bool deaf = false; // swallows all
     std::optional<fault> next;
+    std::chrono::steady_clock::time_point slow_until{};
 
     link(tcp::socket c, asio::io_context& io)
         : client(std::move(c))
@@ -70,6 +72,9 @@ asio::awaitable<bool> pass(Link& l, fault::direction way, Socket& to, std::strin
         if (l.deaf) co_return true;
         auto now = bytes;
         if (l.next && l.next->where == way) now = bytes.substr(0, l.next->after);
+        bool slow = std::chrono::steady_clock::now() < l.slow_until;
+        if (slow) now = now.substr(0, fault::throttled_bytes);
+        if (slow && !now.empty()) co_await wait(fault::throttled_pause);
         if (!now.empty()) {
             auto [ec, n] = co_await asio::async_write(to, asio::buffer(now), asio::as_tuple(asio::deferred));
             if (ec) co_return false;
@@ -89,6 +94,9 @@ asio::awaitable<bool> pass(Link& l, fault::direction way, Socket& to, std::strin
             co_return true;
         case fault::delay:
             co_await wait(harm.time);
+            break;
+        case fault::throttle:
+            l.slow_until = std::chrono::steady_clock::now() + harm.time;
         }
     }
     co_return true;
@@ -96,8 +104,8 @@ asio::awaitable<bool> pass(Link& l, fault::direction way, Socket& to, std::strin
 
 } // namespace
 
-proxy::proxy(std::string server_socket, script faults)
-    : acceptor_(io_, tcp::endpoint(asio::ip::address_v4::loopback(), 0))
+proxy::proxy(std::string server_socket, script faults, const std::string& address, std::uint16_t port)
+    : acceptor_(io_, tcp::endpoint(asio::ip::make_address(address), port))
     , port_(acceptor_.local_endpoint().port())
     , server_(std::move(server_socket))
     , faults_(std::move(faults))
@@ -110,6 +118,11 @@ proxy::~proxy()
 {
     io_.stop();
     thread_.join();
+}
+
+void proxy::lead_to(std::string server_socket)
+{
+    asio::post(io_, [this, to = std::move(server_socket)]() mutable { server_ = std::move(to); });
 }
 
 std::string proxy::uri(std::string_view database, std::string_view user) const
