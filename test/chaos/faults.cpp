@@ -36,8 +36,8 @@ bool toss(std::mt19937& rng) { return std::bernoulli_distribution(0.5)(rng); }
 // The layer's server processes, in random order.
 std::string backends(int how_many)
 {
-    return " from (select pid from pg_stat_activity where application_name = '" +
-           std::string(world::application) + "' order by random() limit " + std::to_string(how_many) +
+    return " from (select pid from pg_stat_activity where application_name like '" +
+           std::string(world::application) + "%' order by random() limit " + std::to_string(how_many) +
            ") as victim";
 }
 
