@@ -61,6 +61,7 @@ promtool=$(dirname "${BASH_SOURCE[0]}")/../build/tools/promtool
 if has apt-get && { [ "$(id -u)" = 0 ] || has sudo; }; then
     any_of /usr{,/local}/include/prometheus/collectable.h || missing+=(prometheus-cpp-dev)
     has promtool || [ -x "$promtool" ] || missing+=(promtool)
+    any_of '/usr/lib/*/faketime/libfaketime.so.1' || missing+=(libfaketime) # the chaos test's clock
     if wants browser && apt-cache policy chromium | grep 'Candidate: [0-9]' >/dev/null; then # not on Ubuntu, which has a snap
         has chromium || missing+=(chromium)
         has node || missing+=(nodejs)

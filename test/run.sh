@@ -2,6 +2,7 @@
 # run.sh [ctest option...]: installs what is missing, builds, and runs all tests.
 # run.sh fuzz [seconds each]: the fuzz targets alone, for longer than the tests run them; 600 by default.
 # run.sh bench [option...]: the same for the benchmark alone; `run.sh bench --help` shows its options.
+# run.sh chaos [option...]: load and faults at random, for longer than the tests do: `run.sh chaos --minutes 5`.
 # PGCORO_WERROR=1 makes compiler warnings errors.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -10,6 +11,11 @@ if [ "${1:-}" = bench ]; then
     shift
     cmake/build.sh pgcoro_bench >&2 # standard output belongs to the benchmark: it may be JSON
     exec build/release/test/bench/pgcoro_bench "$@"
+fi
+if [ "${1:-}" = chaos ]; then
+    shift
+    cmake/build.sh pgcoro_chaos >&2 # as above
+    exec build/release/test/chaos/pgcoro_chaos "$@"
 fi
 cmake/setup.sh fuzz browser
 if [ "${1:-}" = fuzz ]; then
