@@ -49,9 +49,11 @@ public:
     ~operation()
     {
         if (finished_) return;
-        in_time();
+        bool overdue = !in_time();
         session_.interrupted_ = true;
-        if (!session_.broken()) session_.ask_to_stop();
+        // Given up as overdue it may still go on at the server, and hold its locks: a server that works does
+        // not see that its client left.
+        if (overdue || !session_.broken()) session_.ask_to_stop();
     }
 
     // Nobody waits for the server for a while, so that no time counts. False when the connection was cut

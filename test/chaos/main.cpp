@@ -83,10 +83,10 @@ std::vector<const fault_kind*> chosen(world& w, const settings& s, std::vector<s
     return kinds;
 }
 
-// Sockets that a proxy still has to close go within moments.
+// What was silent is forgotten by the network in the end, and with it goes what waited for a word.
 resources settled(const resources& before)
 {
-    auto until = clock::now() + 5s;
+    auto until = clock::now() + 15s;
     auto now = resources::now();
     for (; now.descriptors != before.descriptors && clock::now() < until; now = resources::now())
         std::this_thread::sleep_for(10ms);

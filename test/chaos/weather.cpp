@@ -34,6 +34,8 @@ std::optional<test::fault> forecast::operator()(std::string_view message)
         return harm;
     case weather::silent:
         harm.what = test::fault::drop;
+        harm.time =
+            10s; // libpq's cancel request waits for the end of its connection, however long that takes
         return harm;
     }
     return std::nullopt;

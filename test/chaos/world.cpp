@@ -80,9 +80,9 @@ std::size_t world::sessions()
 {
     std::size_t all = 0;
     for (auto* h : {&first_, &second_})
-        all +=
-            std::stoul(h->server().psql("select count(*) from pg_stat_activity where application_name like '" +
-                                        std::string(application) + "%'"));
+        all += std::stoul(
+            h->server().psql("select count(*) from pg_stat_activity where application_name like '" +
+                             std::string(application) + "%'"));
     return all;
 }
 

@@ -1,9 +1,11 @@
 // An operation is given up at any point: the server stops, the connection goes on.
 #include "integration/connection/cancelling.hpp"
+#include "integration/support/proxy.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <atomic>
 #include <thread>
 
 using pgcoro::connection;
@@ -194,6 +196,42 @@ BOOST_AUTO_TEST_CASE(a_context_destroyed_in_the_middle_of_a_query_leaves_nothing
         "and pid <> pg_backend_pid()";
     watchdog dog(2 * patience);
     while (shared_server().psql(left) != "0") std::this_thread::yield();
+}
+
+BOOST_AUTO_TEST_CASE(cancel_requests_that_nobody_answers_hold_up_no_other)
+{
+    auto socket = (shared_server().socket_dir() / (".s.PGSQL." + std::to_string(shared_server().port())));
+    std::atomic<bool> silent = true;
+    auto swallow_cancels = [&](std::string_view message) -> std::optional<test::fault> {
+        constexpr std::size_t cancel_request = 16; // bytes; no other message without a type is as short
+        if (!silent || message.size() != cancel_request || message.front() != 0) return std::nullopt;
+        return test::fault{.what = test::fault::drop};
+    };
+    test::proxy between(socket.string(), swallow_cancels);
+    auto options = pgcoro::connection_options::from_uri(between.uri());
+    auto running = [](int pid) {
+        return shared_server().psql(
+                   "select count(*) from pg_stat_activity where state = 'active' and pid = " +
+                   std::to_string(pid)) == "1";
+    };
+    run([&]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        std::vector<int> deaf;
+        for (int i = 0; i < 6; ++i) {
+            auto c = co_await connection::connect(options);
+            beside sleeper(executor, [&] { return c.execute("select pg_sleep(600)"); });
+            while (!running(c.backend_pid())) co_await yield();
+            deaf.push_back(c.backend_pid());
+            silent = i < 5;
+            co_await sleeper.end();
+        }
+        while (running(deaf.back())) co_await yield();
+        deaf.pop_back();
+        for (int pid : deaf) {
+            BOOST_TEST(running(pid));
+            shared_server().psql("select pg_terminate_backend(" + std::to_string(pid) + ")");
+        }
+    });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -20,7 +20,7 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using local = asio::local::stream_protocol;
 
-struct proxy::link
+struct proxy::link : std::enable_shared_from_this<proxy::link>
 {
     tcp::socket client;
     local::socket server;
@@ -64,6 +64,13 @@ asio::awaitable<void> wait(std::chrono::milliseconds time)
     co_await timer.async_wait(asio::as_tuple(asio::deferred));
 }
 
+template <class Link>
+asio::awaitable<void> forget(std::shared_ptr<Link> l, std::chrono::milliseconds after)
+{
+    co_await wait(after);
+    l->close(true);
+}
+
 // Passes the bytes on, as far as the link's fault lets it; false when the link is at its end.
 template <class Link, class Socket>
 asio::awaitable<bool> pass(Link& l, fault::direction way, Socket& to, std::string_view bytes)
@@ -91,6 +98,9 @@ asio::awaitable<bool> pass(Link& l, fault::direction way, Socket& to, std::strin
             co_return false;
         case fault::drop:
             l.deaf = true;
+            if (harm.time.count() > 0)
+                asio::co_spawn(co_await asio::this_coro::executor, forget(l.shared_from_this(), harm.time),
+                               asio::detached);
             co_return true;
         case fault::delay:
             co_await wait(harm.time);

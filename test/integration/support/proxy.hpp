@@ -38,6 +38,7 @@ struct fault
     direction where = to_server;
     std::size_t after = 0; ///< so many more bytes pass that way
     action what = cut;
+    /// Of `drop`: the connection is reset after so long, as by a firewall that has forgotten it; 0: never.
     std::chrono::milliseconds time{0};
 };
 
