@@ -49,11 +49,9 @@ public:
     ~operation()
     {
         if (finished_) return;
-        bool overdue = !in_time();
+        in_time();
         session_.interrupted_ = true;
-        // Given up as overdue it may still go on at the server, and hold its locks: a server that works does
-        // not see that its client left.
-        if (overdue || !session_.broken()) session_.ask_to_stop();
+        if (!session_.broken()) session_.ask_to_stop();
     }
 
     // Nobody waits for the server for a while, so that no time counts. False when the connection was cut
@@ -62,6 +60,9 @@ public:
     {
         if (session_.wire_->end()) return true;
         session_.broken_ = true;
+        // It may still go on at the server, and hold its locks: who works there does not see that the client
+        // left.
+        session_.ask_to_stop();
         return false;
     }
     // The server is waited for again, or has shown that it works.

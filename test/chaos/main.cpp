@@ -123,6 +123,7 @@ int run(const settings& s)
         quiet.duration = 2s;
         auto found = trial(w, quiet, tell).run({});
         w.primary().server().psql("drop table chaos_line");
+        w.replica().server().catch_up_with(w.primary().server());
         if (!found.complaints.empty())
             throw std::runtime_error("without any fault: " + found.complaints.front());
     }

@@ -173,6 +173,7 @@ findings trial::run(const std::vector<const fault_kind*>& kinds)
     load work(*cluster, world_.writable(), seen, settings_.seed, transfer_limit);
     auto spawn = [&](auto what) { return asio::co_spawn(events.io(), std::move(what), asio::use_future); };
     get(spawn(work.open()), "making the tables");
+    world_.replica().server().catch_up_with(world_.primary().server());
     auto working = spawn(work.run());
     within(10s, [&] { return seen.alive() > 0; });
     mistreat(kinds, seen, found);
