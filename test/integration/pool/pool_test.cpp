@@ -565,6 +565,19 @@ BOOST_AUTO_TEST_CASE(hooks_run_before_a_caller_gets_a_connection_and_after_it_ga
     });
 }
 
+BOOST_AUTO_TEST_CASE(a_connection_closed_by_who_has_it_is_replaced)
+{
+    run([]() -> asio::awaitable<void> {
+        pool p(co_await asio::this_coro::executor, options_of(1));
+        auto held = co_await p.acquire();
+        held->close();
+        held.release();
+        BOOST_TEST(co_await p.query_value<int>("select 1") == 1);
+        BOOST_TEST(p.stats().closes == 1u);
+        BOOST_TEST(p.stats().connects == 2u);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_hook_that_closes_the_connection_leaves_the_pool_usable)
 {
     for (std::string where : {"connect", "acquire", "release"}) {
