@@ -64,6 +64,7 @@ if has apt-get && { [ "$(id -u)" = 0 ] || has sudo; }; then
     has promtool || [ -x "$promtool" ] || missing+=(promtool)
     has dpkg-shlibdeps || missing+=(dpkg-dev) # for packages
     if wants docs; then has doxygen || missing+=(doxygen); fi
+    any_of '/usr/lib/*/faketime/libfaketime.so.1' || missing+=(libfaketime) # the chaos test's clock
     if wants browser && apt-cache policy chromium | grep 'Candidate: [0-9]' >/dev/null; then # not on Ubuntu, which has a snap
         has chromium || missing+=(chromium)
         has node || missing+=(nodejs)

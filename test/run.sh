@@ -4,6 +4,7 @@
 # run.sh bench [option...]: the same for the benchmark alone; `run.sh bench --help` shows its options.
 # run.sh install [--all]: what people install, used from outside of the tree; with --all also what takes minutes.
 # run.sh docs: the reference, into build/docs; any warning of Doxygen's is a failure.
+# run.sh chaos [option...]: load and faults at random, for longer than the tests do: `run.sh chaos --minutes 5`.
 # PGCORO_WERROR=1 makes compiler warnings errors.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -21,6 +22,11 @@ fi
 if [ "${1:-}" = docs ]; then
     cmake/setup.sh docs
     exec docs/build.sh
+fi
+if [ "${1:-}" = chaos ]; then
+    shift
+    cmake/build.sh pgcoro_chaos >&2 # as above
+    exec build/release/test/chaos/pgcoro_chaos "$@"
 fi
 cmake/setup.sh fuzz browser docs
 if [ "${1:-}" = fuzz ]; then

@@ -30,11 +30,38 @@ std::string random_schema()
     return name.data();
 }
 
+// Every second account is a hot one.
+std::int32_t random_account(std::mt19937& rng)
+{
+    using number = std::uniform_int_distribution<std::int32_t>;
+    if (std::bernoulli_distribution(0.5)(rng)) return number(1, bank::hot_accounts)(rng);
+    return number(bank::hot_accounts + 1, bank::hot_accounts + bank::cold_accounts)(rng);
+}
+
 } // namespace
 
-// Names carry the schema: a search_path would be one more thing that a pooler in between may refuse.
+transfer random_transfer(std::mt19937& rng)
+{
+    transfer t;
+    t.source = random_account(rng);
+    do t.target = random_account(rng);
+    while (t.target == t.source);
+    t.cents = std::uniform_int_distribution<std::int64_t>(1, 10'000)(rng);
+    t.target_first = std::bernoulli_distribution(0.5)(rng);
+    return t;
+}
+
 bank::bank(pgcoro::pool& pool)
-    : pool_(pool)
+    : bank(database(&pool))
+{}
+
+bank::bank(pgcoro::cluster& cluster)
+    : bank(database(&cluster))
+{}
+
+// Names carry the schema: a search_path would be one more thing that a pooler in between may refuse.
+bank::bank(database where)
+    : database_(where)
     , schema_(random_schema())
     , change_balance_("update " + schema_ + ".account set cents = cents + $1 where id = $2")
     , write_ledger_("insert into " + schema_ +
@@ -71,7 +98,7 @@ asio::awaitable<void> bank::open()
         co_await tx.execute(analyze);
         co_return co_await all_money(tx);
     };
-    cents_before_ = co_await pgcoro::transactional(pool_, body, options);
+    cents_before_ = co_await transactional(body, options);
 }
 
 asio::awaitable<void> bank::move(const transfer& t, const pgcoro::transaction_options& options)
@@ -84,7 +111,7 @@ asio::awaitable<void> bank::move(const transfer& t, const pgcoro::transaction_op
         }
         co_await tx.execute(write_ledger_, t.id, t.source, t.target, t.cents);
     };
-    co_await pgcoro::transactional(pool_, body, options);
+    co_await transactional(body, options);
 }
 
 asio::awaitable<std::int64_t> bank::all_money(pgcoro::transaction& tx)
@@ -99,14 +126,13 @@ asio::awaitable<audit> bank::check(const journal& told)
     pgcoro::transaction_options options;
     options.name = "check the books";
     options.isolation = pgcoro::isolation::repeatable_read; // one snapshot for all three questions
-    options.read_only = true;
     auto body = [&](pgcoro::transaction& tx) -> asio::awaitable<void> {
         found.cents_after = co_await all_money(tx);
         auto off = co_await tx.query_value<std::int64_t>(count_wrong_balances_, opening_cents);
         found.accounts_off = static_cast<std::uint64_t>(off);
         ledger = co_await tx.query_as<entry>(count_transfers_);
     };
-    co_await pgcoro::transactional(pool_, body, options);
+    co_await transactional(body, options);
 
     found.cents_before = cents_before_;
     auto fates = told.fates(); // a copy: those done are crossed off where the ledger has them
@@ -139,7 +165,7 @@ asio::awaitable<void> bank::close()
         auto drop = "drop schema if exists " + schema_ + " cascade";
         co_await tx.execute(drop);
     };
-    co_await pgcoro::transactional(pool_, body, options);
+    co_await transactional(body, options);
 }
 
 } // namespace transfers

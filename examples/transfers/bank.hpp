@@ -5,7 +5,10 @@
 #include <pgcoro/pgcoro.hpp>
 
 #include <cstdint>
+#include <random>
 #include <string>
+#include <utility>
+#include <variant>
 
 namespace transfers
 {
@@ -19,6 +22,9 @@ struct transfer
     std::int64_t cents = 0;
     bool target_first = false; ///< the order in which the rows are locked
 };
+
+/// Between two different accounts, every second time a hot one.
+transfer random_transfer(std::mt19937& rng);
 
 /// What the books say in the end.
 struct audit
@@ -47,6 +53,11 @@ public:
 
     /// `pool` must outlive the bank.
     explicit bank(pgcoro::pool& pool);
+    /// All that the bank does takes place on the primary. `cluster` must outlive the bank.
+    explicit bank(pgcoro::cluster& cluster);
+
+    /// From now on the bank works through this pool, which must outlive it.
+    void use(pgcoro::pool& pool) noexcept { database_ = &pool; }
 
     /// Makes the schema and fills the accounts.
     boost::asio::awaitable<void> open();
@@ -58,11 +69,22 @@ public:
     boost::asio::awaitable<void> close();
 
     const std::string& schema() const { return schema_; }
+    /// All of it, in cents, as it was in the beginning.
+    std::int64_t opening_money() const { return cents_before_; }
 
 private:
+    using database = std::variant<pgcoro::pool*, pgcoro::cluster*>;
+
+    explicit bank(database where);
+    template <class Body>
+    auto transactional(Body body, const pgcoro::transaction_options& options)
+    {
+        return std::visit(
+            [&](auto* where) { return pgcoro::transactional(*where, std::move(body), options); }, database_);
+    }
     boost::asio::awaitable<std::int64_t> all_money(pgcoro::transaction& tx);
 
-    pgcoro::pool& pool_;
+    database database_;
     std::string schema_;
     std::string change_balance_;
     std::string write_ledger_;

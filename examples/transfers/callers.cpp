@@ -30,25 +30,6 @@ pgcoro::retry_policy patient_retry()
     return policy;
 }
 
-// Every second account is a hot one.
-std::int32_t random_account(std::mt19937& rng)
-{
-    using number = std::uniform_int_distribution<std::int32_t>;
-    if (std::bernoulli_distribution(0.5)(rng)) return number(1, bank::hot_accounts)(rng);
-    return number(bank::hot_accounts + 1, bank::hot_accounts + bank::cold_accounts)(rng);
-}
-
-transfer random_transfer(std::mt19937& rng)
-{
-    transfer t;
-    t.source = random_account(rng);
-    do t.target = random_account(rng);
-    while (t.target == t.source);
-    t.cents = std::uniform_int_distribution<std::int64_t>(1, 10'000)(rng);
-    t.target_first = std::bernoulli_distribution(0.5)(rng);
-    return t;
-}
-
 } // namespace
 
 asio::awaitable<void> callers::run(std::chrono::seconds duration)
@@ -70,35 +51,40 @@ asio::awaitable<void> callers::run(std::chrono::seconds duration)
 asio::awaitable<void> callers::call(int number)
 {
     std::mt19937 rng(std::random_device{}());
-    for (int n = number; !stopped_ && clock::now() < until_; ++n) {
-        auto t = random_transfer(rng);
-        t.id = journal_.ask(number);
-        pgcoro::transaction_metrics metrics;
-        pgcoro::transaction_options options;
-        options.name = "transfer";
-        options.isolation = n % 2 == 0 ? pgcoro::isolation::serializable : pgcoro::isolation::read_committed;
-        options.retry = patient_retry();
-        // A lock that was waited for too long is worth another attempt, like one that ended in a deadlock.
-        options.retry_if = [](const pgcoro::error& e) {
-            return e.sqlstate() == pgcoro::sqlstates::lock_not_available;
-        };
-        options.metrics = &metrics;
+    while (!stopped_ && clock::now() < until_) co_await ask(number, rng);
+}
 
-        auto begun = clock::now();
-        auto came = fate::failed;
-        std::string error;
-        try {
-            co_await bank_.move(t, options);
-            came = fate::done;
-            journal_.times.push_back(
-                std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - begun));
-        } catch (const pgcoro::error& e) {
-            if (dynamic_cast<const pgcoro::commit_unknown*>(&e)) came = fate::unknown;
-            error = e.what();
-        }
-        journal_.settle(t.id, came, std::move(error));
-        journal_.metrics += metrics;
+asio::awaitable<fate> callers::ask(int caller, std::mt19937& rng)
+{
+    auto t = random_transfer(rng);
+    t.id = journal_.ask(caller);
+    pgcoro::transaction_metrics metrics;
+    pgcoro::transaction_options options;
+    options.name = "transfer";
+    options.isolation =
+        (t.id + caller) % 2 == 0 ? pgcoro::isolation::serializable : pgcoro::isolation::read_committed;
+    options.timeout = limit_;
+    options.retry = patient_retry();
+    // A lock that was waited for too long is worth another attempt, like one that ended in a deadlock.
+    options.retry_if = [](const pgcoro::error& e) {
+        return e.sqlstate() == pgcoro::sqlstates::lock_not_available;
+    };
+    options.metrics = &metrics;
+
+    auto begun = clock::now();
+    auto came = fate::failed;
+    std::string error;
+    try {
+        co_await bank_.move(t, options);
+        came = fate::done;
+        journal_.times.push_back(std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - begun));
+    } catch (const pgcoro::error& e) {
+        if (dynamic_cast<const pgcoro::commit_unknown*>(&e)) came = fate::unknown;
+        error = e.what();
     }
+    journal_.settle(t.id, came, std::move(error));
+    journal_.metrics += metrics;
+    co_return came;
 }
 
 } // namespace transfers

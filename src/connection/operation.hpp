@@ -60,6 +60,9 @@ public:
     {
         if (session_.wire_->end()) return true;
         session_.broken_ = true;
+        // It may still go on at the server, and hold its locks: who works there does not see that the client
+        // left.
+        session_.ask_to_stop();
         return false;
     }
     // The server is waited for again, or has shown that it works.

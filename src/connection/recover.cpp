@@ -1,10 +1,10 @@
 // Stopping what runs on the server, and bringing a session back from wherever it was left.
+#include "connection/cancel_threads.hpp"
 #include "connection/diagnostics.hpp"
 #include "connection/exchange.hpp"
 #include "connection/operation.hpp"
 
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include <algorithm>
 #include <array>
@@ -13,13 +13,6 @@ namespace pgcoro::detail
 {
 namespace
 {
-
-// Few threads, because each may block for long; never joined, because the process must be able to end.
-asio::thread_pool& cancel_threads()
-{
-    static auto& threads = *new asio::thread_pool(4);
-    return threads;
-}
 
 void send_cancel(PGcancel* canceller)
 {
@@ -43,16 +36,14 @@ void session::ask_to_stop()
     // is through may have come before the statement did.
     if (cancelling_ && !cancelling_->finished->told()) return;
     cancelling_ = std::make_shared<cancel_request>();
-    asio::post(cancel_threads(), [request = cancelling_, canceller = canceller_] {
-        // Also when the session is gone meanwhile: a server that works does not see that its client left.
-        send_cancel(canceller.get());
-        request->finished->tell();
-    });
+    // Also when the session is gone meanwhile: a server that works does not see that its client left.
+    cancel_threads::of_the_process().run([canceller = canceller_] { send_cancel(canceller.get()); },
+                                         [request = cancelling_] { request->finished->tell(); });
 }
 
 void session::abort()
 {
-    asio::post(cancel_threads(), [canceller = canceller_] { send_cancel(canceller.get()); });
+    cancel_threads::of_the_process().run([canceller = canceller_] { send_cancel(canceller.get()); }, [] {});
     wire_->guard().cut();
 }
 

@@ -57,7 +57,7 @@ asio::awaitable<lease> pool_impl::acquire(std::chrono::milliseconds within, std:
                 failure = std::current_exception();
             }
             if (failure) {
-                if (!is_cancellation(failure)) got->session().give_up();
+                if (!is_cancellation(failure) && !got->is_closed()) got->session().give_up();
                 std::rethrow_exception(failure);
             }
         }

@@ -27,14 +27,17 @@ pool_impl::pool_impl(asio::any_io_executor executor, pool_options options)
 
 void pool_impl::release(slot_id slot) noexcept
 {
-    auto& session = places_[slot].connection->session();
-    session.end_use();
-    session.end_lease();
-    auto as = pool_core::returned::dirty;
-    if (session.broken())
-        as = pool_core::returned::broken;
-    else if (session.clean() && !needs_undo(session))
-        as = pool_core::returned::clean;
+    auto& connection = *places_[slot].connection;
+    auto as = pool_core::returned::broken;
+    if (!connection.is_closed()) { // else by its user
+        auto& session = connection.session();
+        session.end_use();
+        session.end_lease();
+        if (!session.broken()) {
+            bool clean = session.clean() && !needs_undo(session);
+            as = clean ? pool_core::returned::clean : pool_core::returned::dirty;
+        }
+    }
     release_event event{options_.name, {}, as == pool_core::returned::dirty};
     if (as == pool_core::returned::clean && options_.on_release) as = pool_core::returned::dirty;
     if (options_.observer) event.held = clock::now() - places_[slot].leased_at;
@@ -109,7 +112,8 @@ asio::awaitable<void> pool_impl::close(std::chrono::milliseconds within)
         if (core_.count().taken() == 0) co_return;
         if (why == wake::expired) { // what is still out is cut: its holders get an error, and let go
             for (slot_id slot = 0; slot < places_.size(); ++slot)
-                if (core_.in_use(slot) || core_.cleaning(slot)) places_[slot].connection->session().abort();
+                if ((core_.in_use(slot) || core_.cleaning(slot)) && !places_[slot].connection->is_closed())
+                    places_[slot].connection->session().abort();
             co_return;
         }
         emptied = std::make_shared<one_shot>(); // a connect came to its end
@@ -175,7 +179,7 @@ void pool_impl::on_timer()
         for (slot_id slot = 0; slot < places_.size(); ++slot) {
             auto& p = places_[slot];
             bool leased = core_.in_use(slot);
-            if (!leased && !core_.cleaning(slot)) continue;
+            if ((!leased && !core_.cleaning(slot)) || p.connection->is_closed()) continue;
             p.connection->session().socket().guard().expire(act.now);
             if (auto* t = p.used_for; leased && t && !t->reported && act.now - t->begun >= t->report_after) {
                 t->reported = true;

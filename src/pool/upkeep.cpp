@@ -116,12 +116,12 @@ asio::awaitable<void> pool_impl::clean(slot_id slot)
             co_await pause.async_wait(asio::deferred);
         }
         if (!session.clean()) co_await session.recover(deadline, true);
-        if (options_.on_release) {
-            co_await bounded(options_.on_release(connection), "on_release", deadline);
+        if (options_.on_release) co_await bounded(options_.on_release(connection), "on_release", deadline);
+        if (!connection.is_closed()) { // else by the hook
             if (!session.clean()) co_await session.recover(deadline, true);
+            if (needs_undo(session)) co_await session.undo(deadline, options_.reset == reset_mode::always);
+            usable = session.clean();
         }
-        if (needs_undo(session)) co_await session.undo(deadline, options_.reset == reset_mode::always);
-        usable = session.clean();
     } catch (...) {
         // Why does not matter to anybody by now: it is closed, and that is told to the observer.
     }

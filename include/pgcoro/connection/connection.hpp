@@ -116,7 +116,8 @@ public:
     /// A setting that the server reports, such as "TimeZone" or "in_hot_standby"; empty when it does not.
     std::string_view parameter_status(const char* name) const noexcept;
 
-    /// For the floors above this one.
+    /// For the floors above this one. There is no session after close() and in what was moved from.
+    bool is_closed() const noexcept { return session_ == nullptr; }
     explicit connection(std::unique_ptr<detail::session> session) noexcept;
     detail::session& session() const;
     detail::statement_host& host() const;

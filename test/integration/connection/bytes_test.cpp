@@ -1,5 +1,6 @@
 // A bytea larger than one wants to have in memory, in and out by pieces.
 #include "integration/connection/support.hpp"
+#include "integration/support/heap.hpp"
 
 #include <pgcoro/types/types.hpp>
 
@@ -8,35 +9,10 @@
 #include <span>
 #include <vector>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define PGCORO_TEST_SANITIZED
-#endif
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define PGCORO_TEST_SANITIZED
-#endif
-
-#ifdef PGCORO_TEST_SANITIZED
-extern "C" std::size_t __sanitizer_get_current_allocated_bytes(); // GCC 12 comes without its header
-#else
-#include <malloc.h>
-#endif
-
 using pgcoro::connection;
 
 namespace
 {
-
-// All heap memory that this process has, libpq's too.
-std::size_t bytes_in_use()
-{
-#ifdef PGCORO_TEST_SANITIZED
-    return __sanitizer_get_current_allocated_bytes();
-#else
-    auto info = ::mallinfo2();
-    return info.uordblks + info.hblkhd;
-#endif
-}
 
 // Bytes by pieces, each with other contents than the one before it.
 class numbered_pieces
@@ -74,8 +50,8 @@ BOOST_AUTO_TEST_CASE(a_bytea_of_200_MB_goes_in_and_out_with_the_memory_of_a_piec
         co_await c.execute("create temp table b (id int, name text, v bytea)");
         co_await c.execute("alter table b alter v set storage external"); // no time for compression
         std::size_t most = 0;
-        auto before = bytes_in_use();
-        auto look = [&] { most = std::max(most, bytes_in_use()); };
+        auto before = test::bytes_in_use();
+        auto look = [&] { most = std::max(most, test::bytes_in_use()); };
 
         numbered_pieces made(size, piece_size);
         auto pieces = [&] {

@@ -1,9 +1,11 @@
 // An operation is given up at any point: the server stops, the connection goes on.
 #include "integration/connection/cancelling.hpp"
+#include "integration/support/proxy.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <atomic>
 #include <thread>
 
 using pgcoro::connection;
@@ -194,6 +196,40 @@ BOOST_AUTO_TEST_CASE(a_context_destroyed_in_the_middle_of_a_query_leaves_nothing
         "and pid <> pg_backend_pid()";
     watchdog dog(2 * patience);
     while (shared_server().psql(left) != "0") std::this_thread::yield();
+}
+
+BOOST_AUTO_TEST_CASE(cancel_requests_that_nobody_answers_hold_up_no_other)
+{
+    auto socket = shared_server().socket_dir() / (".s.PGSQL." + std::to_string(shared_server().port()));
+    constexpr int swallowed = 5; // more than are sent at once
+    std::atomic<int> cancels = 0;
+    auto swallow = [&](std::string_view message) -> std::optional<test::fault> {
+        constexpr std::size_t cancel_request = 16; // bytes; no other message without a type is as short
+        if (message.size() != cancel_request || message.front() != 0 || ++cancels > swallowed) return {};
+        test::fault silence;
+        silence.what = test::fault::drop;
+        return silence;
+    };
+    test::proxy between(socket.string(), swallow);
+    auto options = pgcoro::connection_options::from_uri(between.uri());
+    options.application_name = "unheard";
+    auto running = [] {
+        return std::stoi(shared_server().psql("select count(*) from pg_stat_activity where state = 'active' "
+                                              "and application_name = 'unheard'"));
+    };
+    run([&]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        for (int i = 0; i <= swallowed; ++i) {
+            auto c = co_await connection::connect(options);
+            beside sleeper(executor, [&] { return sleep_long(c); });
+            co_await wait_for_backend(c.backend_pid(), "active");
+            co_await sleeper.end();
+        }
+        while (running() > swallowed) co_await yield(); // the one whose cancel was heard
+        BOOST_TEST(running() == swallowed);
+    });
+    shared_server().psql(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'unheard'");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

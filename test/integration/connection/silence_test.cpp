@@ -70,6 +70,18 @@ BOOST_AUTO_TEST_CASE(a_request_that_nobody_takes_is_given_up)
     });
 }
 
+BOOST_AUTO_TEST_CASE(what_is_given_up_while_the_server_works_is_stopped_there)
+{
+    with_connection(impatient(), [](connection& c) -> asio::awaitable<void> {
+        co_await c.execute("set statement_timeout = 0"); // the server's own bound fails
+        auto pid = std::to_string(c.backend_pid());
+        auto e = co_await failure_of<connection_error>(c.execute("select pg_sleep(600)"));
+        BOOST_TEST(e.why() == connection_failure::timeout);
+        auto left = "select count(*) from pg_stat_activity where pid = " + pid;
+        while (shared_server().psql(left) != "0") co_await yield();
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_ping_is_given_up)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {

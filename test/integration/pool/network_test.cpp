@@ -75,6 +75,54 @@ BOOST_AUTO_TEST_CASE(a_host_that_has_moved_is_found_at_its_new_address)
     });
 }
 
+BOOST_AUTO_TEST_CASE(logins_that_hang_are_given_up_and_the_pool_recovers)
+{
+    pgcoro::testing::server server;
+    run([&]() -> asio::awaitable<void> {
+        auto o = impatient(server);
+        o.connection = pgcoro::connection_options::from_uri(server.tcp_uri());
+        o.connection.connect_timeout = 100ms;
+        pool p(co_await asio::this_coro::executor, o);
+        server.pause(); // the system accepts, and nobody speaks
+        std::string what;
+        try {
+            auto none = co_await p.acquire(400ms);
+        } catch (const pgcoro::pool_timeout& e) {
+            what = e.what();
+        }
+        BOOST_TEST(what.find("the last connect failed") != what.npos, what);
+        BOOST_TEST(p.stats().connect_failures > 0u);
+        server.resume();
+        auto one = co_await p.query_value<int>("select 1");
+        BOOST_TEST(one == 1);
+        co_await until([&] { return p.stats().connecting == 0; });
+        BOOST_TEST(p.stats().in_use == 0u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(one_frozen_backend_costs_its_connection_and_no_other)
+{
+    pgcoro::testing::server server;
+    run([&]() -> asio::awaitable<void> {
+        pool p(co_await asio::this_coro::executor, impatient(server));
+        auto frozen = co_await p.acquire();
+        auto other = co_await p.acquire();
+        auto pid = frozen->backend_pid();
+        server.pause(pid);
+        BOOST_CHECK_THROW(co_await frozen->execute("select 1"), pgcoro::connection_error);
+        frozen.release();
+        auto well = co_await other->query_value<int>("select 1");
+        BOOST_TEST(well == 1);
+        other.release();
+        auto replacement = co_await p.acquire();
+        auto again = co_await p.acquire();
+        BOOST_TEST(replacement->backend_pid() != pid);
+        BOOST_TEST(again->backend_pid() != pid);
+        BOOST_TEST(p.stats().closes == 1u);
+        server.resume(pid);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_lease_returned_mid_query_to_a_silent_server_is_closed_and_the_slot_comes_back)
 {
     pgcoro::testing::server server;

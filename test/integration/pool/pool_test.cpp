@@ -416,6 +416,27 @@ BOOST_AUTO_TEST_CASE(connections_too_old_are_replaced)
     });
 }
 
+BOOST_AUTO_TEST_CASE(a_connection_in_constant_use_is_replaced_at_its_age_too)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        auto o = options_of(1);
+        o.recycle_after = 50ms;
+        pool p(executor, o);
+        bool replaced = false;
+        auto ask = [&]() -> asio::awaitable<void> {
+            auto first = co_await p.query_value<int>("select pg_backend_pid()");
+            while (!replaced) replaced = co_await p.query_value<int>("select pg_backend_pid()") != first;
+        };
+        beside one(executor, ask); // there is always somebody waiting for it
+        beside another(executor, ask);
+        co_await until([&] { return one.done() && another.done(); });
+        BOOST_TEST(!one.error());
+        BOOST_TEST(!another.error());
+        BOOST_TEST(p.stats().connects >= 2u);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_server_that_says_nothing_is_given_up_and_the_pool_recovers)
 {
     run([]() -> asio::awaitable<void> {
@@ -542,6 +563,50 @@ BOOST_AUTO_TEST_CASE(hooks_run_before_a_caller_gets_a_connection_and_after_it_ga
         BOOST_TEST(p.stats().in_use == 0u);
         BOOST_TEST(co_await p.query_value<int>("select 4") == 4);
     });
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_closed_by_who_has_it_is_replaced)
+{
+    run([]() -> asio::awaitable<void> {
+        pool p(co_await asio::this_coro::executor, options_of(1));
+        auto held = co_await p.acquire();
+        held->close();
+        held.release();
+        BOOST_TEST(co_await p.query_value<int>("select 1") == 1);
+        BOOST_TEST(p.stats().closes == 1u);
+        BOOST_TEST(p.stats().connects == 2u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_that_closes_the_connection_leaves_the_pool_usable)
+{
+    for (std::string where : {"connect", "acquire", "release"}) {
+        run([&]() -> asio::awaitable<void> {
+            auto o = options_of(1);
+            int left = 1;
+            auto closes = [&](const char* here) {
+                return [&, here](pgcoro::connection& c) -> asio::awaitable<void> {
+                    if (where == here && left-- > 0) c.close();
+                    co_return;
+                };
+            };
+            o.on_connect = closes("connect");
+            o.on_acquire = closes("acquire");
+            o.on_release = closes("release");
+            pool p(co_await asio::this_coro::executor, o);
+            for (int i = 0; i < 3; ++i) {
+                try {
+                    co_await p.execute("select 1");
+                } catch (const std::exception& e) { // the one whose connection was closed is told
+                    BOOST_TEST_MESSAGE(e.what());
+                }
+            }
+            BOOST_TEST(co_await p.query_value<int>("select 2") == 2, where);
+            co_await until([&] { return p.stats().idle == 1; });
+            BOOST_TEST(p.stats().in_use == 0u, where);
+            BOOST_TEST(left <= 0, where);
+        });
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_hook_that_takes_too_long_costs_its_connection_only)

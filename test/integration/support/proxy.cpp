@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/write.hpp>
@@ -19,7 +20,7 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using local = asio::local::stream_protocol;
 
-struct proxy::link
+struct proxy::link : std::enable_shared_from_this<proxy::link>
 {
     tcp::socket client;
     local::socket server;
@@ -27,6 +28,7 @@ struct proxy::link
     bool started = false;
     bool deaf = false; // swallows all
     std::optional<fault> next;
+    std::chrono::steady_clock::time_point slow_until{};
 
     link(tcp::socket c, asio::io_context& io)
         : client(std::move(c))
@@ -62,6 +64,13 @@ asio::awaitable<void> wait(std::chrono::milliseconds time)
     co_await timer.async_wait(asio::as_tuple(asio::deferred));
 }
 
+template <class Link>
+asio::awaitable<void> forget(std::shared_ptr<Link> l, std::chrono::milliseconds after)
+{
+    co_await wait(after);
+    l->close(true);
+}
+
 // Passes the bytes on, as far as the link's fault lets it; false when the link is at its end.
 template <class Link, class Socket>
 asio::awaitable<bool> pass(Link& l, fault::direction way, Socket& to, std::string_view bytes)
@@ -70,6 +79,9 @@ asio::awaitable<bool> pass(Link& l, fault::direction way, Socket& to, std::strin
         if (l.deaf) co_return true;
         auto now = bytes;
         if (l.next && l.next->where == way) now = bytes.substr(0, l.next->after);
+        bool slow = std::chrono::steady_clock::now() < l.slow_until;
+        if (slow) now = now.substr(0, fault::throttled_bytes);
+        if (slow && !now.empty()) co_await wait(fault::throttled_pause);
         if (!now.empty()) {
             auto [ec, n] = co_await asio::async_write(to, asio::buffer(now), asio::as_tuple(asio::deferred));
             if (ec) co_return false;
@@ -86,9 +98,15 @@ asio::awaitable<bool> pass(Link& l, fault::direction way, Socket& to, std::strin
             co_return false;
         case fault::drop:
             l.deaf = true;
+            if (harm.time.count() > 0)
+                asio::co_spawn(co_await asio::this_coro::executor, forget(l.shared_from_this(), harm.time),
+                               asio::detached);
             co_return true;
         case fault::delay:
             co_await wait(harm.time);
+            break;
+        case fault::throttle:
+            l.slow_until = std::chrono::steady_clock::now() + harm.time;
         }
     }
     co_return true;
@@ -96,8 +114,8 @@ asio::awaitable<bool> pass(Link& l, fault::direction way, Socket& to, std::strin
 
 } // namespace
 
-proxy::proxy(std::string server_socket, script faults)
-    : acceptor_(io_, tcp::endpoint(asio::ip::address_v4::loopback(), 0))
+proxy::proxy(std::string server_socket, script faults, const std::string& address, std::uint16_t port)
+    : acceptor_(io_, tcp::endpoint(asio::ip::make_address(address), port))
     , port_(acceptor_.local_endpoint().port())
     , server_(std::move(server_socket))
     , faults_(std::move(faults))
@@ -110,6 +128,11 @@ proxy::~proxy()
 {
     io_.stop();
     thread_.join();
+}
+
+void proxy::lead_to(std::string server_socket)
+{
+    asio::post(io_, [this, to = std::move(server_socket)]() mutable { server_ = std::move(to); });
 }
 
 std::string proxy::uri(std::string_view database, std::string_view user) const
