@@ -21,6 +21,8 @@ using clock = std::chrono::steady_clock;
 
 const std::string zipf = "pgcoro, Zipf, a write in 50";
 const std::string uncached = "pool, Zipf, a write in 50";
+const std::string scanned = "pgcoro, the same with scans";
+const std::string scanned_lru = "plain LRU, the same with scans";
 const std::string crowd = "1,000 at once";
 
 constexpr const char* cents_of = "select cents from account where id = $1";
@@ -51,7 +53,8 @@ public:
     explicit caches(const environment& where)
         : pool_(io_.get_executor(), where.pool(16))
         , source_(std::make_shared<counted>(pool_))
-        , cache_(io_.get_executor(), source_, small())
+        , cache_(io_.get_executor(), source_, small(pgcoro::cache_eviction::tiny_lfu))
+        , lru_(io_.get_executor(), source_, small(pgcoro::cache_eviction::lru))
     {
         double sum = 0;
         for (std::int64_t id = 1; id <= environment::accounts; ++id)
@@ -100,6 +103,34 @@ public:
         return s;
     }
 
+    // Beside them a report reads one account after the other: each fifth question, whose answer does not
+    // count. The same questions whatever the cache.
+    sample with_scans(seconds how_long, pgcoro::cache_eviction kind)
+    {
+        auto& cache = kind == pgcoro::cache_eviction::lru ? lru_ : cache_;
+        random_ = random_rows(2);
+        std::int64_t scan = 0;
+        std::uint64_t reads = 0;
+        std::uint64_t hits = 0;
+        auto s = run([&]() -> asio::awaitable<std::uint64_t> {
+            auto end = end_of(how_long);
+            std::uint64_t done = 0;
+            for (; clock::now() < end; ++done) {
+                if (done % 5 == 4) {
+                    scan = scan % environment::accounts + 1;
+                    co_await cache.query(cents_of, scan);
+                    continue;
+                }
+                ++reads;
+                auto got = co_await cache.query(cents_of, next());
+                hits += got.origin() == pgcoro::cache_origin::hit;
+            }
+            co_return done;
+        });
+        s.extra["hits / read"] = static_cast<double>(hits) / static_cast<double>(reads);
+        return s;
+    }
+
     // All want what is not there; the time is not what counts.
     sample at_once(seconds)
     {
@@ -119,9 +150,10 @@ public:
 
 private:
     // A tenth of the accounts has room.
-    static pgcoro::cache_options small()
+    static pgcoro::cache_options small(pgcoro::cache_eviction kind)
     {
         pgcoro::cache_options o;
+        o.eviction = kind;
         o.max_entries = environment::accounts / 10;
         return o;
     }
@@ -159,6 +191,7 @@ private:
     pgcoro::pool pool_;
     std::shared_ptr<counted> source_;
     pgcoro::query_cache cache_;
+    pgcoro::query_cache lru_;
     random_rows random_{1};
     std::vector<double> sums_;
 };
@@ -181,6 +214,12 @@ measure cache_hit(const environment& where)
     m.contenders.push_back({ours, [all](seconds how_long) { return all->hits(how_long); }});
     m.contenders.push_back({zipf, [all](seconds how_long) { return all->workload(how_long, true); }});
     m.contenders.push_back({uncached, [all](seconds how_long) { return all->workload(how_long, false); }});
+    m.contenders.push_back({scanned, [all](seconds how_long) {
+                                return all->with_scans(how_long, pgcoro::cache_eviction::tiny_lfu);
+                            }});
+    m.contenders.push_back({scanned_lru, [all](seconds how_long) {
+                                return all->with_scans(how_long, pgcoro::cache_eviction::lru);
+                            }});
     m.contenders.push_back({crowd, [all](seconds how_long) { return all->at_once(how_long); }});
     m.goals.push_back(
         {"a hit, ns", goal::at_most, 300, [](const samples& s) { return least_cpu_ns(s, ours); }});
@@ -188,6 +227,9 @@ measure cache_hit(const environment& where)
                        [](const samples& s) { return least(s, crowd, "queries"); }});
     m.goals.push_back({"queries / reads on Zipf", goal::at_most, 0.4, [](const samples& s) {
                            return least(s, zipf, "queries / read") / least(s, uncached, "queries / read");
+                       }});
+    m.goals.push_back({"hits with scans / plain LRU's", goal::at_least, 1, [](const samples& s) {
+                           return least(s, scanned, "hits / read") / least(s, scanned_lru, "hits / read");
                        }});
     return m;
 }
