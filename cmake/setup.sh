@@ -52,6 +52,9 @@ any_of /usr/share/javascript/chart.js/chart.min.js || missing+=(libjs-chart.js)
 any_of /usr{,/local}/include/CLI/CLI.hpp || missing+=(libcli11-dev)
 postgres_is_there || missing+=(postgresql)
 { has pgbouncer || [ -x /usr/sbin/pgbouncer ]; } || missing+=(pgbouncer)
+{ has pkg-config && pkg-config --exists hiredis; } || missing+=(libhiredis-dev)
+{ has pkg-config && pkg-config --exists libzstd; } || missing+=(libzstd-dev)
+has redis-server || missing+=(redis-server)
 has tmux || missing+=(tmux) # the command's screens are tested in it
 { has python3 && python3 -c 'import jsonschema' 2>/dev/null; } || missing+=(python3-jsonschema) # and its JSON by it
 if wants fuzz && ! "$(dirname "${BASH_SOURCE[0]}")/fuzzing_clang.sh" >/dev/null; then
@@ -190,8 +193,8 @@ for name in "${packages[@]}"; do
         others+=("$name")
     fi
 done
-# Nor was PgBouncer asked to run as a service: Debian's way to say so to all that packages would start.
-if [[ " ${others[*]} " == *" pgbouncer "* ]] && [ ! -e "$policy" ]; then
+# Nor were PgBouncer and Redis asked to run as services: Debian's way to say so to all that packages would start.
+if [[ " ${others[*]} " =~ " "(pgbouncer|redis-server)" " ]] && [ ! -e "$policy" ]; then
     policy_is_ours=1
     printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
     as_root chmod 755 "$policy"

@@ -18,33 +18,13 @@ namespace pgcoro::detail
 
 using std::chrono::milliseconds;
 
-// Counts a coroutine that works in the background, for close(). Made by who starts it, with the lock held.
-class cache_impl::background
-{
-public:
-    explicit background(cache_impl& in)
-        : in_(in)
-    {}
-    background(const background&) = delete;
-    ~background()
-    {
-        std::lock_guard lock(in_.mutex_);
-        if (--in_.background_ > 0) return;
-        for (auto& each : in_.on_idle_) each->tell();
-        in_.on_idle_.clear();
-    }
-
-private:
-    cache_impl& in_;
-};
-
 void cache_impl::refresh(std::string_view sql, const params& args, const cache_call& call,
                          const cache_key& key)
 {
     {
         std::lock_guard lock(mutex_);
         if (stopping_ || asking_.has(key.view().bytes)) return;
-        if (background_ >= options_.max_refreshing + follows_) return;
+        if (background_ - handing_over_ >= options_.max_refreshing + follows_) return;
         ++background_;
         ++store_.stats().refreshes;
     }
@@ -64,7 +44,7 @@ asio::awaitable<void> cache_impl::refreshing(std::shared_ptr<cache_impl> self, s
         facts_ptr about = co_await self->facts_of(sql);
         bool may = about->may == statement_facts::verdict::cacheable ||
                    (about->may == statement_facts::verdict::with_tags && !tags.empty());
-        if (may) co_await self->shared(sql, args, call, key, about);
+        if (may) co_await self->shared(sql, args, call, key, about, wish::anew);
     } catch (const error&) {
         // What is there stays as stale as it is; who asks when it is too stale gets the error himself.
     } catch (const boost::system::system_error&) {
@@ -72,10 +52,10 @@ asio::awaitable<void> cache_impl::refreshing(std::shared_ptr<cache_impl> self, s
     }
 }
 
-void cache_impl::follow(connection_options options, const coherence_options& how)
+void cache_impl::follow(std::optional<connection_options> options, const coherence_options& how)
 {
     how.validate();
-    options.validate();
+    if (options) options->validate();
     if (!options_.coherent)
         throw std::logic_error("query_cache::follow: the cache was made without cache_options::coherent");
     {
@@ -88,8 +68,8 @@ void cache_impl::follow(connection_options options, const coherence_options& how
                    asio::bind_cancellation_slot(stop_following_.slot(), asio::detached));
 }
 
-asio::awaitable<void> cache_impl::following(std::shared_ptr<cache_impl> self, connection_options options,
-                                            coherence_options how)
+asio::awaitable<void> cache_impl::following(std::shared_ptr<cache_impl> self,
+                                            std::optional<connection_options> options, coherence_options how)
 {
     background counted(*self);
     std::chrono::nanoseconds waited{};
@@ -98,7 +78,16 @@ asio::awaitable<void> cache_impl::following(std::shared_ptr<cache_impl> self, co
         for (int attempt = 1;; ++attempt) {
             bool listened = false;
             try {
-                auto on = co_await connection::connect(options);
+                std::optional<connection> own;
+                std::optional<lease> leased;
+                if (options) {
+                    auto made = co_await connection::connect(*options);
+                    own.emplace(std::move(made));
+                } else {
+                    auto got = co_await self->source_->acquire_to_listen();
+                    leased.emplace(std::move(got));
+                }
+                auto& on = own ? *own : **leased;
                 co_await on.listen(names(cache_channel));
                 auto begun = now();
                 self->locked([&](cache_store& s) {
@@ -137,6 +126,7 @@ asio::awaitable<void> cache_impl::listen(connection& on, const coherence_options
     auto every = how.bound / 4;
     auto sent = options_.time->now();
     bool proved = true;
+    bool tells_moments = copies_;
     for (;;) {
         auto now = options_.time->now();
         auto left = std::chrono::floor<milliseconds>(sent + every - now);
@@ -146,8 +136,9 @@ asio::awaitable<void> cache_impl::listen(connection& on, const coherence_options
             proved = false;
             continue;
         }
-        // Behind a round trip: takes only what has come.
-        auto came = co_await on.wait_notification(proved ? left : milliseconds(1));
+        // Behind a round trip, or a change: takes only what has come.
+        bool changed = tells_moments && locked([](cache_store& s) { return s.any_unplaced(); });
+        auto came = co_await on.wait_notification(proved && !changed ? left : milliseconds(1));
         if (came) {
             locked([&](cache_store& s) {
                 ++s.stats().notifications;
@@ -156,6 +147,8 @@ asio::awaitable<void> cache_impl::listen(connection& on, const coherence_options
         } else if (!proved) {
             proved = true;
             locked([&](cache_store& s) { s.heard(sent, how.bound); });
+        } else if (changed) {
+            tells_moments = co_await place_on(on);
         }
     }
 }

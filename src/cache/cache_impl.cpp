@@ -10,8 +10,9 @@ cache_impl::cache_impl(asio::any_io_executor executor, std::shared_ptr<cache_sou
                        const cache_options& options)
     : options_((options.validate(), options))
     , source_(std::move(source))
+    , copies_(options_.second || source_->may_lag())
     , strand_(asio::make_strand(std::move(executor)))
-    , store_(options_)
+    , store_(options_, copies_)
 {}
 
 asio::awaitable<cached_result> cache_impl::read(std::string_view sql, params args, cache_call call)
@@ -40,8 +41,8 @@ asio::awaitable<cached_result> cache_impl::miss(std::string_view sql, const para
         facts_ptr about = co_await facts_of(sql);
         about->seen.fetch_add(1, std::memory_order_relaxed);
         if (about->may == verdict::cacheable || (about->may == verdict::with_tags && !call.tags.empty())) {
-            auto value = co_await shared(sql, args, call, key, about);
-            co_return cached_result(std::move(value), cache_origin::asked, {});
+            auto value = co_await shared(sql, args, call, key, about, wish::any);
+            co_return value;
         }
         locked([](cache_store& s) { ++s.stats().bypassed; });
         auto got = std::make_shared<const result>(co_await source_->run(sql, args));
@@ -72,9 +73,9 @@ std::optional<cached_result> cache_impl::stale_instead(const std::exception_ptr&
     return cached_result(std::move(f.value), cache_origin::stale, f.age);
 }
 
-asio::awaitable<cache_impl::result_ptr> cache_impl::shared(std::string_view sql, const params& args,
-                                                           const cache_call& call, const cache_key& key,
-                                                           facts_ptr about)
+asio::awaitable<cached_result> cache_impl::shared(std::string_view sql, const params& args,
+                                                  const cache_call& call, const cache_key& key,
+                                                  facts_ptr about, wish how)
 {
     struct passage
     {
@@ -95,7 +96,7 @@ asio::awaitable<cache_impl::result_ptr> cache_impl::shared(std::string_view sql,
                                        [&](auto& f) { return !f.depends || store.current(*f.depends); });
               })};
     bool led = false;
-    auto work = [&] { return ask(*source_, sql, args, call, key, about, p.flight.get()); };
+    auto work = [&] { return lead(sql, args, call, key, about, *p.flight, how); };
     std::exception_ptr failure;
     result_ptr value;
     try {
@@ -108,24 +109,26 @@ asio::awaitable<cache_impl::result_ptr> cache_impl::shared(std::string_view sql,
         p.done = led && !is_cancellation(failure);
         std::rethrow_exception(failure);
     }
-    locked([&](cache_store& store) {
+    auto age = locked([&](cache_store& store) {
         ++store.stats().misses;
         if (!led) ++store.stats().shared;
+        return p.flight->age;
     });
-    co_return value;
+    auto origin = age ? cache_origin::second : cache_origin::asked;
+    co_return cached_result(std::move(value), origin, age.value_or(cache_store::duration()));
+}
+
+cache_store::witness cache_impl::watch(const statement_facts& about, const cache_call& call)
+{
+    return locked([&](cache_store& store) { return store.watch(about, call.tags, options_.time->now()); });
 }
 
 asio::awaitable<cache_impl::result_ptr> cache_impl::ask(cache_source& source, std::string_view sql,
                                                         const params& args, const cache_call& call,
-                                                        const cache_key& key, facts_ptr about,
-                                                        result_flight* flight)
+                                                        const cache_key& key, facts_ptr about)
 {
-    auto depends = locked([&](cache_store& store) {
-        ++store.stats().queries;
-        auto w = store.watch(*about, call.tags, options_.time->now());
-        if (flight) flight->depends = w;
-        return w;
-    });
+    auto depends = watch(*about, call);
+    locked([](cache_store& store) { ++store.stats().queries; });
     result got = co_await source.run(sql, args);
     auto value = std::make_shared<const result>(std::move(got));
     locked([&](cache_store& store) {

@@ -3,6 +3,7 @@
 
 #include "cache/catalog.hpp"
 #include "cache/flight.hpp"
+#include "cache/shared_value.hpp"
 #include "cache/store.hpp"
 
 #include <pgcoro/cache/query_cache.hpp>
@@ -65,25 +66,46 @@ public:
     cache_stats stats() const;
     void invalidate_at_commit(transaction& tx, std::vector<std::string> tags);
 
-    void follow(connection_options options, const coherence_options& how);
+    // Without options on a connection of the source's.
+    void follow(std::optional<connection_options> options, const coherence_options& how);
     void stop();
     asio::awaitable<void> close();
 
 private:
     struct result_flight : flight<result>
     {
-        std::optional<cache_store::witness> depends; // once its query is sent; guarded by the cache's lock
+        // Guarded by the cache's lock.
+        std::optional<cache_store::witness> depends; // once its query is sent
+        std::optional<cache_store::duration> age;    // if it was found in the second level
     };
+    using moment_ptr = cache_store::moment_ptr;
+    enum class wish { any, anew }; // anew: not what the second level has
     using facts_flight = flight<statement_facts>;
     class background;
 
     asio::awaitable<cached_result> miss(std::string_view sql, const params& args, const cache_call& call,
                                         const cache_key& key);
-    asio::awaitable<result_ptr> shared(std::string_view sql, const params& args, const cache_call& call,
-                                       const cache_key& key, facts_ptr about);
+    asio::awaitable<cached_result> shared(std::string_view sql, const params& args, const cache_call& call,
+                                          const cache_key& key, facts_ptr about, wish how);
     asio::awaitable<result_ptr> ask(cache_source& source, std::string_view sql, const params& args,
-                                    const cache_call& call, const cache_key& key, facts_ptr about,
-                                    result_flight* flight);
+                                    const cache_call& call, const cache_key& key, facts_ptr about);
+    asio::awaitable<result_ptr> lead(std::string_view sql, const params& args, const cache_call& call,
+                                     const cache_key& key, facts_ptr about, result_flight& flight, wish how);
+    cache_store::witness watch(const statement_facts& about, const cache_call& call);
+
+    asio::awaitable<moment_ptr> ask_moment();
+    std::optional<std::vector<moment_ptr>> moments_known(const cache_store::witness& w);
+    asio::awaitable<std::optional<std::vector<moment_ptr>>> moments(const cache_store::witness& w);
+    std::string shared_key(const cache_key& key, const statement_facts& about, const cache_call& call);
+    asio::awaitable<result_ptr> find_second(const std::string& full, const cache_store::witness& depends,
+                                            const std::vector<moment_ptr>& needed, const cache_call& call,
+                                            const cache_key& key, facts_ptr about, result_flight& flight);
+    void hand_over(shared_value value);
+    static asio::awaitable<void> handing_over(std::shared_ptr<cache_impl> self, shared_value value);
+    // Asks the connection for a moment, for all that has changed by now; false if it has none to tell.
+    asio::awaitable<bool> place_on(connection& on);
+    // With the lock held.
+    void learn_moment(const moment_ptr& m);
     asio::awaitable<facts_ptr> facts_of(std::string_view sql);
     asio::awaitable<facts_ptr> learn(cache_source& source, std::string_view sql);
     facts_ptr known(std::string_view sql);
@@ -92,12 +114,13 @@ private:
     void refresh(std::string_view sql, const params& args, const cache_call& call, const cache_key& key);
     static asio::awaitable<void> refreshing(std::shared_ptr<cache_impl> self, std::string sql, params args,
                                             cache_call call, std::vector<std::string> tags);
-    static asio::awaitable<void> following(std::shared_ptr<cache_impl> self, connection_options options,
-                                           coherence_options how);
+    static asio::awaitable<void> following(std::shared_ptr<cache_impl> self,
+                                           std::optional<connection_options> options, coherence_options how);
     asio::awaitable<void> listen(connection& on, const coherence_options& how);
 
     const cache_options options_;
     const std::shared_ptr<cache_source> source_;
+    const bool copies_; // results may come from where changes are seen later than they are heard of
     asio::strand<asio::any_io_executor> strand_;
 
     mutable std::mutex mutex_; // of all below
@@ -106,11 +129,33 @@ private:
     flights<facts_flight> learning_;
     std::unordered_map<std::string, facts_ptr> statements_;
     std::unordered_map<std::string, facts_ptr> older_statements_; // what was there when the others were full
+    moment_ptr latest_;                                           // of the primary's that was asked for
     std::size_t background_ = 0;                                  // coroutines at work
+    std::size_t handing_over_ = 0;                                // of those, to the second level
     bool stopping_ = false;
     bool follows_ = false;
     std::vector<std::shared_ptr<one_shot>> on_idle_;
     asio::cancellation_signal stop_following_; // used on the strand only
+};
+
+// Counts a coroutine that works in the background, for close(). Made by who starts it, with the lock held.
+class cache_impl::background
+{
+public:
+    explicit background(cache_impl& in)
+        : in_(in)
+    {}
+    background(const background&) = delete;
+    ~background()
+    {
+        std::lock_guard lock(in_.mutex_);
+        if (--in_.background_ > 0) return;
+        for (auto& each : in_.on_idle_) each->tell();
+        in_.on_idle_.clear();
+    }
+
+private:
+    cache_impl& in_;
 };
 
 } // namespace pgcoro::detail

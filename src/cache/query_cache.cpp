@@ -1,5 +1,10 @@
 #include "cache/cache_impl.hpp"
 
+#include <pgcoro/cache/second_level.hpp>
+#include <pgcoro/cluster/cluster.hpp>
+
+#include <stdexcept>
+
 namespace pgcoro
 {
 
@@ -23,9 +28,58 @@ private:
     pool& pool_;
 };
 
+class cluster_source final : public cache_source
+{
+public:
+    explicit cluster_source(cluster& c)
+        : cluster_(c)
+    {}
+    asio::awaitable<result> run(std::string_view sql, const params& args) override
+    {
+        return cluster_.run(sql, args);
+    }
+    bool may_lag() const noexcept override { return true; }
+    asio::awaitable<result> run_after(commit_token seen, std::string_view sql, const params& args) override
+    {
+        cluster_session session(cluster_, seen);
+        co_return co_await session.run(sql, args);
+    }
+    asio::awaitable<result> run_on_primary(std::string_view sql, const params& args) override
+    {
+        lease held = co_await cluster_.acquire();
+        result got = co_await held->run(sql, args);
+        held.release(); // before the caller goes on, who may want it again
+        co_return got;
+    }
+    asio::awaitable<lease> acquire_to_listen() override { return cluster_.acquire(); }
+
+private:
+    cluster& cluster_;
+};
+
 } // namespace
 
 cache_source::~cache_source() = default;
+
+second_level::~second_level() = default;
+
+bool cache_source::may_lag() const noexcept { return false; }
+
+asio::awaitable<result> cache_source::run_after(commit_token, std::string_view sql, const params& args)
+{
+    return run(sql, args);
+}
+
+asio::awaitable<result> cache_source::run_on_primary(std::string_view sql, const params& args)
+{
+    return run(sql, args);
+}
+
+asio::awaitable<lease> cache_source::acquire_to_listen()
+{
+    throw std::logic_error(
+        "query_cache::follow: this source has no connection to listen on: give it options");
+}
 
 query_cache::query_cache(asio::any_io_executor executor, pool& p, const cache_options& options)
     : query_cache(std::move(executor), std::make_shared<pool_source>(p), options)
@@ -34,6 +88,10 @@ query_cache::query_cache(asio::any_io_executor executor, pool& p, const cache_op
 query_cache::query_cache(asio::any_io_executor executor, std::shared_ptr<cache_source> source,
                          const cache_options& options)
     : impl_(std::make_shared<detail::cache_impl>(std::move(executor), std::move(source), options))
+{}
+
+query_cache::query_cache(asio::any_io_executor executor, cluster& c, const cache_options& options)
+    : query_cache(std::move(executor), std::make_shared<cluster_source>(c), options)
 {}
 
 query_cache::~query_cache() { impl_->stop(); }
@@ -97,6 +155,8 @@ void query_cache::follow(connection_options options, const coherence_options& ho
 {
     impl_->follow(std::move(options), how);
 }
+
+void query_cache::follow(const coherence_options& how) { impl_->follow(std::nullopt, how); }
 
 asio::awaitable<void> query_cache::close() { return impl_->close(); }
 

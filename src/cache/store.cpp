@@ -8,10 +8,10 @@ namespace pgcoro::detail
 namespace
 {
 
-using duration = cache_store::duration;
-
 // Connections to the notifications whose end is remembered: what is from before is as good as gone.
 constexpr std::uint64_t remembered_ends = 64;
+
+constexpr std::size_t most_unplaced = 1'024;
 
 bool matches(std::string_view text, std::string_view pattern)
 {
@@ -49,8 +49,9 @@ struct cache_store::entry : evictable
     key_view view() const noexcept { return {hash, key}; }
 };
 
-cache_store::cache_store(const cache_options& options)
+cache_store::cache_store(const cache_options& options, bool copies)
     : options_(options)
+    , copies_(copies)
     , max_entry_bytes_(options.max_entry_bytes ? options.max_entry_bytes : options.max_bytes / 16)
     , order_(options.eviction, options.max_bytes, options.max_entries)
 {}
@@ -61,7 +62,7 @@ cache_store::~cache_store()
 }
 
 // By its age, and by what it may have missed: whichever came first.
-duration cache_store::stale_for(const entry& e, time_point now) const
+cache_store::duration cache_store::stale_for(const entry& e, time_point now) const
 {
     auto age = now - e.depends.asked;
     auto stale = e.ttl == duration::max() ? duration::zero() : std::max(duration::zero(), age - e.ttl);
@@ -100,7 +101,9 @@ cache_store::found cache_store::look(key_view key, time_point now)
 std::shared_ptr<cache_store::tag> cache_store::tag_of(std::string_view name)
 {
     if (tags_.size() >= sweep_tags_at_) {
+        auto before = tags_.size();
         std::erase_if(tags_, [](auto& each) { return each.second.use_count() == 1; });
+        if (tags_.size() < before) raise(base_); // which moments they had is forgotten
         sweep_tags_at_ = std::max<std::size_t>(1'024, 2 * tags_.size());
     }
     auto& t = tags_[std::string(name)];
@@ -116,6 +119,7 @@ cache_store::witness cache_store::watch(const statement_facts& about, std::span<
     w.keys = keys_;
     w.followed = followed_;
     w.asked = now;
+    w.base = base_->version;
     w.tags.reserve(about.reads.size() + tags.size());
     auto add = [&](std::string_view name) {
         auto t = tag_of(name);
@@ -132,38 +136,100 @@ bool cache_store::intact(const witness& w) const noexcept
            std::all_of(w.tags.begin(), w.tags.end(), [](auto& s) { return s.of->version == s.version; });
 }
 
-bool cache_store::put(key_view key, const witness& w, std::shared_ptr<const result> value,
-                      std::shared_ptr<const statement_facts> about, duration wanted, time_point now)
+void cache_store::raise(const std::shared_ptr<tag>& t)
+{
+    ++t->version;
+    if (!copies_) return;
+    if (unplaced_.size() >= most_unplaced) unplaced_.clear(); // each is placed once it is asked for
+    if (t->version == t->placed + 1) unplaced_.push_back(t);  // else it was listed before
+}
+
+std::optional<std::vector<cache_store::moment_ptr>> cache_store::moments(const witness& w) const
+{
+    std::vector<moment_ptr> all;
+    auto add = [&](const tag& t) {
+        if (t.placed != t.version) return false;
+        if (t.since) all.push_back(t.since);
+        return true;
+    };
+    if (!add(*base_)) return std::nullopt;
+    for (auto& s : w.tags)
+        if (!add(*s.of)) return std::nullopt;
+    return all;
+}
+
+void cache_store::place(const witness& w, const moment_ptr& m)
+{
+    auto put = [&](tag& t, std::uint64_t version) {
+        if (t.version != version) return;
+        // A moment of another origin cannot be compared with what is asked from now on.
+        if (t.placed == version && (!t.since || t.since->origin == m->origin)) return;
+        t.placed = version;
+        t.since = m;
+    };
+    put(*base_, w.base);
+    for (auto& s : w.tags) put(*s.of, s.version);
+    std::erase_if(unplaced_, [](auto& t) { return t->placed == t->version; });
+}
+
+std::optional<cache_store::witness> cache_store::unplaced() const
+{
+    if (unplaced_.empty()) return std::nullopt;
+    witness w;
+    w.base = base_->version;
+    for (auto& t : unplaced_)
+        if (t != base_) w.tags.push_back({t, t->version});
+    return w;
+}
+
+std::optional<cache_store::history> cache_store::judge(const witness& w, const statement_facts& about,
+                                                       const result& value, duration wanted, time_point now)
 {
     if (!current(w)) {
         ++stats_.outdated;
-        return false;
+        return std::nullopt;
     }
     auto cost = now - w.asked;
-    auto bytes = sizeof(entry) + key.bytes.size() + w.tags.size() * sizeof(witness::seen) +
-                 (value->get() ? PQresultMemorySize(value->get()) : 0);
-    if (bytes > max_entry_bytes_ || cost < options_.min_cost) {
+    if (cost < options_.min_cost) {
         ++stats_.refused;
-        return false;
+        return std::nullopt;
     }
-    auto seen = about->seen.load(std::memory_order_relaxed);
-    auto life = lifetime_of(options_, wanted, {seen, cost, about->changing, value->empty()});
+    auto seen = about.seen.load(std::memory_order_relaxed);
+    auto life = lifetime_of(options_, wanted, {seen, cost, about.changing, value.empty()});
     stats_.ttl_frequent += life.frequent;
     stats_.ttl_slow += life.slow;
     stats_.ttl_capped += life.capped;
     stats_.ttl_raised += life.raised;
+    return history{life.ttl, cost};
+}
 
+bool cache_store::put(key_view key, const witness& w, std::shared_ptr<const result> value,
+                      std::shared_ptr<const statement_facts> about, duration wanted, time_point now)
+{
+    auto how = judge(w, *about, *value, wanted, now);
+    return how && keep(key, w, std::move(value), std::move(about), *how);
+}
+
+bool cache_store::keep(key_view key, const witness& w, std::shared_ptr<const result> value,
+                       std::shared_ptr<const statement_facts> about, const history& from)
+{
+    auto bytes = sizeof(entry) + key.bytes.size() + w.tags.size() * sizeof(witness::seen) +
+                 (value->get() ? PQresultMemorySize(value->get()) : 0);
+    if (bytes > max_entry_bytes_) {
+        ++stats_.refused;
+        return false;
+    }
     if (auto old = entries_.find(key); old != entries_.end()) drop(*old->second);
     auto made = std::make_unique<entry>();
     auto& e = *made;
     e.hash = key.hash;
     e.bytes = bytes;
-    e.cost = cost;
+    e.cost = from.cost;
     e.key = key.bytes;
     e.value = std::move(value);
     e.about = std::move(about);
     e.depends = w;
-    e.ttl = life.ttl;
+    e.ttl = from.ttl;
     entries_.emplace(e.view(), std::move(made));
     bytes_ += bytes;
     std::vector<evictable*> gone;
@@ -189,20 +255,25 @@ void cache_store::drop(entry& e)
 void cache_store::invalidate_tag(std::string_view name)
 {
     ++stats_.invalidations;
-    if (auto at = tags_.find(std::string(name)); at != tags_.end()) ++at->second->version;
+    if (copies_) // also for those who will ask for it the first time
+        raise(tag_of(name));
+    else if (auto at = tags_.find(std::string(name)); at != tags_.end())
+        raise(at->second);
 }
 
 void cache_store::invalidate_tags_like(std::string_view pattern)
 {
     ++stats_.invalidations;
     for (auto& [name, t] : tags_)
-        if (matches(name, pattern)) ++t->version;
+        if (matches(name, pattern)) raise(t);
+    raise(base_); // and for tags that are not there yet
 }
 
 void cache_store::invalidate(key_view key)
 {
     ++stats_.invalidations;
     ++keys_;
+    raise(base_);
     if (auto at = entries_.find(key); at != entries_.end()) drop(*at->second);
 }
 
@@ -210,12 +281,14 @@ void cache_store::invalidate_all()
 {
     ++stats_.invalidations;
     ++all_;
+    raise(base_);
     while (!entries_.empty()) drop(*entries_.begin()->second);
 }
 
 void cache_store::follow(time_point now)
 {
     ++followed_;
+    raise(base_); // nobody knows what was missed
     listening_ = true;
     heard_until_ = now;
 }

@@ -6,11 +6,13 @@
 #include "cache/facts.hpp"
 #include "cache/key.hpp"
 #include "cache/lifetime.hpp"
+#include "cache/moment.hpp"
 
 #include <pgcoro/cache/stats.hpp>
 #include <pgcoro/connection/result.hpp>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -29,17 +31,21 @@ public:
     struct tag
     {
         std::uint64_t version = 0;
+        std::uint64_t placed = 0;            // the version that `since` is of
+        std::shared_ptr<const moment> since; // of the primary's, after the last change of it was heard of
     };
+    using moment_ptr = std::shared_ptr<const moment>;
 
     // What a result depends on, taken before its query is sent: a change from then on may not be in it.
     struct witness
     {
         struct seen
         {
-            std::shared_ptr<const tag> of;
+            std::shared_ptr<tag> of;
             std::uint64_t version;
         };
         std::vector<seen> tags;
+        std::uint64_t base = 0;
         std::uint64_t all = 0;
         std::uint64_t keys = 0;
         std::uint64_t followed = 0; // since which connection to the notifications; see follow()
@@ -54,7 +60,16 @@ public:
         bool ahead = false;   // fresh, but worth to be asked anew before it is stale
     };
 
-    explicit cache_store(const cache_options& options);
+    // What it took to get a result, and how long it is fresh.
+    struct history
+    {
+        duration ttl;
+        duration cost;
+    };
+
+    // `copies`: results may come from where changes are seen later than they are heard of, from replicas or
+    // the second level. Then it is remembered of all that was invalidated by which moment it had changed.
+    explicit cache_store(const cache_options& options, bool copies = false);
     ~cache_store();
 
     // Counts as being asked for.
@@ -65,6 +80,19 @@ public:
     // False: it was not kept.
     bool put(key_view key, const witness& w, std::shared_ptr<const result> value,
              std::shared_ptr<const statement_facts> about, duration wanted, time_point now);
+    // The same in two steps: whether it may be kept, and how; then it is.
+    std::optional<history> judge(const witness& w, const statement_facts& about, const result& value,
+                                 duration wanted, time_point now);
+    bool keep(key_view key, const witness& w, std::shared_ptr<const result> value,
+              std::shared_ptr<const statement_facts> about, const history& from);
+
+    // The moments that a copy must have seen; nothing when one of them is not known. With place() it is.
+    std::optional<std::vector<moment_ptr>> moments(const witness& w) const;
+    // `m` was asked for after the witness was taken.
+    void place(const witness& w, const moment_ptr& m);
+    // A witness of what was invalidated since the last call, to be placed; nothing if nothing was.
+    std::optional<witness> unplaced() const;
+    bool any_unplaced() const noexcept { return !unplaced_.empty(); }
 
     void invalidate_tag(std::string_view name);
     // `*` stands for any characters, `?` for one.
@@ -90,14 +118,18 @@ private:
     bool intact(const witness& w) const noexcept;
     duration stale_for(const entry& e, time_point now) const;
     std::shared_ptr<tag> tag_of(std::string_view name);
+    void raise(const std::shared_ptr<tag>& t);
     void drop(entry& e);
 
     const cache_options& options_;
+    const bool copies_;
     std::size_t max_entry_bytes_;
     eviction order_;
     std::unordered_map<key_view, std::unique_ptr<entry>, key_hash> entries_;
     std::unordered_map<std::string, std::shared_ptr<tag>> tags_;
     std::size_t sweep_tags_at_ = 1'024;
+    std::shared_ptr<tag> base_ = std::make_shared<tag>(); // what counts for all copies; outdates no entry
+    std::vector<std::shared_ptr<tag>> unplaced_;
     std::uint64_t all_ = 0;
     std::uint64_t keys_ = 0;
     std::size_t bytes_ = 0;

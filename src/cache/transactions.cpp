@@ -50,9 +50,11 @@ asio::awaitable<cached_result> cache_impl::read_in(transaction& tx, std::string_
         auto about = known(sql);
         if (!about) about = co_await learn(source, sql);
         about->seen.fetch_add(1, std::memory_order_relaxed);
-        if (about->may == statement_facts::verdict::cacheable) {
+        // One that reads only may be on a replica, which may not have seen what was heard of.
+        bool lags = source_->may_lag() && tx.options().read_only;
+        if (about->may == statement_facts::verdict::cacheable && !lags) {
             locked([](cache_store& s) { ++s.stats().misses; });
-            auto value = co_await ask(source, sql, args, call, key, about, nullptr);
+            auto value = co_await ask(source, sql, args, call, key, about);
             co_return cached_result(std::move(value), cache_origin::asked, {});
         }
     }

@@ -1,6 +1,7 @@
 // How a host is asked, again and again, what it is.
 #include "cluster/changing.hpp"
 
+#include "cluster/position.hpp"
 #include "resilience/text.hpp"
 
 #include <pgcoro/error/error.hpp>
@@ -34,15 +35,6 @@ constexpr std::string_view question =
 
 constexpr std::string_view position_question =
     "select (pg_catalog.pg_current_wal_insert_lsn() - '0/0')::bigint";
-
-// An insertion would go behind a page's header; where the record before ended, which is what a standby tells,
-// is before it ("XLogBytePosToRecPtr" and "…EndRecPtr", src/backend/access/transam/xlog.c). Pages are of 8
-// kB, their headers of 24 bytes, or 40 where a file begins.
-std::uint64_t end_of_record(std::uint64_t insertion)
-{
-    auto in_page = insertion % 8192;
-    return in_page == 24 || in_page == 40 ? insertion - in_page : insertion;
-}
 
 bool is_lost(const std::exception_ptr& failure)
 {

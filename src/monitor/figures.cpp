@@ -16,7 +16,8 @@ namespace pgcoro
 BOOST_DESCRIBE_STRUCT(cache_stats, (),
                       (entries, bytes, statements, hits, stale, misses, shared, bypassed, queries, refreshes,
                        evictions, refused, outdated, invalidations, ttl_frequent, ttl_slow, ttl_capped,
-                       ttl_raised, following, notifications, gaps))
+                       ttl_raised, following, notifications, gaps, second_hits, second_misses,
+                       second_outdated, second_refused, second_kept))
 
 } // namespace pgcoro
 

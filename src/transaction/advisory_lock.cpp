@@ -1,5 +1,7 @@
 #include <pgcoro/transaction/advisory_lock.hpp>
 
+#include "types/fnv_1a.hpp"
+
 #include "connection/session.hpp"
 
 #include <pgcoro/resilience/failure.hpp>
@@ -20,9 +22,7 @@ using std::chrono::milliseconds;
 
 advisory_key::advisory_key(std::string_view name) noexcept
 {
-    std::uint64_t hash = 0xcbf29ce484222325;
-    for (char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-    first_ = static_cast<std::int64_t>(hash);
+    first_ = static_cast<std::int64_t>(detail::fnv_1a(name));
 }
 
 namespace detail

@@ -19,6 +19,7 @@ namespace PGCORO_API pgcoro
 enum class cache_origin {
     asked,    ///< the database, just now
     hit,      ///< the cache, and it is fresh
+    second,   ///< the cache's second level, and it is fresh
     stale,    ///< the cache, and it is stale, as the call allowed
     bypassed, ///< the database, because the statement must not be cached
 };

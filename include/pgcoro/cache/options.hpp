@@ -5,12 +5,15 @@
 
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <type_traits>
 
 namespace PGCORO_API pgcoro
 {
+
+class second_level;
 
 /// How long a cached result is fresh.
 enum class cache_strategy {
@@ -72,6 +75,10 @@ struct cache_options
     /// The cache says nothing is fresh but while it follows the database's notifications; see
     /// `query_cache::follow`.
     bool coherent = false;
+
+    /// Where results are looked for that are not here, before the database is asked: see `second_level`.
+    /// None by default.
+    std::shared_ptr<second_level> second;
 
     time_source* time = &time_source::steady(); ///< must outlive the cache
 

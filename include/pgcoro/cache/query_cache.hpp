@@ -3,6 +3,7 @@
 #include <pgcoro/cache/cached_result.hpp>
 #include <pgcoro/cache/coherence.hpp>
 #include <pgcoro/cache/options.hpp>
+#include <pgcoro/cache/second_level.hpp>
 #include <pgcoro/cache/source.hpp>
 #include <pgcoro/cache/stats.hpp>
 #include <pgcoro/export.hpp>
@@ -18,6 +19,8 @@
 
 namespace PGCORO_API pgcoro
 {
+
+class cluster;
 
 namespace detail
 {
@@ -102,6 +105,12 @@ public:
     /// option is out of its range.
     query_cache(boost::asio::any_io_executor executor, pool& p,
                 const cache_options& options = cache_options());
+    /// Queries go to replicas by the cluster's routing. What was read from a replica is never older than what
+    /// the cache has heard of: after an invalidation, and after it began to listen (again), queries for what
+    /// hangs on it go to replicas that have applied the log up to where the primary had written it then, or
+    /// to the primary. That costs a round trip to the primary each time, by who asks next or the listener.
+    query_cache(boost::asio::any_io_executor executor, cluster& c,
+                const cache_options& options = cache_options());
     query_cache(boost::asio::any_io_executor executor, std::shared_ptr<cache_source> source,
                 const cache_options& options = cache_options());
     query_cache(const query_cache&) = delete;
@@ -146,6 +155,11 @@ public:
     /// before stays so. Throws `std::logic_error` without that option and when called twice,
     /// `std::invalid_argument` for options out of their range.
     void follow(connection_options options, const coherence_options& how = coherence_options());
+    /// The same over a cluster, on a connection of its primary's pool, and after a failover on one of the
+    /// new primary's. It keeps that one for as long as it listens. While a failover goes on and the old
+    /// primary still answers, the bound is longer by the time that the cluster takes to see it: a
+    /// `check_interval` and a `check_timeout`, and `drain_timeout` for one that was demoted.
+    void follow(const coherence_options& how = coherence_options());
 
     /// Stops listening and refreshing, and waits for the end of both. Queries are still answered.
     boost::asio::awaitable<void> close();

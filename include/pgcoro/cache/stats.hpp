@@ -37,6 +37,12 @@ struct cache_stats
     bool following = false;          ///< listens to the database's notifications, and hears it
     std::uint64_t notifications = 0; ///< that came
     std::uint64_t gaps = 0;          ///< times that the connection for them was lost
+
+    std::uint64_t second_hits = 0;     ///< misses and refreshes that the second level answered
+    std::uint64_t second_misses = 0;   ///< that it was asked for in vain
+    std::uint64_t second_outdated = 0; ///< of those, found there but not known to be current
+    std::uint64_t second_refused = 0;  ///< of those, found there, but damaged or not of this cache
+    std::uint64_t second_kept = 0;     ///< results handed to it
 };
 
 } // namespace pgcoro

@@ -12,7 +12,7 @@ namespace pgcoro
 
 inline std::ostream& operator<<(std::ostream& out, cache_origin o)
 {
-    constexpr const char* words[] = {"asked", "hit", "stale", "bypassed"};
+    constexpr const char* words[] = {"asked", "hit", "second", "stale", "bypassed"};
     return out << words[static_cast<int>(o)];
 }
 
