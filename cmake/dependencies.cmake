@@ -28,12 +28,14 @@ find_package(prometheus-cpp CONFIG QUIET)
 # For pgcoro::opentelemetry, likewise. No Debian package has it; its API alone (WITH_API_ONLY) will do.
 find_package(opentelemetry-cpp CONFIG QUIET)
 # For pgcoro::redis, which is left out without them.
-pkg_check_modules(PGCORO_HIREDIS QUIET IMPORTED_TARGET GLOBAL hiredis)
-pkg_check_modules(PGCORO_ZSTD QUIET IMPORTED_TARGET GLOBAL libzstd)
+if(PGCORO_BUILD_REDIS)
+    pkg_check_modules(PGCORO_HIREDIS QUIET IMPORTED_TARGET GLOBAL hiredis)
+    pkg_check_modules(PGCORO_ZSTD QUIET IMPORTED_TARGET GLOBAL libzstd)
+endif()
 if(PGCORO_HIREDIS_FOUND) # its flags say _FILE_OFFSET_BITS, with which no precompiled header fits; its headers have no off_t
     set_target_properties(PkgConfig::PGCORO_HIREDIS PROPERTIES INTERFACE_COMPILE_OPTIONS "")
 endif()
-if(NOT PGCORO_HIREDIS_FOUND OR NOT PGCORO_ZSTD_FOUND)
+if(PGCORO_BUILD_REDIS AND NOT (PGCORO_HIREDIS_FOUND AND PGCORO_ZSTD_FOUND))
     message(STATUS "pgcoro::redis is left out: it wants hiredis and zstd (Debian: libhiredis-dev, libzstd-dev)")
 endif()
 

@@ -12,6 +12,8 @@ elseif(NOT PGCORO_BUILD_MONITOR)
     set(missing_monitor "the option PGCORO_BUILD_MONITOR")
 endif()
 set(missing_prometheus "prometheus-cpp (Debian: prometheus-cpp-dev)")
+set(missing_redis "hiredis and zstd (Debian: libhiredis-dev, libzstd-dev)")
+set(missing_opentelemetry "opentelemetry-cpp")
 set(missing_testing "the option PGCORO_BUILD_TESTING")
 
 # pgcoro_install(<target> <name>): a library with its own file of exported targets and, for pkg-config, <target>.pc.
@@ -71,7 +73,8 @@ endfunction()
 pgcoro_boost_flags(boost_libs json)
 pgcoro_install(pgcoro pgcoro DESCRIPTION "${PROJECT_DESCRIPTION}" REQUIRES "libpq >= 14"
                LIBS ${boost_libs} -pthread PRIVATE_REQUIRES libssl PRIVATE_LIBS -lpg_query)
-set(left_out PATTERN observe/prometheus.hpp EXCLUDE PATTERN monitor EXCLUDE PATTERN testing EXCLUDE)
+set(left_out PATTERN observe/prometheus.hpp EXCLUDE PATTERN observe/opentelemetry.hpp EXCLUDE
+             PATTERN cache/redis.hpp EXCLUDE PATTERN monitor EXCLUDE PATTERN testing EXCLUDE)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/pgcoro DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev ${left_out})
 
 if(TARGET pgcoro_monitor)
@@ -92,6 +95,20 @@ if(TARGET pgcoro_prometheus)
     pgcoro_install(pgcoro_prometheus prometheus DESCRIPTION "pgcoro's figures for prometheus-cpp"
                    REQUIRES "pgcoro = ${PROJECT_VERSION}" prometheus-cpp-core)
     install(FILES ${PROJECT_SOURCE_DIR}/include/pgcoro/observe/prometheus.hpp
+            DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pgcoro/observe COMPONENT dev)
+endif()
+if(TARGET pgcoro_redis)
+    list(APPEND components redis)
+    pgcoro_install(pgcoro_redis redis DESCRIPTION "Redis behind pgcoro's query cache"
+                   REQUIRES "pgcoro = ${PROJECT_VERSION}" PRIVATE_REQUIRES hiredis libzstd)
+    install(FILES ${PROJECT_SOURCE_DIR}/include/pgcoro/cache/redis.hpp
+            DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pgcoro/cache COMPONENT dev)
+endif()
+if(TARGET pgcoro_opentelemetry)
+    list(APPEND components opentelemetry)
+    pgcoro_install(pgcoro_opentelemetry opentelemetry DESCRIPTION "pgcoro's spans for OpenTelemetry"
+                   REQUIRES "pgcoro = ${PROJECT_VERSION}" opentelemetry_api)
+    install(FILES ${PROJECT_SOURCE_DIR}/include/pgcoro/observe/opentelemetry.hpp
             DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pgcoro/observe COMPONENT dev)
 endif()
 if(TARGET pgcoro_testing)

@@ -70,6 +70,7 @@ class Pgcoro(ConanFile):
             "PGCORO_BUILD_CLI": bool(self.options.command),
             "PGCORO_BUILD_TESTING": bool(self.options.testing),
             "PGCORO_BUILD_MONITOR": False,
+            "PGCORO_BUILD_REDIS": False,
             "PGCORO_BUILD_TESTS": False,
             "PGCORO_BUILD_EXAMPLES": False,
             "PGCORO_BUILD_BENCH": False,

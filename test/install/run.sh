@@ -40,6 +40,7 @@ configure() {
 components=
 [ ! -e "$build/package/pgcoro-monitor.pc" ] || components+="monitor;"
 [ ! -e "$build/package/pgcoro-prometheus.pc" ] || components+="prometheus;"
+[ ! -e "$build/package/pgcoro-redis.pc" ] || components+="redis;"
 version=$(sed -n 's/.*VERSION_STRING "\(.*\)"/\1/p' "$root/include/pgcoro/version.hpp")
 
 # consumer <what> <prefix> [cmake option...]: finds it with CMake, and uses it on a server.
@@ -95,7 +96,7 @@ consumer static "$work/moved"
 small static "$work/moved"
 refused "$work/moved" "99.0 REQUIRED" "version: $version"
 refused "$work/moved" "REQUIRED COMPONENTS nonsense" "has no component 'nonsense'"
-for component in monitor prometheus; do
+for component in monitor prometheus redis; do
     [[ $components == *$component* ]] ||
         refused "$work/moved" "REQUIRED COMPONENTS $component" "was built without pgcoro::$component"
 done

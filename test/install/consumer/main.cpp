@@ -5,6 +5,9 @@
 #ifdef WITH_monitor
 #include <pgcoro/monitor/monitor.hpp>
 #endif
+#ifdef WITH_redis
+#include <pgcoro/cache/redis.hpp>
+#endif
 #ifdef WITH_prometheus
 #include <pgcoro/observe/prometheus.hpp>
 #endif
@@ -77,6 +80,10 @@ int main()
         options.port = 0;
         pgcoro::monitor monitor(io.get_executor(), {.metrics = &metrics}, options);
         expect(monitor.port() != 0, "the monitor listens");
+#endif
+#ifdef WITH_redis
+        pgcoro::redis_second_level second(io.get_executor());
+        expect(second.stats().size() == 1, "there is one instance");
 #endif
 #ifdef WITH_prometheus
         expect(!pgcoro::to_prometheus(metrics.snapshot()).empty(), "there are figures for Prometheus");
