@@ -54,9 +54,10 @@ public:
     explicit caches(const environment& where)
         : pool_(io_.get_executor(), where.pool(16))
         , source_(std::make_shared<counted>(pool_))
-        , cache_(io_.get_executor(), source_, small(pgcoro::cache_eviction::tiny_lfu))
-        , scanned_(io_.get_executor(), source_, small(pgcoro::cache_eviction::tiny_lfu))
-        , lru_(io_.get_executor(), source_, small(pgcoro::cache_eviction::lru))
+        , cache_(io_.get_executor(), source_,
+                 small(pgcoro::cache_eviction::tiny_lfu, environment::accounts / 10))
+        , scanned_(io_.get_executor(), source_, small(pgcoro::cache_eviction::tiny_lfu, 1'000))
+        , lru_(io_.get_executor(), source_, small(pgcoro::cache_eviction::lru, 1'000))
     {
         double sum = 0;
         for (std::int64_t id = 1; id <= environment::accounts; ++id)
@@ -149,12 +150,11 @@ public:
     }
 
 private:
-    // A tenth of the accounts has room.
-    static pgcoro::cache_options small(pgcoro::cache_eviction kind)
+    static pgcoro::cache_options small(pgcoro::cache_eviction kind, std::size_t room)
     {
         pgcoro::cache_options o;
         o.eviction = kind;
-        o.max_entries = environment::accounts / 10;
+        o.max_entries = room;
         return o;
     }
     static clock::time_point end_of(seconds how_long)
