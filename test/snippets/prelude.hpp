@@ -1,6 +1,9 @@
 // What the pages' snippets speak of without saying where it comes from. They are compiled, and not run.
 #pragma once
 
+#include <pgcoro/cache/redis.hpp>
+#include <pgcoro/connection/json.hpp>
+#include <pgcoro/monitor/monitor.hpp>
 #include <pgcoro/observe/observe.hpp>
 #include <pgcoro/pgcoro.hpp>
 #include <pgcoro/testing/server.hpp>
@@ -36,6 +39,9 @@ extern pgcoro::pool pool;
 extern pgcoro::connection conn;
 extern pgcoro::transaction tx;
 extern pgcoro::metrics metrics;
+extern pgcoro::history history;
+extern pgcoro::alerts alerts;
+extern pgcoro::sampler sampler;
 extern std::string header;
 extern std::int64_t id;
 extern std::size_t size;
