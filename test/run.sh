@@ -3,6 +3,7 @@
 # run.sh fuzz [seconds each]: the fuzz targets alone, for longer than the tests run them; 600 by default.
 # run.sh bench [option...]: the same for the benchmark alone; `run.sh bench --help` shows its options.
 # run.sh install [--all]: what people install, used from outside of the tree; with --all also what takes minutes.
+# run.sh asan|tsan [option...]: unit and integration tests with sanitizers; options are the latter's, such as -t pool.
 # run.sh docs: the reference, into build/docs; any warning of Doxygen's is a failure.
 # run.sh chaos [option...]: load and faults at random, for longer than the tests do: `run.sh chaos --minutes 5`.
 # PGCORO_WERROR=1 makes compiler warnings errors.
@@ -13,6 +14,9 @@ if [ "${1:-}" = bench ]; then
     shift
     cmake/build.sh pgcoro_bench >&2 # standard output belongs to the benchmark: it may be JSON
     exec build/release/test/bench/pgcoro_bench "$@"
+fi
+if [ "${1:-}" = asan ] || [ "${1:-}" = tsan ]; then
+    exec test/sanitized.sh "$@"
 fi
 if [ "${1:-}" = install ]; then
     shift

@@ -73,6 +73,7 @@ measure multiplexed(const environment& where)
     add(ours, select);
     add("pgcoro, a transaction each", select_alone);
     m.contenders.push_back(floor::point_select(where, floor_connections));
+    m.contenders.push_back(floor::pipelined_point_select(where, connections, callers_at_once / connections));
     m.goals.push_back({"throughput / floor", goal::at_least, 3.3,
                        [](const samples& s) { return rate_ratio(s, ours, the_floor); }});
     m.goals.push_back({"client CPU / floor", goal::at_most, 0.15,
