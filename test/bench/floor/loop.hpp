@@ -75,33 +75,18 @@ public:
     void run(std::vector<Job>& jobs, seconds how_long)
     {
         start_timer(how_long);
-        bool stop = false;
         auto left = jobs.size();
         for (std::size_t i = 0; i < jobs.size(); ++i)
-            if (!send_next(jobs[i], connections_[i], stop)) --left;
-        while (left > 0) {
-            auto ready = wait();
-            for (std::size_t e = 0; e < ready; ++e) {
-                auto i = ready_[e];
-                if (i == timer_index) {
-                    stop = true;
-                    stop_timer();
-                    continue;
-                }
-                auto* conn = connections_[i];
-                if (!PQconsumeInput(conn)) fail(conn);
-                while (!PQisBusy(conn)) {
-                    auto* result = PQgetResult(conn);
-                    if (!result) {
-                        if (!send_next(jobs[i], conn, stop)) --left;
-                        break;
-                    }
-                    jobs[i].take(result);
-                    PQclear(result);
-                }
+            if (!send_next(jobs[i], connections_[i], false)) --left;
+        serve(left, [&](std::size_t i, PGconn* conn, bool stop) {
+            while (!PQisBusy(conn)) {
+                auto* result = PQgetResult(conn);
+                if (!result) return send_next(jobs[i], conn, stop);
+                jobs[i].take(result);
+                PQclear(result);
             }
-        }
-        stop_timer();
+            return true;
+        });
     }
 
     // The same in pipeline mode: `depth` statements a Sync. What libpq itself needs, with round trips shared.
@@ -111,12 +96,34 @@ public:
         for (auto* conn : connections_)
             if (!PQenterPipelineMode(conn)) fail(conn);
         start_timer(how_long);
-        bool stop = false;
-        auto left = jobs.size();
         for (std::size_t i = 0; i < jobs.size(); ++i) send_batch(jobs[i], connections_[i], depth);
+        serve(jobs.size(), [&](std::size_t i, PGconn* conn, bool stop) {
+            while (!PQisBusy(conn)) {
+                auto* result = PQgetResult(conn);
+                if (!result) continue; // between two statements
+                bool synced = PQresultStatus(result) == PGRES_PIPELINE_SYNC;
+                if (!synced) jobs[i].take(result);
+                PQclear(result);
+                if (!synced) continue;
+                if (!stop) send_batch(jobs[i], conn, depth);
+                return !stop;
+            }
+            return true;
+        });
+        for (auto* conn : connections_)
+            if (!PQexitPipelineMode(conn)) fail(conn);
+    }
+
+private:
+    // ready(i, conn, stop) takes what came in on a connection, and gives false when its job is through; until
+    // none is left.
+    template <class Ready>
+    void serve(std::size_t left, Ready ready)
+    {
+        bool stop = false;
         while (left > 0) {
-            auto ready = wait();
-            for (std::size_t e = 0; e < ready; ++e) {
+            auto events = wait();
+            for (std::size_t e = 0; e < events; ++e) {
                 auto i = ready_[e];
                 if (i == timer_index) {
                     stop = true;
@@ -125,27 +132,12 @@ public:
                 }
                 auto* conn = connections_[i];
                 if (!PQconsumeInput(conn)) fail(conn);
-                while (!PQisBusy(conn)) {
-                    auto* result = PQgetResult(conn);
-                    if (!result) continue; // between two statements
-                    bool synced = PQresultStatus(result) == PGRES_PIPELINE_SYNC;
-                    if (!synced) jobs[i].take(result);
-                    PQclear(result);
-                    if (!synced) continue;
-                    if (stop)
-                        --left;
-                    else
-                        send_batch(jobs[i], conn, depth);
-                    break;
-                }
+                if (!ready(i, conn, stop)) --left;
             }
         }
         stop_timer();
-        for (auto* conn : connections_)
-            if (!PQexitPipelineMode(conn)) fail(conn);
     }
 
-private:
     template <class Job>
     static void send_batch(Job& job, PGconn* conn, int depth)
     {
