@@ -64,7 +64,7 @@ fi
 if wants failover; then
     has patroni || missing+=(patroni)
     has etcd || missing+=(etcd-server)
-    { has python3 && python3 -c 'import etcd' 2>/dev/null; } || missing+=(python3-etcd) # by which Patroni speaks to it
+    /usr/bin/python3 -c 'import etcd' 2>/dev/null || missing+=(python3-etcd) # by which Patroni speaks to it
 fi
 # Of use, but not needed: only where they can be had without asking anybody.
 promtool=$(dirname "${BASH_SOURCE[0]}")/../build/tools/promtool

@@ -122,7 +122,9 @@ patroni::patroni()
                  "--listen-client-urls", clients, "--advertise-client-urls", clients, "--listen-peer-urls",
                  peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default=" + peers},
                 [&] { return is_ok(get(etcd_port_.number(), "/health")); });
-    for (auto* name : {"first", "second", "third"})
+    // Not "first" or "any": Patroni writes them unquoted into synchronous_standby_names, where they are
+    // keywords.
+    for (auto* name : {"alpha", "beta", "gamma"})
         nodes_.push_back(std::make_unique<node>(name, etcd_port_.number()));
     wait_until_whole();
 }

@@ -7,6 +7,7 @@
 #include <boost/asio/use_future.hpp>
 
 #include <algorithm>
+#include <stdexcept>
 #include <thread>
 
 namespace failover
@@ -25,6 +26,13 @@ constexpr std::chrono::seconds longest_without_leader{60};
 constexpr const char* application = "pgcoro_failover";
 
 std::string address(std::uint16_t port) { return "127.0.0.1:" + std::to_string(port); }
+
+asio::awaitable<pgcoro::commit_token> written_so_far(pgcoro::cluster& c)
+{
+    pgcoro::cluster_session session(c);
+    co_await session.wrote();
+    co_return session.token();
+}
 
 } // namespace
 
@@ -138,6 +146,13 @@ chaos::findings trial::run()
     chaos::load work(*cluster, writable, seen, settings_.seed, longest_without_leader);
     auto spawn = [&](auto what) { return asio::co_spawn(events.io(), std::move(what), asio::use_future); };
     chaos::get(spawn(work.open()), "making the tables");
+    auto tables = chaos::get(spawn(written_so_far(*cluster)), "asking for the log's position");
+    auto have_tables = [&] {
+        return std::ranges::all_of(cluster->stats().hosts,
+                                   [&](const pgcoro::host_stats& h) { return h.position >= tables; });
+    };
+    if (!chaos::within(chaos::patience, have_tables))
+        throw std::runtime_error("the replicas do not get the tables");
     auto working = spawn(work.run());
     chaos::within(10s, [&] { return seen.alive() > 0; });
     mistreat(seen, found);
