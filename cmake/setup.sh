@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs with apt what a build of pgcoro, its tests and its examples needs and this machine lacks, and says what. Does
 # nothing, and asks the network nothing, when all is there. Needs root or sudo only if something is missing.
-#   setup.sh [fuzz] [browser] [docs]   with fuzz: also a clang with libFuzzer; with browser: what the dashboard's test
-#                                      wants; with docs: Doxygen
+#   setup.sh [fuzz] [browser] [docs] [failover]
+#       with fuzz: also a clang with libFuzzer; with browser: what the dashboard's test wants; with docs: Doxygen; with
+#       failover: Patroni and etcd
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -60,6 +61,11 @@ has tmux || missing+=(tmux) # the command's screens are tested in it
 if wants fuzz && ! "$(dirname "${BASH_SOURCE[0]}")/fuzzing_clang.sh" >/dev/null; then
     missing+=(fuzzing-clang)
 fi
+if wants failover; then
+    has patroni || missing+=(patroni)
+    has etcd || missing+=(etcd-server)
+    /usr/bin/python3 -c 'import etcd' 2>/dev/null || missing+=(python3-etcd) # by which Patroni speaks to it
+fi
 # Of use, but not needed: only where they can be had without asking anybody.
 promtool=$(dirname "${BASH_SOURCE[0]}")/../build/tools/promtool
 if has apt-get && { [ "$(id -u)" = 0 ] || has sudo; }; then
@@ -67,6 +73,7 @@ if has apt-get && { [ "$(id -u)" = 0 ] || has sudo; }; then
     has promtool || [ -x "$promtool" ] || missing+=(promtool)
     has dpkg-shlibdeps || missing+=(dpkg-dev) # for packages
     if wants docs; then has doxygen || missing+=(doxygen); fi
+    { has haproxy || [ -x /usr/sbin/haproxy ]; } || missing+=(haproxy) # without it its tests are left out
     any_of '/usr/lib/*/faketime/libfaketime.so.1' || missing+=(libfaketime) # the chaos test's clock
     if wants browser && apt-cache policy chromium | grep 'Candidate: [0-9]' >/dev/null; then # not on Ubuntu, which has a snap
         has chromium || missing+=(chromium)
@@ -193,8 +200,8 @@ for name in "${packages[@]}"; do
         others+=("$name")
     fi
 done
-# Nor were PgBouncer and Redis asked to run as services: Debian's way to say so to all that packages would start.
-if [[ " ${others[*]} " =~ " "(pgbouncer|redis-server)" " ]] && [ ! -e "$policy" ]; then
+# Nor were these asked to run as services: Debian's way to say so to all that packages would start.
+if [[ " ${others[*]} " =~ " "(pgbouncer|redis-server|haproxy|patroni|etcd-server)" " ]] && [ ! -e "$policy" ]; then
     policy_is_ours=1
     printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
     as_root chmod 755 "$policy"

@@ -6,6 +6,7 @@
 # run.sh asan|tsan [option...]: unit and integration tests with sanitizers; options are the latter's, such as -t pool.
 # run.sh docs: the reference, into build/docs; any warning of Doxygen's is a failure.
 # run.sh chaos [option...]: load and faults at random, for longer than the tests do: `run.sh chaos --minutes 5`.
+# run.sh failover [option...]: real Patroni and etcd lose their leader in every way, under load: `run.sh failover --minutes 5`.
 # PGCORO_WERROR=1 makes compiler warnings errors.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -31,6 +32,12 @@ if [ "${1:-}" = chaos ]; then
     shift
     cmake/build.sh pgcoro_chaos >&2 # as above
     exec build/release/test/chaos/pgcoro_chaos "$@"
+fi
+if [ "${1:-}" = failover ]; then
+    shift
+    cmake/setup.sh failover >&2
+    cmake/build.sh pgcoro_failover >&2 # as above
+    exec build/release/test/failover/pgcoro_failover "$@"
 fi
 cmake/setup.sh fuzz browser docs
 if [ "${1:-}" = fuzz ]; then

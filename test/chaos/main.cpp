@@ -5,6 +5,7 @@
 #include "resources.hpp"
 #include "settings.hpp"
 #include "trial.hpp"
+#include "waiting.hpp"
 #include "world.hpp"
 
 #include <CLI/CLI.hpp>

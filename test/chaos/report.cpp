@@ -33,16 +33,45 @@ clock::duration worst(const std::vector<clock::duration>& times)
 
 } // namespace
 
-void print_table(std::ostream& out, const report& r)
+void print_recoveries(std::ostream& out, const std::map<std::string_view, recoveries>& by_kind)
 {
-    auto& f = r.found;
-    out << "Seed " << r.settings.seed << ". From the end of a fault until every caller had success again:\n"
-        << std::left << std::setw(24) << "fault" << std::right << std::setw(7) << "times" << std::setw(12)
+    out << std::left << std::setw(24) << "fault" << std::right << std::setw(7) << "times" << std::setw(12)
         << "median ms" << std::setw(12) << "worst ms" << std::setw(8) << "never" << '\n';
-    for (auto& [kind, times] : f.by_kind)
+    for (auto& [kind, times] : by_kind)
         out << std::left << std::setw(24) << kind << std::right << std::setw(7)
             << times.times.size() + times.never << std::setw(12) << ms(median(times.times)) << std::setw(12)
             << ms(worst(times.times)) << std::setw(8) << times.never << '\n';
+}
+
+void print_books(std::ostream& out, const findings& f)
+{
+    auto& b = f.books;
+    auto& t = f.transactions;
+    out << "Transfers: " << f.asked << " asked for, " << f.failed << " failed, " << f.unknown
+        << " commits unknown (of which " << b.unknown_happened << " took place), " << t.retries
+        << " retries, " << t.deadlocks << " deadlocks, " << t.connections_lost << " connections lost, "
+        << t.commits_resolved << " commits resolved\n"
+        << "Ledger: " << b.ledger_rows << " entries, " << b.lost << " lost, " << b.doubled << " doubled, "
+        << b.unasked << " not to have taken place, " << b.accounts_off << " accounts off; money "
+        << b.cents_before << " before, " << b.cents_after << " after\n"
+        << "Notifications: " << f.notifications << " committed, " << f.gaps << " gaps told\n";
+}
+
+void print_verdict(std::ostream& out, const findings& f)
+{
+    for (auto& w : f.work)
+        if (!w.first_error.empty()) out << "An error that reached a caller: " << w.first_error << '\n';
+    for (auto& e : f.errors) out << "An error that reached a transfer: " << e << '\n';
+    for (auto& what : f.complaints) out << "FAILED  " << what << '\n';
+    if (f.complaints.empty()) out << "ok      every invariant held\n";
+    out << std::flush;
+}
+
+void print_table(std::ostream& out, const report& r)
+{
+    auto& f = r.found;
+    out << "Seed " << r.settings.seed << ". From the end of a fault until every caller had success again:\n";
+    print_recoveries(out, f.by_kind);
     for (auto& kind : r.left_out) out << kind << '\n';
     out << std::left << std::setw(24) << "work" << std::right << std::setw(9) << "done" << std::setw(8)
         << "failed" << std::setw(14) << "longest ms" << std::setw(12) << "bound ms" << '\n';
@@ -53,26 +82,12 @@ void print_table(std::ostream& out, const report& r)
             << std::setw(8) << w.failed << std::setw(14) << ms(w.longest) << std::setw(12)
             << trial::bound(kind, r.options).count() << '\n';
     }
-    auto& b = f.books;
-    auto& t = f.transactions;
-    out << "Transfers: " << f.asked << " asked for, " << f.failed << " failed, " << f.unknown
-        << " commits unknown (of which " << b.unknown_happened << " took place), " << t.retries
-        << " retries, " << t.deadlocks << " deadlocks, " << t.connections_lost << " connections lost, "
-        << t.commits_resolved << " commits resolved\n"
-        << "Ledger: " << b.ledger_rows << " entries, " << b.lost << " lost, " << b.doubled << " doubled, "
-        << b.unasked << " not to have taken place, " << b.accounts_off << " accounts off; money "
-        << b.cents_before << " before, " << b.cents_after << " after\n"
-        << "Notifications: " << f.notifications << " committed, " << f.gaps
-        << " gaps told. Failovers: " << f.failovers << '\n'
+    print_books(out, f);
+    out << "Failovers: " << f.failovers << '\n'
         << "Before the layer, and after it: " << r.before.descriptors << " and " << r.after.descriptors
         << " descriptors, " << r.before.heap / 1024 << " and " << r.after.heap / 1024 << " KiB of heap, "
         << r.before.resident / 1024 << " and " << r.after.resident / 1024 << " KiB resident\n";
-    for (auto& w : f.work)
-        if (!w.first_error.empty()) out << "An error that reached a caller: " << w.first_error << '\n';
-    for (auto& e : f.errors) out << "An error that reached a transfer: " << e << '\n';
-    for (auto& what : f.complaints) out << "FAILED  " << what << '\n';
-    if (r.passed()) out << "ok      every invariant held\n";
-    out << std::flush;
+    print_verdict(out, f);
 }
 
 void print_json(std::ostream& out, const report& r)

@@ -5,7 +5,9 @@
 #include "trial.hpp"
 
 #include <iosfwd>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace chaos
@@ -23,6 +25,13 @@ struct report
 
     bool passed() const { return found.complaints.empty(); }
 };
+
+/// How long it took, a line for each kind of fault.
+void print_recoveries(std::ostream& out, const std::map<std::string_view, recoveries>& by_kind);
+/// What became of transfers and notifications, for people.
+void print_books(std::ostream& out, const findings& f);
+/// Errors that reached callers, complaints, or that there are none.
+void print_verdict(std::ostream& out, const findings& f);
 
 /// For people.
 void print_table(std::ostream& out, const report& r);

@@ -1,13 +1,12 @@
 #include "trial.hpp"
 
+#include "waiting.hpp"
+
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
 
 #include <algorithm>
-#include <future>
 #include <optional>
-#include <thread>
 
 namespace chaos
 {
@@ -20,56 +19,6 @@ namespace
 
 constexpr std::chrono::milliseconds transfer_limit{15'000};
 constexpr std::chrono::milliseconds machine_slack{2'000}; // this program and the servers share it
-constexpr std::chrono::seconds patience{60};
-
-std::string seconds(clock::duration d)
-{
-    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
-    auto text = std::to_string(ms % 1000);
-    return std::to_string(ms / 1000) + "." + std::string(3 - text.size(), '0') + text + " s";
-}
-
-template <class T>
-T get(std::future<T> what, const std::string& name)
-{
-    if (what.wait_for(patience) == std::future_status::timeout)
-        throw hang(name + " has not ended after " + std::to_string(patience.count()) + " s");
-    return what.get();
-}
-
-template <class Condition>
-bool within(std::chrono::seconds limit, Condition condition)
-{
-    for (auto until = clock::now() + limit; !condition(); std::this_thread::sleep_for(5ms))
-        if (clock::now() > until) return false;
-    return true;
-}
-
-// Runs an I/O context on a thread, until it has no work left.
-class loop
-{
-public:
-    loop()
-        : thread_([this] {
-            io_.run();
-            ended_ = true;
-        })
-    {}
-    ~loop()
-    {
-        io_.stop();
-        thread_.join();
-    }
-    asio::io_context& io() { return io_; }
-    bool ended() const { return ended_; }
-    void release() { busy_.reset(); }
-
-private:
-    asio::io_context io_{1};
-    asio::executor_work_guard<asio::io_context::executor_type> busy_ = asio::make_work_guard(io_);
-    std::atomic<bool> ended_ = false;
-    std::thread thread_;
-};
 
 bool at_rest(const pgcoro::cluster& c)
 {
@@ -122,7 +71,7 @@ std::chrono::milliseconds trial::bound(work kind, const pgcoro::cluster_options&
 void trial::suffer(const fault_kind& kind, watch& seen, findings& found)
 {
     auto at = clock::now();
-    tell_(seconds(at - begun_) + "  " + std::string(kind.name));
+    tell_(in_seconds(at - begun_) + "  " + std::string(kind.name));
     kind.harm(world_, rng_);
     auto over = clock::now();
     seen.mark(over);
@@ -132,8 +81,8 @@ void trial::suffer(const fault_kind& kind, watch& seen, findings& found)
     if (recovered) {
         auto took = std::max(seen.last_first_success() - over, clock::duration::zero());
         r.times.push_back(took);
-        tell_("         lasted " + seconds(over - at) + ", every caller had success again after " +
-              seconds(took));
+        tell_("         lasted " + in_seconds(over - at) + ", every caller had success again after " +
+              in_seconds(took));
     } else {
         ++r.never;
         found.complaints.push_back("not every caller had success again within " +
@@ -185,8 +134,7 @@ findings trial::run(const std::vector<const fault_kind*>& kinds)
     found.books = get(spawn(work.check()), "the check of the books");
 
     auto complain = [&](std::string what) { found.complaints.push_back(std::move(what)); };
-    for (auto& what : work.complaints()) complain(what);
-    if (seen.alive() > 0) complain(std::to_string(seen.alive()) + " callers' coroutines have not ended");
+    found.take(work, seen);
     // Of those callers who failed it was a cleanup, or a connect for nobody, that may go on for a while.
     if (!within(10s, [&] { return at_rest(*cluster); }))
         complain("the pools do not come to rest:" + figures(*cluster));
@@ -205,25 +153,12 @@ findings trial::run(const std::vector<const fault_kind*>& kinds)
     if (!within(10s, [&] { return world_.sessions() == 0; }))
         complain(std::to_string(world_.sessions()) + " sessions at the servers after the cluster is gone");
 
-    auto& told = work.journal();
-    for (auto& own : told.fates()) found.asked += own.size();
-    found.unknown = told.count(transfers::fate::unknown);
-    found.failed = told.count(transfers::fate::failed);
-    found.transactions = told.metrics;
-    found.errors = told.errors;
-    found.notifications = work.notifications().count_told();
-    found.gaps = work.notifications().gaps();
-    if (!found.books.money_kept()) complain("money was lost or made");
-    if (!found.books.ledger_agrees()) complain("balances and ledger differ");
-    if (!found.books.exactly_once()) complain("not every transfer took place exactly once, as it was told");
     for (std::size_t i = 0; i < works; ++i) {
         auto kind = static_cast<chaos::work>(i);
-        found.work[i] = seen.figures(kind);
         auto limit = bound(kind, options);
         if (found.work[i].longest > limit)
-            complain(std::string("a ") + to_string(kind) + " lasted " + seconds(found.work[i].longest) +
-                     ", longer than its bound of " + seconds(limit));
-        if (found.work[i].done == 0) complain(std::string("no ") + to_string(kind) + " had success at all");
+            complain(std::string("a ") + to_string(kind) + " lasted " + in_seconds(found.work[i].longest) +
+                     ", longer than its bound of " + in_seconds(limit));
     }
     return found;
 }

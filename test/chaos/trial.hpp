@@ -1,51 +1,19 @@
 #pragma once
 
 #include "faults.hpp"
-#include "load.hpp"
+#include "findings.hpp"
 #include "settings.hpp"
 #include "watch.hpp"
 #include "world.hpp"
 
 #include <chrono>
 #include <functional>
-#include <map>
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 namespace chaos
 {
-
-/// What one kind of fault cost, each time: from its end until every caller had success again.
-struct recoveries
-{
-    std::vector<clock::duration> times;
-    std::size_t never = 0; ///< not within `trial::recovery_limit`
-};
-
-/// What a trial found.
-struct findings
-{
-    std::map<std::string_view, recoveries> by_kind;
-    work_figures work[works];
-    std::uint64_t asked = 0;
-    std::uint64_t unknown = 0;
-    std::uint64_t failed = 0;
-    pgcoro::transaction_metrics transactions;
-    std::vector<std::string> errors; ///< of transfers, the first of them
-    transfers::audit books;
-    std::size_t notifications = 0;
-    std::size_t gaps = 0;
-    std::uint64_t failovers = 0;
-    std::vector<std::string> complaints; ///< all that is not as it should be, a line each
-};
-
-/// Something hangs: nothing can be cleaned up any more.
-struct hang : std::runtime_error
-{
-    using std::runtime_error::runtime_error;
-};
 
 /// A cluster and its load from the first connection to the last, on an I/O context of their own, and the
 /// faults meanwhile.

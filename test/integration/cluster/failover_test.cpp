@@ -1,171 +1,23 @@
-#include "integration/cluster/support.hpp"
+#include "integration/cluster/load.hpp"
 
-#include <boost/asio/detached.hpp>
-#include <boost/asio/strand.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <boost/asio/use_future.hpp>
-
-#include <atomic>
 #include <iostream>
-#include <mutex>
-#include <set>
 
 using pgcoro::cluster;
 using pgcoro::host_role;
 using pgcoro::transaction;
-using pgcoro::transactional;
 using pgcoro::testing::server;
 using pgcoro::testing::shutdown;
+using std::chrono::steady_clock;
 
 namespace
 {
 
-using clock = std::chrono::steady_clock;
-
-constexpr int accounts = 10;
-constexpr int callers = 8;
-
-void make_bank(const trio& servers)
-{
-    servers.primary.psql("create table account (id int primary key, cents bigint not null); "
-                         "insert into account select i, 1000 from generate_series(0, 9) i; "
-                         "create table ledger (transfer bigint primary key)");
-    servers.catch_up();
-}
-
-/// Transfers between accounts by several callers in two threads of their own, who keep account of what they
-/// were told.
-class load
-{
-public:
-    explicit load(pgcoro::cluster_options options)
-        : cluster_(threads_.get_executor(), options)
-    {
-        for (int i = 0; i < callers; ++i)
-            ended_.push_back(asio::co_spawn(asio::make_strand(threads_), caller(), asio::use_future));
-    }
-    ~load()
-    {
-        stop_ = true;
-        threads_.stop();
-        threads_.join();
-    }
-
-    cluster& servers() { return cluster_; }
-
-    /// Waits until that many more were committed.
-    void proceed(int more) const
-    {
-        watchdog dog(2 * patience);
-        auto wanted = committed() + static_cast<std::size_t>(more);
-        while (committed() < wanted) std::this_thread::sleep_for(1ms);
-    }
-
-    /// Waits for the first commit after `since`; gives when it was.
-    clock::time_point first_commit_after(clock::time_point since) const
-    {
-        watchdog dog(2 * patience);
-        for (;; std::this_thread::sleep_for(1ms)) {
-            std::lock_guard lock(mutex_);
-            for (auto& c : commits_)
-                if (c.ended >= since) return c.ended;
-        }
-    }
-
-    /// Ends the load, and holds what the callers were told against what the database has.
-    void check(const server& now_primary)
-    {
-        watchdog dog(2 * patience);
-        stop_ = true;
-        for (auto& caller : ended_) caller.get();
-        auto close = asio::co_spawn(threads_, cluster_.close(), asio::use_future);
-        close.get();
-        BOOST_TEST(now_primary.psql("select sum(cents) from account") == std::to_string(1000 * accounts));
-        std::set<std::int64_t> booked;
-        std::istringstream lines(now_primary.psql("select transfer from ledger"));
-        for (std::int64_t id; lines >> id;) booked.insert(id);
-        std::size_t lost = 0;
-        for (auto& c : commits_) lost += booked.erase(c.id) == 0;
-        BOOST_TEST(lost == 0u);
-        for (auto id : unknown_) booked.erase(id);
-        BOOST_TEST(booked.empty()); // nothing took place that its caller took for failed
-        BOOST_TEST(errors_.empty(), (errors_.empty() ? "" : errors_.front()));
-    }
-
-    std::size_t committed() const
-    {
-        std::lock_guard lock(mutex_);
-        return commits_.size();
-    }
-    std::size_t unknown() const
-    {
-        std::lock_guard lock(mutex_);
-        return unknown_.size();
-    }
-
-private:
-    struct commit
-    {
-        std::int64_t id;
-        clock::time_point ended;
-    };
-
-    asio::awaitable<void> caller()
-    {
-        while (!stop_) {
-            auto id = ++last_id_;
-            // In the order of their ids: what a lost connection does is the matter here, not deadlocks.
-            auto from = static_cast<int>(id % (accounts - 1));
-            auto body = [&](transaction& tx) -> asio::awaitable<void> {
-                co_await tx.execute("update account set cents = cents - 1 where id = $1", from);
-                co_await tx.execute("update account set cents = cents + 1 where id = $1", from + 1);
-                co_await tx.execute("insert into ledger values ($1)", id);
-            };
-            bool unknown = false;
-            std::string error;
-            try {
-                co_await transactional(cluster_, body);
-            } catch (const pgcoro::commit_unknown&) {
-                unknown = true;
-            } catch (const std::exception& e) {
-                error = e.what();
-            }
-            std::lock_guard lock(mutex_);
-            if (unknown)
-                unknown_.push_back(id);
-            else if (!error.empty())
-                errors_.push_back(error);
-            else
-                commits_.push_back({id, clock::now()});
-        }
-    }
-
-    asio::thread_pool threads_{2};
-    cluster cluster_;
-    std::atomic<bool> stop_ = false;
-    std::atomic<std::int64_t> last_id_ = 0;
-    mutable std::mutex mutex_;
-    std::vector<commit> commits_;
-    std::vector<std::int64_t> unknown_;
-    std::vector<std::string> errors_;
-    std::vector<std::future<void>> ended_;
-};
-
-/// The replica that got farther, and the other one.
-std::pair<server*, server*> farther_first(trio& servers)
-{
-    auto ahead = [](const server& s) { return s.psql("select pg_last_wal_receive_lsn() - '0/0'"); };
-    bool first = std::stoll(ahead(servers.first)) >= std::stoll(ahead(servers.second));
-    if (first) return {&servers.first, &servers.second};
-    return {&servers.second, &servers.first};
-}
-
 /// Promotes one under load, has the other one follow it; says how long the callers were without a commit from
 /// then on.
-void promote(load& l, server& heir, server& other, const char* what)
+void promote(load<cluster>& l, server& heir, server& other, const char* what)
 {
     heir.promote();
-    auto promoted = clock::now();
+    auto promoted = steady_clock::now();
     other.follow(heir); // until then nobody confirms a commit
     auto first = l.first_commit_after(promoted);
     auto took = std::chrono::duration_cast<std::chrono::milliseconds>(first - promoted);
@@ -182,16 +34,16 @@ BOOST_AUTO_TEST_CASE(a_killed_primary_is_succeeded_without_loss_and_without_doub
     trio servers;
     make_bank(servers);
     servers.replicate_synchronously();
-    load l(options_for(servers));
+    load<cluster> l(options_for(servers));
     l.proceed(200);
     servers.primary.kill();
     auto [heir, other] = farther_first(servers);
     promote(l, *heir, *other, "killed primary");
     l.proceed(200);
-    BOOST_TEST((figures(l.servers(), *heir).role == host_role::primary));
-    BOOST_TEST((figures(l.servers(), servers.primary).role == host_role::unreachable));
-    BOOST_TEST(figures(l.servers(), *other).writes == 0u);
-    BOOST_TEST(l.servers().stats().failovers == 2u);
+    BOOST_TEST((figures(l.database(), *heir).role == host_role::primary));
+    BOOST_TEST((figures(l.database(), servers.primary).role == host_role::unreachable));
+    BOOST_TEST(figures(l.database(), *other).writes == 0u);
+    BOOST_TEST(l.database().stats().failovers == 2u);
     l.check(*heir);
     BOOST_TEST(l.unknown() <= static_cast<std::size_t>(callers)); // those that were in COMMIT
 }
@@ -203,7 +55,7 @@ BOOST_AUTO_TEST_CASE(a_frozen_primary_is_succeeded_and_its_callers_cut_loose)
     servers.replicate_synchronously();
     auto options = options_for(servers);
     options.check_timeout = 300ms;
-    load l(options);
+    load<cluster> l(options);
     l.proceed(200);
     servers.primary.pause();
     auto [heir, other] = farther_first(servers);
@@ -212,11 +64,11 @@ BOOST_AUTO_TEST_CASE(a_frozen_primary_is_succeeded_and_its_callers_cut_loose)
     // It wakes up, and takes itself for the primary still: nobody writes there.
     servers.primary.resume();
     watchdog dog(patience);
-    while (figures(l.servers(), servers.primary).role != host_role::outdated)
+    while (figures(l.database(), servers.primary).role != host_role::outdated)
         std::this_thread::sleep_for(1ms);
-    auto writes = figures(l.servers(), servers.primary).writes;
+    auto writes = figures(l.database(), servers.primary).writes;
     l.proceed(200);
-    BOOST_TEST(figures(l.servers(), servers.primary).writes == writes);
+    BOOST_TEST(figures(l.database(), servers.primary).writes == writes);
     l.check(*heir);
 }
 
@@ -224,14 +76,14 @@ BOOST_AUTO_TEST_CASE(a_primary_that_comes_back_as_such_goes_on)
 {
     trio servers;
     make_bank(servers);
-    load l(options_for(servers));
+    load<cluster> l(options_for(servers));
     for (int i = 0; i < 2; ++i) {
         l.proceed(100);
         servers.primary.kill();
         servers.primary.start();
     }
     l.proceed(100);
-    BOOST_TEST(figures(l.servers(), servers.first).writes + figures(l.servers(), servers.second).writes ==
+    BOOST_TEST(figures(l.database(), servers.first).writes + figures(l.database(), servers.second).writes ==
                0u);
     // What was under way in a crash may be unknown: its id may have been given again.
     l.check(servers.primary);
@@ -241,7 +93,7 @@ BOOST_AUTO_TEST_CASE(primary_and_replica_change_places_under_load)
 {
     trio servers;
     make_bank(servers);
-    load l(options_for(servers));
+    load<cluster> l(options_for(servers));
     l.proceed(100);
     servers.primary.stop(shutdown::fast); // sends its replicas everything first
     promote(l, servers.first, servers.second, "switchover");
@@ -249,11 +101,12 @@ BOOST_AUTO_TEST_CASE(primary_and_replica_change_places_under_load)
     servers.primary.start();
     l.proceed(100);
     watchdog dog(patience);
-    while (figures(l.servers(), servers.primary).role != host_role::replica) std::this_thread::sleep_for(1ms);
-    auto writes = figures(l.servers(), servers.primary).writes;
+    while (figures(l.database(), servers.primary).role != host_role::replica)
+        std::this_thread::sleep_for(1ms);
+    auto writes = figures(l.database(), servers.primary).writes;
     l.proceed(100);
-    BOOST_TEST(figures(l.servers(), servers.primary).writes == writes);
-    BOOST_TEST((figures(l.servers(), servers.first).role == host_role::primary));
+    BOOST_TEST(figures(l.database(), servers.primary).writes == writes);
+    BOOST_TEST((figures(l.database(), servers.first).role == host_role::primary));
     l.check(servers.first);
 }
 

@@ -1,0 +1,13 @@
+#include "waiting.hpp"
+
+namespace chaos
+{
+
+std::string in_seconds(clock::duration d)
+{
+    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+    auto text = std::to_string(ms % 1000);
+    return std::to_string(ms / 1000) + "." + std::string(3 - text.size(), '0') + text + " s";
+}
+
+} // namespace chaos
