@@ -5,6 +5,8 @@
 # run.sh install [--all]: what people install, used from outside of the tree; with --all also what takes minutes.
 # run.sh docs: the reference, into build/docs; any warning of Doxygen's is a failure.
 # run.sh chaos [option...]: load and faults at random, for longer than the tests do: `run.sh chaos --minutes 5`.
+# run.sh tidy [file...]: clang-tidy over src and include, or over these files.
+# run.sh coverage: how many lines of each floor the unit and integration tests run; build/coverage/lines.txt has which.
 # PGCORO_WERROR=1 makes compiler warnings errors.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -22,6 +24,9 @@ fi
 if [ "${1:-}" = docs ]; then
     cmake/setup.sh docs
     exec docs/build.sh
+fi
+if [ "${1:-}" = tidy ] || [ "${1:-}" = coverage ]; then
+    exec "test/$1.sh" "${@:2}"
 fi
 if [ "${1:-}" = chaos ]; then
     shift
