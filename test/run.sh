@@ -6,7 +6,7 @@
 # run.sh docs: the reference, into build/docs; any warning of Doxygen's is a failure.
 # run.sh chaos [option...]: load and faults at random, for longer than the tests do: `run.sh chaos --minutes 5`.
 # run.sh tidy [file...]: clang-tidy over src and include, or over these files.
-# run.sh coverage: how many lines of each floor the unit and integration tests run; build/coverage/lines.txt has which.
+# run.sh coverage: how many lines of each floor the unit and integration tests run; which not: build/coverage/lines.txt
 # PGCORO_WERROR=1 makes compiler warnings errors.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
