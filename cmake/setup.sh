@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs with apt what a build of pgcoro, its tests and its examples needs and this machine lacks, and says what. Does
 # nothing, and asks the network nothing, when all is there. Needs root or sudo only if something is missing.
-#   setup.sh [fuzz] [browser] [docs] [failover]
+#   setup.sh [fuzz] [browser] [docs] [failover] [tidy] [coverage]
 #       with fuzz: also a clang with libFuzzer; with browser: what the dashboard's test wants; with docs: Doxygen; with
-#       failover: Patroni and etcd
+#       failover: Patroni and etcd; with tidy: that clang and its clang-tidy; with coverage: gcovr
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -35,7 +35,8 @@ postgres_is_there() {
         { has pg_config && [ -x "$(pg_config --bindir)/initdb" ]; }
 }
 
-# Package names, where boost-… stands for the Boost that apt has, and fuzzing-clang for its clang.
+# Package names, where boost-… stands for the Boost that apt has, fuzzing-clang for its clang, and clang-tidy for the
+# same version of that.
 missing=()
 has c++ || missing+=(g++)
 has cmake || missing+=(cmake)
@@ -58,7 +59,8 @@ postgres_is_there || missing+=(postgresql)
 has redis-server || missing+=(redis-server)
 has tmux || missing+=(tmux) # the command's screens are tested in it
 { has python3 && python3 -c 'import jsonschema' 2>/dev/null; } || missing+=(python3-jsonschema) # and its JSON by it
-if wants fuzz && ! "$(dirname "${BASH_SOURCE[0]}")/fuzzing_clang.sh" >/dev/null; then
+here=$(dirname "${BASH_SOURCE[0]}")
+if { wants fuzz || wants tidy; } && ! "$here/fuzzing_clang.sh" >/dev/null; then
     missing+=(fuzzing-clang)
 fi
 if wants failover; then
@@ -66,6 +68,8 @@ if wants failover; then
     has etcd || missing+=(etcd-server)
     /usr/bin/python3 -c 'import etcd' 2>/dev/null || missing+=(python3-etcd) # by which Patroni speaks to it
 fi
+if wants tidy && ! "$here/clang_tidy.sh" >/dev/null; then missing+=(clang-tidy); fi
+if wants coverage; then has gcovr || missing+=(gcovr); fi
 # Of use, but not needed: only where they can be had without asking anybody.
 promtool=$(dirname "${BASH_SOURCE[0]}")/../build/tools/promtool
 if has apt-get && { [ "$(id -u)" = 0 ] || has sudo; }; then
@@ -171,6 +175,14 @@ for name in "${missing[@]}"; do
     fuzzing-clang)
         clang=$(clang_version)
         packages+=("clang-$clang" "libclang-rt-$clang-dev")
+        ;;
+    clang-tidy)
+        if compiler=$("$here/fuzzing_clang.sh"); then
+            clang=$("$compiler" -dumpversion | cut -d . -f 1)
+        else
+            clang=$(clang_version)
+        fi
+        packages+=("clang-tidy-$clang")
         ;;
     *) packages+=("$name") ;;
     esac

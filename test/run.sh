@@ -7,41 +7,39 @@
 # run.sh docs: the reference, into build/docs; any warning of Doxygen's is a failure.
 # run.sh chaos [option...]: load and faults at random, for longer than the tests do: `run.sh chaos --minutes 5`.
 # run.sh failover [option...]: real Patroni and etcd lose their leader in every way, under load: `run.sh failover --minutes 5`.
+# run.sh tidy [file...]: clang-tidy over src and include, or over these files.
+# run.sh coverage: how many lines of each floor the unit and integration tests run; which not: build/coverage/lines.txt
 # PGCORO_WERROR=1 makes compiler warnings errors.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if [ "${1:-}" = bench ]; then
-    shift
-    cmake/build.sh pgcoro_bench >&2 # standard output belongs to the benchmark: it may be JSON
-    exec build/release/test/bench/pgcoro_bench "$@"
-fi
-if [ "${1:-}" = asan ] || [ "${1:-}" = tsan ]; then
-    exec test/sanitized.sh "$@"
-fi
-if [ "${1:-}" = install ]; then
-    shift
+# built <target> <program> [option...]: standard output belongs to the program: it may be JSON.
+built() {
+    cmake/build.sh "$1" >&2
+    exec "build/release/test/$2" "${@:3}"
+}
+case ${1:-} in
+bench) built pgcoro_bench bench/pgcoro_bench "${@:2}" ;;
+chaos) built pgcoro_chaos chaos/pgcoro_chaos "${@:2}" ;;
+failover)
+    cmake/setup.sh failover >&2
+    built pgcoro_failover failover/pgcoro_failover "${@:2}"
+    ;;
+install)
     cmake/build.sh src/all
-    exec test/install/run.sh "$@"
-fi
-if [ "${1:-}" = docs ]; then
+    exec test/install/run.sh "${@:2}"
+    ;;
+docs)
     cmake/setup.sh docs
     exec docs/build.sh
-fi
-if [ "${1:-}" = chaos ]; then
-    shift
-    cmake/build.sh pgcoro_chaos >&2 # as above
-    exec build/release/test/chaos/pgcoro_chaos "$@"
-fi
-if [ "${1:-}" = failover ]; then
-    shift
-    cmake/setup.sh failover >&2
-    cmake/build.sh pgcoro_failover >&2 # as above
-    exec build/release/test/failover/pgcoro_failover "$@"
-fi
-cmake/setup.sh fuzz browser docs
-if [ "${1:-}" = fuzz ]; then
+    ;;
+asan | tsan) exec test/sanitized.sh "$@" ;;
+tidy | coverage) exec "test/$1.sh" "${@:2}" ;;
+fuzz)
+    cmake/setup.sh fuzz
     exec test/fuzz/run.sh "${2:-600}"
-fi
+    ;;
+esac
+cmake/setup.sh fuzz browser docs
 cmake/build.sh
 exec ctest --test-dir build/release --output-on-failure -j2 "$@"

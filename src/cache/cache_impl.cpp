@@ -6,12 +6,12 @@ namespace pgcoro::detail
 
 using verdict = statement_facts::verdict;
 
-cache_impl::cache_impl(asio::any_io_executor executor, std::shared_ptr<cache_source> source,
+cache_impl::cache_impl(const asio::any_io_executor& executor, std::shared_ptr<cache_source> source,
                        const cache_options& options)
     : options_((options.validate(), options))
     , source_(std::move(source))
     , copies_(options_.second || source_->may_lag())
-    , strand_(asio::make_strand(std::move(executor)))
+    , strand_(asio::make_strand(executor))
     , store_(options_, copies_)
 {}
 

@@ -48,7 +48,7 @@ public:
     using result_ptr = std::shared_ptr<const result>;
     using time_point = cache_store::time_point;
 
-    cache_impl(asio::any_io_executor executor, std::shared_ptr<cache_source> source,
+    cache_impl(const asio::any_io_executor& executor, std::shared_ptr<cache_source> source,
                const cache_options& options);
 
     asio::awaitable<cached_result> read(std::string_view sql, params args, cache_call call);

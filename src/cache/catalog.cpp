@@ -97,6 +97,7 @@ asio::awaitable<std::vector<relation>> relations(cache_source& source, const std
     std::vector<relation> found;
     if (names.empty()) co_return found;
     std::vector<std::string> quoted;
+    quoted.reserve(names.size());
     for (auto& n : names)
         quoted.push_back((n.schema.empty() ? "" : quote_identifier(n.schema) + ".") +
                          quote_identifier(n.object));

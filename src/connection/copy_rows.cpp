@@ -66,6 +66,7 @@ void throw_pieces_size(const std::string& column, std::uint64_t announced, std::
 std::string copy_in_statement(const target& where, const std::vector<target_column>& columns, bool binary)
 {
     std::vector<std::string> names;
+    names.reserve(columns.size());
     for (auto& c : columns) names.push_back(c.name);
     return "copy " + quote_name(where.name) + " (" + quoted_list(names) + ") from stdin (format " +
            (binary ? "binary)" : "text, encoding 'UTF8')");

@@ -27,8 +27,8 @@ class lane final : public batch,
 public:
     using clock = std::chrono::steady_clock;
 
-    lane(asio::any_io_executor executor, clock::duration slow_after)
-        : strand(asio::make_strand(std::move(executor)))
+    lane(const asio::any_io_executor& executor, clock::duration slow_after)
+        : strand(asio::make_strand(executor))
         , slow_after_(slow_after)
     {}
 

@@ -214,6 +214,7 @@ private:
         std::vector<detail::target_column> known;
         if constexpr (batch::needs_types) known = co_await look_up<row_type>(self, where);
         std::vector<std::string> columns;
+        columns.reserve(known.size());
         for (auto& c : known) columns.push_back(c.name);
         if (!batch::needs_types) columns = detail::column_names(where, members::names(), members::size);
         auto sql = detail::many_statement(kind, where, batch::travelling(columns, known), keys);
