@@ -125,7 +125,12 @@ findings trial::run(const std::vector<const fault_kind*>& kinds)
     world_.replica().server().catch_up_with(world_.primary().server());
     auto working = spawn(work.run());
     within(10s, [&] { return seen.alive() > 0; });
-    mistreat(kinds, seen, found);
+    try {
+        mistreat(kinds, seen, found);
+    } catch (...) {
+        events.halt();
+        throw;
+    }
     work.stop();
     if (working.wait_for(patience) == std::future_status::timeout)
         throw hang(std::to_string(seen.alive()) + " callers have not ended " +

@@ -59,10 +59,12 @@ public:
     {}
     loop(const loop&) = delete;
     loop& operator=(const loop&) = delete;
-    ~loop()
+    ~loop() { halt(); }
+    /// Nothing runs any more when this returns: before what it runs on is destroyed in the middle of things.
+    void halt()
     {
         io_.stop();
-        thread_.join();
+        if (thread_.joinable()) thread_.join();
     }
     boost::asio::io_context& io() { return io_; }
     bool ended() const { return ended_; }

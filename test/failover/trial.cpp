@@ -155,7 +155,12 @@ chaos::findings trial::run()
         throw std::runtime_error("the replicas do not get the tables");
     auto working = spawn(work.run());
     chaos::within(10s, [&] { return seen.alive() > 0; });
-    mistreat(seen, found);
+    try {
+        mistreat(seen, found);
+    } catch (...) {
+        events.halt();
+        throw;
+    }
     work.stop();
     if (working.wait_for(2 * longest_without_leader) == std::future_status::timeout)
         throw chaos::hang(std::to_string(seen.alive()) + " callers have not ended after they were told to");
