@@ -35,6 +35,7 @@ public:
             spread_from({s});
         }
         std::vector<lock_node> made;
+        made.reserve(roots.size());
         for (auto* s : roots) made.push_back(node_of(*s, nullptr));
         std::ranges::stable_sort(made, std::greater(), [](auto& n) { return size_of(n); });
         return made;

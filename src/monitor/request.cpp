@@ -227,6 +227,7 @@ call understand(const http_request& r, const admission& who)
 std::vector<std::string> all_routes()
 {
     std::vector<std::string> all;
+    all.reserve(std::size(routes));
     for (auto& each : routes) all.push_back((each.post ? "POST " : "GET ") + std::string(each.path));
     return all;
 }
