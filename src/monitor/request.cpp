@@ -76,7 +76,7 @@ std::string_view field(const http_request& r, http::field name)
 }
 
 // What was sent, for an error's text: its beginning, with what is not plain text left out of it.
-std::string quoted(std::string_view sent)
+std::string in_quotes(std::string_view sent)
 {
     std::string text = "'";
     for (auto c : sent.substr(0, 100)) text += c >= ' ' && c <= '~' ? c : '?';
@@ -101,7 +101,7 @@ void check_host(const http_request& r, const admission& who)
     if (host == "localhost" || !not_an_address) return;
     if (std::find(who.hosts.begin(), who.hosts.end(), host) != who.hosts.end()) return;
     throw problem(http::status::misdirected_request,
-                  "asked under the name " + quoted(host) +
+                  "asked under the name " + in_quotes(host) +
                       ", which is none of this monitor's: name it in monitor_options::hosts");
 }
 
@@ -128,10 +128,10 @@ void check_origin(const http_request& r)
 
 urls::url_view parse_target(const http_request& r)
 {
-    urls::string_view text(r.target().data(), r.target().size());
-    auto origin_form = urls::parse_origin_form(text);
+    auto text = r.target(); // each Boost has another string_view
+    auto origin_form = urls::parse_origin_form({text.data(), text.size()});
     if (origin_form) return *origin_form;
-    auto absolute = urls::parse_absolute_uri(text);
+    auto absolute = urls::parse_absolute_uri({text.data(), text.size()});
     if (absolute) return *absolute;
     throw problem(http::status::bad_request, "the request's target is none: expected a path and a query");
 }
@@ -142,7 +142,7 @@ parameters parameters_of(const urls::url_view& target, const route& to)
     for (auto p : target.params()) {
         std::string name = p.key;
         if (name.empty() || std::find(to.takes.begin(), to.takes.end(), name) == to.takes.end())
-            throw problem(http::status::bad_request, "does not know the parameter " + quoted(name));
+            throw problem(http::status::bad_request, "does not know the parameter " + in_quotes(name));
         if (!all.emplace(name, p.value).second)
             throw problem(http::status::bad_request, "the parameter '" + name + "' comes twice");
     }
@@ -158,7 +158,7 @@ std::optional<double> number(const parameters& all, std::string_view name, doubl
     auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (failed != std::errc() || end != text.data() + text.size() || !(value >= 0 && value <= most))
         throw problem(http::status::bad_request, "the parameter '" + std::string(name) + "' is " +
-                                                     quoted(text) + ": expected a number from 0 to " +
+                                                     in_quotes(text) + ": expected a number from 0 to " +
                                                      std::to_string(static_cast<long long>(most)));
     return value;
 }
