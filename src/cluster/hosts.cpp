@@ -56,6 +56,7 @@ named_host host_named(const cluster_options& options, std::string_view text)
 std::vector<named_host> hosts_of(const cluster_options& options)
 {
     std::vector<named_host> found;
+    found.reserve(options.hosts.size());
     for (auto& text : options.hosts) found.push_back(host_named(options, text));
     if (options.hosts.empty())
         for (auto& e : endpoints_of(complete_conninfo(options.pool.connection.parameters)))

@@ -60,6 +60,7 @@ std::vector<anomaly> find_anomalies(const history& h, double least_score)
                       "acquire_wait_p95", "retries", "deadlocks"}) {
         auto figure = figure_named(name);
         std::vector<double> values;
+        values.reserve(usual.size());
         for (auto& s : usual) values.push_back(s.*figure);
         values = known(values);
         auto score = robust_z_score((*last).*figure, values);

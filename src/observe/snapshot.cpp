@@ -185,6 +185,7 @@ template <class Figures, class Sum>
 std::vector<Figures> finished(std::vector<Sum> sums)
 {
     std::vector<Figures> all;
+    all.reserve(sums.size());
     for (auto& s : sums) all.push_back(s.finish());
     std::stable_sort(all.begin(), all.end(),
                      [](const Figures& a, const Figures& b) { return a.duration.count > b.duration.count; });

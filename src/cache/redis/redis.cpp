@@ -23,6 +23,7 @@ void require(bool right, const char* name, const std::string& value, const char*
 std::vector<std::string> places_of(const redis_options& o)
 {
     std::vector<std::string> names;
+    names.reserve(o.instances.size());
     for (auto& each : o.instances) names.push_back(each.place());
     return names;
 }
