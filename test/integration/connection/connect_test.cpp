@@ -3,6 +3,8 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include <fstream>
+
 using pgcoro::connection;
 using pgcoro::connection_failure;
 using pgcoro::connection_options;
@@ -134,13 +136,8 @@ BOOST_AUTO_TEST_CASE(database_url_comes_before_the_other_variables)
 BOOST_AUTO_TEST_CASE(a_service_file_connects)
 {
     auto file = shared_server().folder() / "service.conf";
-    {
-        std::unique_ptr<std::FILE, decltype(&std::fclose)> out(std::fopen(file.c_str(), "w"), &std::fclose);
-        BOOST_REQUIRE(out != nullptr);
-        auto text = "[mine]\nhost=" + shared_server().socket_dir().string() + "\nport=" + shared_port() +
-                    "\nuser=postgres\ndbname=template1\n";
-        std::fputs(text.c_str(), out.get());
-    }
+    std::ofstream(file) << "[mine]\nhost=" << shared_server().socket_dir().string()
+                        << "\nport=" << shared_port() << "\nuser=postgres\ndbname=template1\n";
     scoped_env where("PGSERVICEFILE", file.string());
     with_connection(connection_options::from_uri("service=mine"), [](connection& c) -> asio::awaitable<void> {
         auto name = co_await c.query_value<std::string>("select current_database()");
