@@ -124,7 +124,7 @@ BOOST_AUTO_TEST_CASE(a_stream_that_ends_early_stops_the_statement_and_the_connec
         for (int taken = 0; taken < 5; ++taken) {
             {
                 auto rows =
-                    c.stream<std::string>("select repeat('x', 1000) from generate_series(1, 100000000)");
+                    c.stream<std::string>("select repeat('x', 1000 + 0 * generate_series(1, 100000000))");
                 for (int i = 0; i < taken; ++i) {
                     auto r = co_await rows.next();
                     BOOST_TEST(r.has_value());
