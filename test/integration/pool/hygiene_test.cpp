@@ -90,6 +90,7 @@ user running(std::string sql)
 // The next user finds the session as a new one is, and it is the same session, with its statements.
 void leaves_nothing(const user& who, pool_options options = options_of_one())
 {
+    options.cleanup_timeout = 1min; // a machine may be busy; that it is kept is told by tests of its own
     run([&]() -> asio::awaitable<void> {
         pool p(co_await asio::this_coro::executor, options);
         auto fresh = co_await state(p);
