@@ -9,7 +9,7 @@ source cmake/steps.sh
 which=$1
 shift
 # What runs on several threads, or is used from them; the rest has one thread, and takes long here.
-threaded=unit,pool*,multiplexer*,cache*,query_cache*,cluster*,hygiene*,streams*,pipelines*,copy*,locks*,tracing*,observe*
+threaded=pool_*,hygiene,multiplexer_*,*cache*,redis_level,cluster_routing,cluster_figures,row_streams,pipelines,copy,advisory_locks,tracing,observe
 if [ "$which" = tsan ] && [ $# = 0 ]; then set -- -t "$threaded"; fi
 
 cmake/setup.sh
