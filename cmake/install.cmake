@@ -90,27 +90,24 @@ if(TARGET pgcoro_monitor)
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/pgcoro/monitor DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pgcoro
             COMPONENT dev)
 endif()
-if(TARGET pgcoro_prometheus)
-    list(APPEND components prometheus)
-    pgcoro_install(pgcoro_prometheus prometheus DESCRIPTION "pgcoro's figures for prometheus-cpp"
-                   REQUIRES "pgcoro = ${PROJECT_VERSION}" prometheus-cpp-core)
-    install(FILES ${PROJECT_SOURCE_DIR}/include/pgcoro/observe/prometheus.hpp
-            DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pgcoro/observe COMPONENT dev)
-endif()
-if(TARGET pgcoro_redis)
-    list(APPEND components redis)
-    pgcoro_install(pgcoro_redis redis DESCRIPTION "Redis behind pgcoro's query cache"
-                   REQUIRES "pgcoro = ${PROJECT_VERSION}" PRIVATE_REQUIRES hiredis libzstd)
-    install(FILES ${PROJECT_SOURCE_DIR}/include/pgcoro/cache/redis.hpp
-            DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pgcoro/cache COMPONENT dev)
-endif()
-if(TARGET pgcoro_opentelemetry)
-    list(APPEND components opentelemetry)
-    pgcoro_install(pgcoro_opentelemetry opentelemetry DESCRIPTION "pgcoro's spans for OpenTelemetry"
-                   REQUIRES "pgcoro = ${PROJECT_VERSION}" opentelemetry_api)
-    install(FILES ${PROJECT_SOURCE_DIR}/include/pgcoro/observe/opentelemetry.hpp
-            DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pgcoro/observe COMPONENT dev)
-endif()
+# pgcoro_install_adapter(<name> <header> <description> [what else pgcoro_install takes]...): a library with one header,
+# for what somebody else's library wants.
+function(pgcoro_install_adapter name header description)
+    if(TARGET pgcoro_${name})
+        set(components ${components} ${name} PARENT_SCOPE)
+        pgcoro_install(pgcoro_${name} ${name} DESCRIPTION "${description}" ${ARGN})
+        cmake_path(GET header PARENT_PATH folder)
+        install(FILES ${PROJECT_SOURCE_DIR}/include/pgcoro/${header}
+                DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pgcoro/${folder} COMPONENT dev)
+    endif()
+endfunction()
+set(pgcoro_itself "pgcoro = ${PROJECT_VERSION}")
+pgcoro_install_adapter(prometheus observe/prometheus.hpp "pgcoro's figures for prometheus-cpp"
+                       REQUIRES "${pgcoro_itself}" prometheus-cpp-core)
+pgcoro_install_adapter(redis cache/redis.hpp "Redis behind pgcoro's query cache"
+                       REQUIRES "${pgcoro_itself}" PRIVATE_REQUIRES hiredis libzstd)
+pgcoro_install_adapter(opentelemetry observe/opentelemetry.hpp "pgcoro's spans for OpenTelemetry"
+                       REQUIRES "${pgcoro_itself}" opentelemetry_api)
 if(TARGET pgcoro_testing)
     list(APPEND components testing)
     pgcoro_install(pgcoro_testing testing DESCRIPTION "A private PostgreSQL server for tests" LIBS -pthread)

@@ -34,7 +34,6 @@ cluster_impl::cluster_impl(asio::any_io_executor executor, cluster_options optio
     : options_((options.validate(), std::move(options)))
     , executor_(std::move(executor))
     , core_(options_)
-    , random_(std::random_device{}())
     , without_primary_since_(clock::now())
 {}
 

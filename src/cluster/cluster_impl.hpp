@@ -14,7 +14,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -136,7 +135,6 @@ private:
     cluster_core core_;
     std::vector<std::shared_ptr<cluster_member>> members_; // by id; removed ones stay
     std::vector<std::weak_ptr<one_shot>> waiting_;         // for a change
-    std::minstd_rand random_;
     std::uint64_t turn_ = 0;
     std::uint64_t failovers_ = 0;
     std::uint64_t promotions_ = 0;

@@ -1,6 +1,7 @@
 // Where a caller's work goes, and what becomes of it when that fails.
 #include "cluster/changing.hpp"
 
+#include "resilience/chance.hpp"
 #include "resilience/text.hpp"
 
 #include <pgcoro/cluster/transactional.hpp>
@@ -88,8 +89,8 @@ std::optional<cluster_route> cluster_impl::choose_from(std::vector<host_id> host
         auto used = members_[id]->pool->stats();
         candidates.push_back({used.in_use + used.waiting, core_.latency(id)});
     }
-    auto first = static_cast<std::uint32_t>(random_());
-    auto second = static_cast<std::uint32_t>(random_());
+    auto first = static_cast<std::uint32_t>(generator()());
+    auto second = static_cast<std::uint32_t>(generator()());
     auto& m = members_[hosts[choose(options_.reads, candidates, turn_++, first, second)]];
     return cluster_route{m, m->pool};
 }

@@ -84,13 +84,17 @@ void freeze_server(world& w, std::mt19937& rng)
     s.resume();
 }
 
-void kill_server(world& w, std::mt19937& rng)
+// It is gone for at most so long.
+void kill_for(pgcoro::testing::server& s, std::chrono::milliseconds longest, std::mt19937& rng)
 {
-    auto& s = w.primary().server();
     s.kill();
-    wait(between(0ms, 500ms, rng));
+    wait(between(0ms, longest, rng));
     s.start();
 }
+
+void kill_server(world& w, std::mt19937& rng) { kill_for(w.primary().server(), 500ms, rng); }
+
+void kill_replica(world& w, std::mt19937& rng) { kill_for(w.replica().server(), 2s, rng); }
 
 void restart_server(world& w, std::mt19937& rng)
 {
@@ -102,14 +106,6 @@ void take_server_away(world& w, std::mt19937& rng)
     auto& s = w.primary().server();
     s.stop();
     wait(between(2s, 6s, rng));
-    s.start();
-}
-
-void kill_replica(world& w, std::mt19937& rng)
-{
-    auto& s = w.replica().server();
-    s.kill();
-    wait(between(0ms, 2s, rng));
     s.start();
 }
 

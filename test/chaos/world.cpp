@@ -1,5 +1,7 @@
 #include "world.hpp"
 
+#include "impatient.hpp"
+
 #include <stdexcept>
 
 namespace chaos
@@ -40,16 +42,9 @@ pgcoro::testing::server_options world::replica_options() { return following(cloc
 
 pgcoro::connection_options world::connecting()
 {
-    auto o = pgcoro::connection_options::from_uri("postgresql://postgres@" + first_.address() + "," +
-                                                  second_.address() +
-                                                  "/postgres?sslmode=disable&gssencmode=disable");
-    o.application_name = application;
-    o.connect_timeout = 2s;
-    o.statement_timeout = 2s;
-    o.response_grace = 500ms;
-    o.lock_timeout = 1s;
-    o.idle_in_transaction_session_timeout = 5s;
-    return o;
+    return impatient("postgresql://postgres@" + first_.address() + "," + second_.address() +
+                         "/postgres?sslmode=disable&gssencmode=disable",
+                     application);
 }
 
 pgcoro::connection_options world::writable()
@@ -59,22 +54,7 @@ pgcoro::connection_options world::writable()
     return o;
 }
 
-pgcoro::cluster_options world::cluster_options()
-{
-    pgcoro::cluster_options o;
-    o.pool.connection = connecting();
-    o.pool.name = application;
-    o.pool.size = 8;
-    o.pool.max_overflow = 8;
-    o.pool.acquire_timeout = 5s;
-    o.pool.cleanup_timeout = 2s;
-    o.check_interval = 100ms;
-    o.recheck_interval = 50ms;
-    o.check_timeout = 1s;
-    o.failover_timeout = 10s;
-    o.drain_timeout = 2s;
-    return o;
-}
+pgcoro::cluster_options world::cluster_options() { return impatient_cluster(connecting(), 10s); }
 
 std::size_t world::sessions()
 {

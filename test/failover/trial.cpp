@@ -1,5 +1,6 @@
 #include "trial.hpp"
 
+#include "chaos/impatient.hpp"
 #include "chaos/load.hpp"
 #include "chaos/waiting.hpp"
 
@@ -56,30 +57,12 @@ std::string trial::hosts() const
 
 pgcoro::connection_options trial::connecting(const std::string& hosts) const
 {
-    auto o = pgcoro::connection_options::from_uri("postgresql://postgres@" + hosts + "/postgres");
-    o.application_name = application;
-    o.connect_timeout = 2s;
-    o.statement_timeout = 2s;
-    o.response_grace = 500ms;
-    o.lock_timeout = 1s;
-    o.idle_in_transaction_session_timeout = 5s;
-    return o;
+    return chaos::impatient("postgresql://postgres@" + hosts + "/postgres", application);
 }
 
 pgcoro::cluster_options trial::options() const
 {
-    pgcoro::cluster_options o;
-    o.pool.connection = connecting(hosts());
-    o.pool.name = application;
-    o.pool.size = 8;
-    o.pool.max_overflow = 8;
-    o.pool.acquire_timeout = 5s;
-    o.pool.cleanup_timeout = 2s;
-    o.check_interval = 100ms;
-    o.recheck_interval = 50ms;
-    o.check_timeout = 1s;
-    o.failover_timeout = longest_without_leader;
-    o.drain_timeout = 2s;
+    auto o = chaos::impatient_cluster(connecting(hosts()), longest_without_leader);
     if (proxy_) o.catch_up_timeout = 0ms;
     return o;
 }

@@ -106,6 +106,25 @@ struct fronted : trio
         return o;
     }
 
+    /// The primary stops, the first replica takes its place, and the second follows it.
+    void switch_over()
+    {
+        primary.stop(shutdown::fast);
+        set(primary, "");
+        set(first, "");
+        first.promote();
+        second.follow(first);
+        set(first, "primary");
+    }
+
+    /// Who was the primary comes back as a replica.
+    void take_back()
+    {
+        primary.follow(first);
+        primary.start();
+        set(primary, "replica");
+    }
+
     roles said;
     test::haproxy proxy{
         {{primary.port(), said.port(0)}, {first.port(), said.port(1)}, {second.port(), said.port(2)}}, 50};
@@ -154,15 +173,9 @@ BOOST_AUTO_TEST_CASE(a_pool_follows_a_switchover)
     fronted servers;
     load<pgcoro::pool> l(servers.writing());
     l.proceed(200);
-    servers.primary.stop(shutdown::fast);
-    servers.set(servers.primary, "");
-    servers.first.promote();
-    servers.second.follow(servers.first);
-    servers.set(servers.first, "primary");
+    servers.switch_over();
     l.proceed(200);
-    servers.primary.follow(servers.first);
-    servers.primary.start();
-    servers.set(servers.primary, "replica");
+    servers.take_back();
     l.proceed(200);
     l.check(servers.first);
 }
@@ -180,16 +193,9 @@ BOOST_AUTO_TEST_CASE(a_cluster_of_the_two_addresses_follows_primary_and_replicas
         BOOST_TEST((port == servers.first.port() || port == servers.second.port()));
     });
     l.proceed(200);
-    servers.primary.stop(shutdown::fast);
-    servers.set(servers.primary, "");
-    servers.set(servers.first, "");
-    servers.first.promote();
-    servers.second.follow(servers.first);
-    servers.set(servers.first, "primary");
+    servers.switch_over();
     l.proceed(200);
-    servers.primary.follow(servers.first);
-    servers.primary.start();
-    servers.set(servers.primary, "replica");
+    servers.take_back();
     l.run_beside([&]() -> asio::awaitable<void> {
         co_await until([&] { return role(0) == host_role::primary && role(1) == host_role::replica; });
         bool read = false; // until the second replica follows the new primary, the primary serves the reads

@@ -58,15 +58,19 @@ asio::awaitable<void> until_kept(const redis_process& server, int keys)
 constexpr const char* one_counter = "create table counter(id int primary key, value int, note text);"
                                     "insert into counter values (1, 10, null), (2, 20, 'two')";
 
+struct counter_and_redis
+{
+    scratch_schema schema{one_counter};
+    redis_process server;
+    asio::io_context io;
+};
+
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(cache_second_level)
 
-BOOST_AUTO_TEST_CASE(what_one_process_read_another_finds_without_the_database)
+BOOST_FIXTURE_TEST_CASE(what_one_process_read_another_finds_without_the_database, counter_and_redis)
 {
-    scratch_schema s(one_counter);
-    redis_process server;
-    asio::io_context io;
     level_two first(io, server.by_socket());
     level_two second(io, server.by_socket());
     run_on(io, [&]() -> asio::awaitable<void> {
@@ -89,11 +93,8 @@ BOOST_AUTO_TEST_CASE(what_one_process_read_another_finds_without_the_database)
     });
 }
 
-BOOST_AUTO_TEST_CASE(what_a_cache_invalidated_it_does_not_take_from_there)
+BOOST_FIXTURE_TEST_CASE(what_a_cache_invalidated_it_does_not_take_from_there, counter_and_redis)
 {
-    scratch_schema s(one_counter);
-    redis_process server;
-    asio::io_context io;
     level_two c(io, server.by_socket());
     run_on(io, [&]() -> asio::awaitable<void> {
         co_await c.cache.query(value_of, 1);
@@ -115,11 +116,8 @@ BOOST_AUTO_TEST_CASE(what_a_cache_invalidated_it_does_not_take_from_there)
     });
 }
 
-BOOST_AUTO_TEST_CASE(a_coherent_cache_uses_nothing_from_before_it_listened)
+BOOST_FIXTURE_TEST_CASE(a_coherent_cache_uses_nothing_from_before_it_listened, counter_and_redis)
 {
-    scratch_schema s(one_counter);
-    redis_process server;
-    asio::io_context io;
     level_two first(io, server.by_socket(), coherent());
     level_two second(io, server.by_socket(), coherent());
     run_on(io, [&]() -> asio::awaitable<void> {
@@ -148,11 +146,8 @@ BOOST_AUTO_TEST_CASE(a_coherent_cache_uses_nothing_from_before_it_listened)
     });
 }
 
-BOOST_AUTO_TEST_CASE(values_that_are_damaged_or_of_others_are_misses)
+BOOST_FIXTURE_TEST_CASE(values_that_are_damaged_or_of_others_are_misses, counter_and_redis)
 {
-    scratch_schema s(one_counter);
-    redis_process server;
-    asio::io_context io;
     level_two first(io, server.by_socket());
     level_two second(io, server.by_socket());
     run_on(io, [&]() -> asio::awaitable<void> {
@@ -169,11 +164,8 @@ BOOST_AUTO_TEST_CASE(values_that_are_damaged_or_of_others_are_misses)
     });
 }
 
-BOOST_AUTO_TEST_CASE(a_redis_that_is_gone_costs_no_error)
+BOOST_FIXTURE_TEST_CASE(a_redis_that_is_gone_costs_no_error, counter_and_redis)
 {
-    scratch_schema s(one_counter);
-    redis_process server;
-    asio::io_context io;
     level_two c(io, server.by_socket());
     run_on(io, [&]() -> asio::awaitable<void> {
         server.kill();
