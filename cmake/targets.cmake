@@ -9,6 +9,11 @@ endif()
 # pgcoro_target(<target> [<precompiled>]): warnings, sanitizers, and the precompiled header that is shared.
 function(pgcoro_target target)
     target_compile_features(${target} PUBLIC cxx_std_20)
+    # Hides what no public header declares, but not from the project's own tests, which look inside. All targets alike:
+    # clang takes no precompiled header that was made with another visibility.
+    if(NOT BUILD_SHARED_LIBS OR NOT PGCORO_BUILD_TESTS)
+        set_target_properties(${target} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+    endif()
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Woverloaded-virtual)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
         # GCC sees ghosts in coroutine frames and in Asio's recycled memory (GCC bugs 105562, 107134 and kin).
@@ -39,8 +44,7 @@ function(pgcoro_target target)
 endfunction()
 
 # pgcoro_library(<target> <name> <sources>...): a library that people link as pgcoro::<name>. Static by default, shared
-# with BUILD_SHARED_LIBS; both hide what no public header declares, but not from the project's own tests, which look
-# inside.
+# with BUILD_SHARED_LIBS.
 function(pgcoro_library target name)
     add_library(${target} ${ARGN})
     add_library(pgcoro::${name} ALIAS ${target})
@@ -51,9 +55,6 @@ function(pgcoro_library target name)
         set(soversion ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
     endif()
     set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} VERSION ${PROJECT_VERSION} SOVERSION ${soversion})
-    if(NOT BUILD_SHARED_LIBS OR NOT PGCORO_BUILD_TESTS)
-        set_target_properties(${target} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
-    endif()
     if(BUILD_SHARED_LIBS)
         target_compile_options(${target} PRIVATE -fno-semantic-interposition) # or GCC inlines nothing of its own
     endif()

@@ -9,7 +9,7 @@
 # run.sh failover [option...]: real Patroni and etcd lose their leader in every way, under load: `run.sh failover --minutes 5`.
 # run.sh tidy [file...]: clang-tidy over src and include, or over these files.
 # run.sh coverage: how many lines of each floor the unit and integration tests run; which not: build/coverage/lines.txt
-# PGCORO_WERROR=1 makes compiler warnings errors.
+# PGCORO_WERROR=1 makes compiler warnings errors; with PGCORO_SANITIZED=1 all tests include those of asan and tsan.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -42,4 +42,8 @@ fuzz)
 esac
 cmake/setup.sh fuzz browser docs
 cmake/build.sh
+if [ "${PGCORO_SANITIZED:-0}" != 0 ]; then
+    test/sanitized.sh asan build
+    test/sanitized.sh tsan build
+fi
 exec ctest --test-dir build/release --output-on-failure -j2 "$@"

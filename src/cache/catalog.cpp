@@ -2,7 +2,7 @@
 
 #include "sql/statement.hpp"
 
-#include <pgcoro/connection/target.hpp>
+#include <pgcoro/connection/identifier.hpp>
 #include <pgcoro/types/arrays.hpp>
 
 #include <optional>
@@ -99,8 +99,7 @@ asio::awaitable<std::vector<relation>> relations(cache_source& source, const std
     std::vector<std::string> quoted;
     quoted.reserve(names.size());
     for (auto& n : names)
-        quoted.push_back((n.schema.empty() ? "" : quote_identifier(n.schema) + ".") +
-                         quote_identifier(n.object));
+        quoted.push_back((n.schema.empty() ? identifier(n.object) : identifier(n.schema, n.object)).quoted());
     auto args = params::of(quoted);
     result got = co_await source.run(tables_statement, args);
     for (auto r : got) {

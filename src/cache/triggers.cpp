@@ -2,7 +2,6 @@
 #include "cache/catalog.hpp"
 
 #include <pgcoro/cache/coherence.hpp>
-#include <pgcoro/connection/target.hpp>
 #include <pgcoro/types/arrays.hpp>
 
 #include <stdexcept>

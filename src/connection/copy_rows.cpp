@@ -42,8 +42,8 @@ target_column choose_bytes_column(const target& where, const std::vector<target_
     constexpr std::uint64_t most = (std::uint64_t(1) << 30) - 1; // MaxAllocSize of PostgreSQL's memutils.h
     auto found = std::find_if(all.begin(), all.end(), [&](auto& c) { return c.name == name; });
     if (found == all.end())
-        throw mapping_error("table " + where.name + " has no column " + name + " to write to");
-    auto its = "column " + name + " of table " + where.name;
+        throw mapping_error("table " + where.name.quoted() + " has no column " + name + " to write to");
+    auto its = "column " + name + " of table " + where.name.quoted();
     if (found->type != oids::bytea)
         throw mapping_error(its + " is of type " + found->type_name +
                             ": only a bytea can be written by pieces");
@@ -68,7 +68,7 @@ std::string copy_in_statement(const target& where, const std::vector<target_colu
     std::vector<std::string> names;
     names.reserve(columns.size());
     for (auto& c : columns) names.push_back(c.name);
-    return "copy " + quote_name(where.name) + " (" + quoted_list(names) + ") from stdin (format " +
+    return "copy " + where.name + " (" + quoted_list(names) + ") from stdin (format " +
            (binary ? "binary)" : "text, encoding 'UTF8')");
 }
 

@@ -2,7 +2,7 @@
 
 #include "resilience/chance.hpp"
 
-#include <pgcoro/connection/target.hpp>
+#include <pgcoro/connection/identifier.hpp>
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -21,7 +21,7 @@ listener::listener(connection_options options, std::vector<std::string> channels
     , keeping_(std::move(keeping))
 {
     options_.validate();
-    for (auto& c : channels_) quote_identifier(c);
+    for (auto& c : channels_) identifier{c}; // or throws
     if (keeping_.ping_every.count() < 1)
         throw std::invalid_argument("pgcoro: listener_options::ping_every is " +
                                     std::to_string(keeping_.ping_every.count()) +

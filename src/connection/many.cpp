@@ -29,14 +29,15 @@ std::string many_statement(many kind, const target& where, const std::vector<man
         return std::find(keys.begin(), keys.end(), columns[i].name) != keys.end();
     };
     if (kind != many::insert && keys.empty())
-        throw std::invalid_argument("pgcoro: rows of table " + where.name +
+        throw std::invalid_argument("pgcoro: rows of table " + where.name.quoted() +
                                     " are to be found by no key at all");
     for (auto& key : keys)
         if (std::none_of(columns.begin(), columns.end(), [&](auto& c) { return c.name == key; }))
             throw std::invalid_argument("pgcoro: the key " + key +
-                                        " is not among the columns of the rows for table " + where.name);
+                                        " is not among the columns of the rows for table " +
+                                        where.name.quoted());
 
-    auto name = [&](std::size_t i) { return quote_identifier(columns[i].name); };
+    auto name = [&](std::size_t i) { return identifier(columns[i].name).quoted(); };
     // The arrays' columns have names of their own here, which no name of the user's can meet.
     auto value = [&](std::size_t i) {
         auto v = "u.c" + std::to_string(i);
@@ -57,14 +58,14 @@ std::string many_statement(many kind, const target& where, const std::vector<man
 
     if (kind == many::update) {
         if (assigned.empty())
-            throw std::invalid_argument("pgcoro: all columns of the rows for table " + where.name +
+            throw std::invalid_argument("pgcoro: all columns of the rows for table " + where.name.quoted() +
                                         " are keys: there is nothing to update");
-        return "update " + quote_name(where.name) + " as t set " + assigned + " from " + from + " where " +
+        return "update " + where.name + " as t set " + assigned + " from " + from + " where " +
                list_of(columns, " and ", [&](std::size_t i) {
                    return is_key(i) ? "t." + name(i) + " = " + value(i) : std::string();
                });
     }
-    auto sql = "insert into " + quote_name(where.name) + " (" + list_of(columns, ", ", name) + ") select " +
+    auto sql = "insert into " + where.name + " (" + list_of(columns, ", ", name) + ") select " +
                list_of(columns, ", ", value) + " from " + from;
     if (kind == many::insert) return sql;
     return sql + " on conflict (" + quoted_list(keys) + ") do " +

@@ -3,7 +3,7 @@
 #include "connection/operation.hpp"
 
 #include <pgcoro/connection/connection.hpp>
-#include <pgcoro/connection/target.hpp>
+#include <pgcoro/connection/identifier.hpp>
 
 namespace pgcoro
 {
@@ -41,7 +41,7 @@ namespace
 std::string for_each_channel(const char* word, const std::vector<std::string>& channels)
 {
     std::string script;
-    for (auto& c : channels) script.append(word).append(" ").append(quote_identifier(c)).append("; ");
+    for (auto& c : channels) script.append(word).append(" ").append(identifier(c).quoted()).append("; ");
     return script;
 }
 

@@ -6,50 +6,6 @@
 namespace pgcoro
 {
 
-std::string quote_identifier(std::string_view name)
-{
-    if (name.empty()) throw std::invalid_argument("pgcoro: an identifier is empty");
-    std::string quoted = "\"";
-    for (char c : name) {
-        if (c == '\0')
-            throw std::invalid_argument("pgcoro: an identifier has a NUL: " +
-                                        std::string(name.substr(0, name.find('\0'))));
-        if (c == '"') quoted += '"';
-        quoted += c;
-    }
-    return quoted + '"';
-}
-
-std::string quote_name(std::string_view name)
-{
-    std::string all;
-    std::size_t at = 0;
-    for (;;) {
-        std::string part;
-        if (at < name.size() && name[at] == '"') {
-            for (++at;; ++at) {
-                if (at >= name.size())
-                    throw std::invalid_argument("pgcoro: a quote is not closed: " + std::string(name));
-                if (name[at] == '"') {
-                    ++at;
-                    if (at >= name.size() || name[at] != '"') break;
-                }
-                part += name[at];
-            }
-        } else {
-            auto end = std::min(name.find('.', at), name.size());
-            part = name.substr(at, end - at);
-            at = end;
-        }
-        if (at < name.size() && name[at] != '.')
-            throw std::invalid_argument("pgcoro: something stands behind a quote: " + std::string(name));
-        all += quote_identifier(part);
-        if (at >= name.size()) return all;
-        all += '.';
-        ++at;
-    }
-}
-
 namespace detail
 {
 
@@ -82,11 +38,12 @@ std::vector<std::string> column_names(const target& where, std::span<const std::
     auto names = where.columns;
     if (names.empty()) names.assign(member_names.begin(), member_names.end());
     if (names.empty())
-        throw std::invalid_argument("pgcoro: the columns of table " + where.name +
+        throw std::invalid_argument("pgcoro: the columns of table " + where.name.quoted() +
                                     " must be named: the rows are no described structs");
     if (names.size() != size)
         throw mapping_error("the rows have " + std::to_string(size) + " members, and " +
-                            std::to_string(names.size()) + " columns of table " + where.name + " were named");
+                            std::to_string(names.size()) + " columns of table " + where.name.quoted() +
+                            " were named");
     return names;
 }
 
@@ -96,7 +53,7 @@ std::vector<target_column> choose_columns(const target& where, std::vector<targe
     if (where.columns.empty() && member_names.empty()) {
         if (all.size() != size)
             throw mapping_error("the rows have " + std::to_string(size) + " members, and table " +
-                                where.name + " has " + std::to_string(all.size()) +
+                                where.name.quoted() + " has " + std::to_string(all.size()) +
                                 " columns: name those that are meant");
         return all;
     }
@@ -112,13 +69,14 @@ std::vector<target_column> choose_columns(const target& where, std::vector<targe
     if (missing.empty()) return chosen;
     std::string has;
     for (auto& c : all) has += (has.empty() ? "" : ", ") + c.name;
-    throw mapping_error("table " + where.name + " has no column " + missing + " to write to; it has " + has);
+    throw mapping_error("table " + where.name.quoted() + " has no column " + missing +
+                        " to write to; it has " + has);
 }
 
 std::string quoted_list(const std::vector<std::string>& names)
 {
     std::string list;
-    for (auto& n : names) list += (list.empty() ? "" : ", ") + quote_identifier(n);
+    for (auto& n : names) list += (list.empty() ? "" : ", ") + identifier(n).quoted();
     return list;
 }
 

@@ -4,7 +4,7 @@
 #include "connection/operation.hpp"
 #include "connection/settings.hpp"
 
-#include <pgcoro/connection/target.hpp>
+#include <pgcoro/connection/identifier.hpp>
 
 #include <boost/asio/this_coro.hpp>
 
@@ -94,7 +94,7 @@ asio::awaitable<void> session::undo(time_point deadline, bool all)
     if (kinds & kind::prepared) {
         statements.clear();
         for (int i = 0; i < PQntuples(last.get()); ++i)
-            statements.push_back({"deallocate " + quote_identifier(PQgetvalue(last.get(), i, 0)), {}, 0});
+            statements.push_back({"deallocate " + identifier(PQgetvalue(last.get(), i, 0)), {}, 0});
         if (!statements.empty()) co_await run_each(statements, deadline);
     }
     if (kinds & kind::listens)

@@ -112,7 +112,7 @@ asio::awaitable<std::optional<http_request>> conversation::read(std::optional<an
 }
 
 // A failure of ours is an answer, too: the page shows it to who can do something about it.
-asio::awaitable<answer> conversation::ask(const call& c)
+asio::awaitable<answer> conversation::ask(const api_call& c)
 {
     std::string failure;
     try {

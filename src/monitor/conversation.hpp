@@ -36,7 +36,7 @@ public:
 private:
     boost::asio::awaitable<bool> begins();
     boost::asio::awaitable<std::optional<http_request>> read(std::optional<answer>& refusal);
-    boost::asio::awaitable<answer> ask(const call& c);
+    boost::asio::awaitable<answer> ask(const api_call& c);
     boost::asio::awaitable<bool> write(const answer& a, const http_request& to);
     boost::asio::awaitable<bool> write_text(const std::string& text);
     boost::asio::awaitable<void> close();

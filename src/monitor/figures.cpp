@@ -148,7 +148,7 @@ json::object alerts_json(const alerts* a)
         {"enabled", true}, {"active", json::value_from(a->active())}, {"all", json::value_from(a->all())}};
 }
 
-json::object history_json(const history* h, const call& c, double now)
+json::object history_json(const history* h, const api_call& c, double now)
 {
     auto to = c.to.value_or(now);
     auto from = c.from.value_or(std::max(0.0, to - 24 * 3'600));

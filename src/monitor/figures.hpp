@@ -29,7 +29,7 @@ boost::json::object connections_json(const metrics_snapshot& m, const sampler* s
 boost::json::object cache_json(const query_cache* c);
 boost::json::object transactions_json(const metrics_snapshot& m);
 boost::json::object alerts_json(const alerts* a);
-boost::json::object history_json(const history* h, const call& c, double now);
+boost::json::object history_json(const history* h, const api_call& c, double now);
 boost::json::object health_json(const health_check* checked, const health_report& r);
 boost::json::object health_detailed_json(const metrics_snapshot& m, const health_check* checked,
                                          const std::vector<needed_table>& tables, const health_report& r);

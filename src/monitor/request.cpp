@@ -163,7 +163,7 @@ std::optional<double> number(const parameters& all, std::string_view name, doubl
     return value;
 }
 
-void read_range(call& c, const parameters& all)
+void read_range(api_call& c, const parameters& all)
 {
     constexpr double most = 1e11; // the year 5138
     c.from = number(all, "from", most);
@@ -173,7 +173,7 @@ void read_range(call& c, const parameters& all)
         throw problem(http::status::bad_request, "the parameter 'from' is later than 'to'");
 }
 
-void read_value(call& c, const parameters& all)
+void read_value(api_call& c, const parameters& all)
 {
     auto it = all.find("value");
     if (it == all.end() || it->second.empty())
@@ -202,7 +202,7 @@ void check_method(const http_request& r, const route& to)
 
 } // namespace
 
-call understand(const http_request& r, const admission& who)
+api_call understand(const http_request& r, const admission& who)
 {
     check_host(r, who);
     auto target = parse_target(r);
@@ -211,7 +211,7 @@ call understand(const http_request& r, const admission& who)
     if (!to.open) check_token(r, who);
     check_method(r, to);
     auto all = parameters_of(target, to);
-    call c;
+    api_call c;
     c.what = to.what;
     if (to.post) {
         check_origin(r);

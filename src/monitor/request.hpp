@@ -38,7 +38,7 @@ enum class resource {
 };
 
 // A request that is in order.
-struct call
+struct api_call
 {
     resource what = resource::page;
     // Of the history: seconds since 1970, and seconds.
@@ -59,7 +59,7 @@ struct admission
 using http_request = boost::beast::http::request<boost::beast::http::string_body>;
 
 // Throws `problem`.
-call understand(const http_request& r, const admission& who);
+api_call understand(const http_request& r, const admission& who);
 
 // "GET /health" and so on for all there are, as the API's description must have them.
 std::vector<std::string> all_routes();

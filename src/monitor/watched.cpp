@@ -57,7 +57,7 @@ answer prometheus_text(const metrics& m)
 
 } // namespace
 
-asio::awaitable<answer> watched::ask(const call& c)
+asio::awaitable<answer> watched::ask(const api_call& c)
 {
     bool asks_the_database = c.what == resource::health || c.what == resource::health_detailed ||
                              c.what == resource::database_health;
@@ -66,7 +66,7 @@ asio::awaitable<answer> watched::ask(const call& c)
     co_return a;
 }
 
-answer watched::figures(const call& c)
+answer watched::figures(const api_call& c)
 {
     auto& s = sources_;
     switch (c.what) {
@@ -103,7 +103,7 @@ answer watched::figures(const call& c)
     }
 }
 
-answer watched::invalidate(const call& c)
+answer watched::invalidate(const api_call& c)
 {
     auto* cache = sources_.cache;
     if (!cache) throw problem(http::status::not_found, "this monitor was given no cache");

@@ -25,7 +25,7 @@ public:
     {}
 
     // Answers all but the events. Throws `problem`.
-    boost::asio::awaitable<answer> ask(const call& c);
+    boost::asio::awaitable<answer> ask(const api_call& c);
 
     // The page's figures as JSON.
     std::shared_ptr<const std::string> dashboard();
@@ -34,12 +34,12 @@ private:
     using clock = std::chrono::steady_clock;
 
     bool fresh(clock::time_point made) const { return clock::now() - made < options_.interval; }
-    answer figures(const call& c);
+    answer figures(const api_call& c);
     boost::asio::awaitable<std::optional<health_check>> check();
     boost::asio::awaitable<answer> health(resource what);
     boost::asio::awaitable<void> look_at_tables(std::vector<needed_table>& tables, health_report& report);
     health_report judge(const metrics_snapshot& m, const health_check* checked) const;
-    answer invalidate(const call& c);
+    answer invalidate(const api_call& c);
 
     const monitor_sources sources_;
     const monitor_options& options_;

@@ -6,6 +6,7 @@
 #include "connection/session.hpp"
 #include "sql/normalized.hpp"
 
+#include <pgcoro/connection/identifier.hpp>
 #include <pgcoro/error/error.hpp>
 
 #include <boost/describe/class.hpp>
@@ -121,7 +122,7 @@ std::string top_statements_sql(const std::string& schema)
 {
     return R"(
 select query, calls, total_exec_time / 1000 as total_seconds, mean_exec_time / 1000 as mean_seconds, rows
-from )" + quote_identifier(schema) +
+from )" + identifier(schema) +
            R"(.pg_stat_statements s join pg_database d on d.oid = s.dbid
 where d.datname = current_database() and query is not null and query <> '<insufficient privilege>'
 order by total_exec_time desc limit $1)";

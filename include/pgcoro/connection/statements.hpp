@@ -184,7 +184,7 @@ private:
 
     static awaitable<std::vector<detail::target_column>> look_up_all(Derived& self, const target& where)
     {
-        auto got = co_await self.run(detail::columns_query, params::of(quote_name(where.name)));
+        auto got = co_await self.run(detail::columns_query, params::of(where.name.quoted()));
         co_return detail::read_columns(got);
     }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/connection/identifier.hpp>
 #include <pgcoro/connection/result.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/types/params.hpp>
@@ -12,14 +13,6 @@
 
 namespace PGCORO_API pgcoro
 {
-
-/// An identifier as SQL writes it, in double quotes, whatever it contains. Throws `std::invalid_argument`
-/// when it is empty or has a NUL.
-std::string quote_identifier(std::string_view name);
-
-/// A name of several parts, each quoted: app.account becomes "app"."account". A part that has a dot itself
-/// stands in double quotes, as in SQL. Upper and lower case are kept, unlike in SQL.
-std::string quote_name(std::string_view name);
 
 /// Names of columns or channels: `names("id", "owner")`. The same as {"id", "owner"}, which GCC 12 does not
 /// compile inside a `co_await` expression.
@@ -35,16 +28,19 @@ std::vector<std::string> names(const T&... each)
 /// A table, and which of its columns rows go to or come from.
 struct target
 {
-    /// `name` as quote_name() takes it; never SQL.
+    /// `called` as identifier::parse() takes it.
     target(const char* called)
         : target(std::string(called))
     {}
-    target(std::string called, std::vector<std::string> of_columns = {})
+    target(const std::string& called, std::vector<std::string> of_columns = {})
+        : target(identifier::parse(called), std::move(of_columns))
+    {}
+    target(identifier called, std::vector<std::string> of_columns = {})
         : name(std::move(called))
         , columns(std::move(of_columns))
     {}
 
-    std::string name;
+    identifier name;
     /// In the order of the row's members. Empty: the members' names where the row is a described struct, else
     /// all of the table's columns in their order, without generated ones.
     std::vector<std::string> columns;

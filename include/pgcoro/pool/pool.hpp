@@ -131,7 +131,8 @@ private:
 /// executor, and uses its connection there.
 ///
 /// **Lifetime.** The pool's own work (opening, cleaning, one timer) runs on the executor it was made with,
-/// and keeps that executor's context busy until close() or the destructor. Its context must outlive it.
+/// and keeps that executor's context busy until close() or the destructor. Its context must outlive it, and so
+/// must each context that a borrower ran on: an idle connection stays registered where it was last used.
 class pool : public querying<pool>
 {
 public:

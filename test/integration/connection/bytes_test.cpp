@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(pieces_that_are_not_what_was_announced_leave_nothing_behind
         co_await failure_of<std::range_error>(c.copy_in_bytes({"b", pgcoro::names("id")}, 1, "v", 1, none));
         auto type = co_await failure_of<pgcoro::mapping_error>(
             c.copy_in_bytes({"b", pgcoro::names("id")}, 1, "note", 1, none));
-        BOOST_TEST(contains(type.what(), "column note of table b is of type xml"));
+        BOOST_TEST(contains(type.what(), "column note of table \"b\" is of type xml"));
         auto missing = co_await failure_of<pgcoro::mapping_error>(
             c.copy_in_bytes({"b", pgcoro::names("id")}, 1, "w", 1, none));
         BOOST_TEST(contains(missing.what(), "no column w"));

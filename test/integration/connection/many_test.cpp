@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(wrong_names_and_keys_are_told)
         auto e = co_await failure_of<server_error>(
             c.insert_many(target("numbers", names("a", "b\"); drop")), rows));
         BOOST_TEST(e.sqlstate() == pgcoro::sqlstate("42703"));
-        co_await failure_of<std::invalid_argument>(c.insert_many(target("", names("a", "b")), rows));
+        BOOST_CHECK_THROW(target("", names("a", "b")), std::invalid_argument);
     });
 }
 

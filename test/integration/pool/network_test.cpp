@@ -39,7 +39,10 @@ BOOST_AUTO_TEST_CASE(a_slow_name_server_stops_nobody_else)
         int ticks = 0;
         bool connected = false;
         beside clock(executor, [&]() -> asio::awaitable<void> {
-            for (; !connected; ++ticks) co_await pause(1ms);
+            while (!connected) {
+                co_await pause(1ms);
+                ++ticks;
+            }
         });
         co_await p.warm_up();
         connected = true;

@@ -389,6 +389,45 @@ BOOST_AUTO_TEST_CASE(close_cuts_what_is_still_out_at_its_deadline)
     });
 }
 
+BOOST_AUTO_TEST_CASE(a_pool_that_another_is_moved_into_ends_as_if_destroyed)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        pool p(executor, options_of(1));
+        lease held = co_await p.acquire();
+        beside waiting(executor, [&]() -> asio::awaitable<void> { lease mine = co_await p.acquire(); });
+        co_await until([&] { return p.stats().waiting == 1; });
+        p = pool(executor, options_of(2));
+        co_await until([&] { return waiting.done(); });
+        BOOST_TEST(waiting.threw<pgcoro::pool_closed>());
+        BOOST_TEST(co_await held->query_value<int>("select 1") == 1);
+        held.release();
+        BOOST_TEST(p.stats().capacity == 2u);
+        BOOST_TEST(co_await p.query_value<int>("select 2") == 2);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(
+    a_lease_let_go_while_another_coroutine_uses_its_connection_waits_for_that_and_then_cuts_it)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        auto options = options_of(1);
+        options.cleanup_timeout = 50ms;
+        pool p(executor, options);
+        lease held = co_await p.acquire();
+        auto& shared = *held;
+        beside other(executor,
+                     [&]() -> asio::awaitable<void> { co_await shared.execute("select pg_sleep(60)"); });
+        co_await until([&] { return other.begun(); });
+        held.release();
+        auto next = co_await p.query_value<int>("select 1");
+        BOOST_TEST(next == 1);
+        co_await until([&] { return other.done(); });
+        BOOST_TEST(other.threw<pgcoro::connection_error>());
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_lease_may_outlive_its_pool)
 {
     run([]() -> asio::awaitable<void> {

@@ -122,6 +122,9 @@ BOOST_AUTO_TEST_CASE(who_cannot_have_a_lock_in_time_is_told_and_holds_nothing)
             refused = e.sqlstate() == pgcoro::sqlstates::lock_not_available;
         }
         BOOST_TEST(refused);
+        pgcoro::advisory_lock_options never;
+        never.within = -1ms;
+        BOOST_CHECK_THROW(co_await pgcoro::with_advisory_lock(b.p, 42, body, never), std::invalid_argument);
         BOOST_TEST(ran == 0);
         other.close();
         co_await all_free();

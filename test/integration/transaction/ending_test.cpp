@@ -2,6 +2,7 @@
 // them.
 #include "integration/support/proxy.hpp"
 #include "integration/transaction/bank.hpp"
+#include "transaction/outcome.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/test/data/test_case.hpp>
@@ -260,6 +261,52 @@ BOOST_AUTO_TEST_CASE(a_list_of_statements_is_a_transaction_in_one_round_trip)
     });
 }
 
+BOOST_AUTO_TEST_CASE(a_last_list_commits_with_all_of_it_or_not_at_all_and_a_lost_answer_is_found_out)
+{
+    through_proxy t;
+    run([&]() -> asio::awaitable<void> {
+        bank b(co_await asio::this_coro::executor, t.options);
+        pgcoro::statement_list list;
+        list.execute(add, 5, 2);
+        auto left = list.query_value<std::int64_t>(look, 2);
+        auto body = [&](transaction& tx) -> asio::awaitable<void> {
+            co_await tx.execute(add, 5, 1);
+            co_await tx.last().run(list);
+        };
+        co_await transactional(b.p, body);
+        BOOST_TEST(left.get() == 105);
+        BOOST_TEST(t.m.trips == 2);
+        t.m.trips = 0;
+        t.m.lose = 2;
+        co_await transactional(b.p, body);
+        BOOST_CHECK_THROW(left.get(), pgcoro::result_lost);
+        BOOST_TEST(cents(1) == "110");
+        BOOST_TEST(cents(2) == "110");
+        list.execute("select 1 / 0");
+        BOOST_CHECK_THROW(co_await transactional(b.p, body), pgcoro::server_error);
+        BOOST_TEST(cents(1) == "110");
+        BOOST_TEST(cents(2) == "110");
+    });
+}
+
+BOOST_AUTO_TEST_CASE(an_id_that_the_server_has_forgotten_is_unknown)
+{
+    run([]() -> asio::awaitable<void> {
+        bank b(co_await asio::this_coro::executor);
+        auto lost = std::make_exception_ptr(
+            pgcoro::connection_error(pgcoro::connection_failure::lost, "the connection was cut"));
+        std::string told;
+        try {
+            pgcoro::detail::lost_transaction oldest{"3", "00000001", ""}; // frozen by initdb
+            co_await pgcoro::detail::find_outcome(b.p, std::move(oldest), {}, lost);
+        } catch (const pgcoro::commit_unknown& e) {
+            told = e.what();
+        }
+        BOOST_TEST(told.find("does not remember transaction 3") != told.npos, told);
+        BOOST_TEST(told.find("the connection was cut") != told.npos, told);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_prepared_transaction_waits_for_its_end_and_a_lost_answer_is_found_out)
 {
     pgcoro::testing::server_options with;
@@ -298,6 +345,26 @@ BOOST_AUTO_TEST_CASE(a_prepared_transaction_waits_for_its_end_and_a_lost_answer_
         co_await pgcoro::rollback_prepared(p, "it's \\ one");
         BOOST_TEST(waiting() == "0");
         BOOST_TEST(left() == "101");
+
+        m.trips = 0;
+        m.lose = 3; // behind the statement and the id, which is asked for in any case
+        co_await transactional(p, prepare, {.resolve_commit = false, .metrics = &metrics});
+        BOOST_TEST(metrics.commits_resolved == 2u);
+        BOOST_TEST(waiting() == "1");
+        server.pause();
+        BOOST_CHECK_THROW(co_await pgcoro::rollback_prepared(p, "it's \\ one", 100ms),
+                          pgcoro::commit_unknown);
+        server.resume();
+        try {
+            co_await pgcoro::rollback_prepared(p, "it's \\ one");
+        } catch (const pgcoro::server_error& e) { // it was done after all
+            BOOST_TEST(e.sqlstate().str() == "42704");
+        }
+        BOOST_TEST(waiting() == "0");
+        BOOST_TEST(left() == "101");
+
+        BOOST_CHECK_THROW(co_await pgcoro::commit_prepared(p, ""), std::invalid_argument);
+        BOOST_CHECK_THROW(co_await pgcoro::commit_prepared(p, std::string(200, 'x')), std::invalid_argument);
     });
 }
 

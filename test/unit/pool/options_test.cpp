@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(json_sets_what_it_names_and_leaves_the_rest)
 {
     auto o = from(R"({"url": "postgresql://u@h/db", "size": 7, "max_overflow": 0, "acquire_timeout": 1.5,
         "recycle_after": "5min", "pre_ping": "always", "statement_timeout": "250ms", "recycle_jitter": 0.5,
-        "settings": {"search_path": "app", "work_mem": 4096}, "name": "orders"})");
+        "settings": {"search_path": "app", "work_mem": 4096}, "name": "orders", "statement_cache_size": 12})");
     BOOST_TEST(o.size == 7u);
     BOOST_TEST(o.max_overflow == 0u);
     BOOST_TEST((o.acquire_timeout == 1500ms));
@@ -54,6 +54,7 @@ BOOST_AUTO_TEST_CASE(json_sets_what_it_names_and_leaves_the_rest)
     BOOST_TEST(o.connection.settings.at("search_path") == "app");
     BOOST_TEST(o.connection.settings.at("work_mem") == "4096");
     BOOST_TEST(o.name == "orders");
+    BOOST_TEST(o.connection.statement_cache_size == 12u);
     BOOST_TEST(o.max_connecting == pool_options().max_connecting);
 }
 
