@@ -33,7 +33,7 @@ integration() {
 }
 
 case ${1:-} in
-build | unit | integration) "$1" ;;
+build | unit | integration) "$@" ;;
 *)
     build
     unit

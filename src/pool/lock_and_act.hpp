@@ -37,7 +37,7 @@ public:
 
 private:
     pool_impl& pool_;
-    std::unique_lock<std::mutex> lock_;
+    std::unique_lock<brief_mutex> lock_;
 };
 
 } // namespace pgcoro::detail

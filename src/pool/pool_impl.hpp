@@ -3,6 +3,7 @@
 
 #include "connection/one_shot.hpp"
 #include "connection/session.hpp"
+#include "pool/brief_mutex.hpp"
 #include "pool/core.hpp"
 
 #include <pgcoro/pool/pool.hpp>
@@ -98,7 +99,7 @@ private:
     std::shared_ptr<const connection_options> connection_options_;
     asio::any_io_executor executor_;
 
-    mutable std::mutex mutex_; // guards all below; never held over a suspension or a call to the outside
+    mutable brief_mutex mutex_; // guards all below; never held over a suspension or a call to the outside
     pool_core core_;
     std::vector<place> places_;
     asio::steady_timer timer_;

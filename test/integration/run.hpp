@@ -18,8 +18,12 @@
 #include <type_traits>
 #include <utility>
 
-/// How long a test may wait for anything before it has failed. Generous: sanitizers and busy machines.
+/// How long a test may wait for anything before it has failed. Generous: busy machines, and sanitizers.
+#ifdef PGCORO_SANITIZED
+inline constexpr std::chrono::seconds patience{150};
+#else
 inline constexpr std::chrono::seconds patience{30};
+#endif
 
 /// The name of the test that runs, for who looks at a hang.
 inline std::string test_name() { return boost::unit_test::framework::current_test_unit().full_name(); }

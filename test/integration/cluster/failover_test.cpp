@@ -228,9 +228,9 @@ BOOST_AUTO_TEST_CASE(the_observer_is_told_of_roles_and_failovers)
         cluster c(co_await asio::this_coro::executor, options);
         co_await settled(c);
         servers.primary.stop(shutdown::fast);
+        co_await until([&] { return figures(c, servers.primary).role == host_role::unreachable; });
         servers.first.promote();
         co_await until([&] { return figures(c, servers.first).role == host_role::primary; });
-        co_await until([&] { return figures(c, servers.primary).role == host_role::unreachable; });
         co_await c.close();
     });
     auto name = [](const server& s) { return "127.0.0.1:" + std::to_string(s.port()); };
