@@ -34,14 +34,33 @@ std::string_view to_string(host_role r) noexcept
 namespace detail
 {
 
-asio::awaitable<lease> cluster_impl::acquire(bool reads, commit_token seen, std::source_location where)
+namespace
+{
+
+asio::awaitable<lease> acquire_as(named_pool host, std::source_location where)
+{
+    lease held = co_await host.acquire(where);
+    co_return held;
+}
+
+// One frame less where there is nothing to tell.
+asio::awaitable<lease> acquire_from(pgcoro::pool& host, const call_labels& labels, std::source_location where)
+{
+    if (labels.operation.empty() && !labels.trace.valid()) return host.acquire(where);
+    return acquire_as(named_pool(host, labels.operation, labels.trace), where);
+}
+
+} // namespace
+
+asio::awaitable<lease> cluster_impl::acquire(bool reads, commit_token seen, const call_labels& labels,
+                                             std::source_location where)
 {
     cluster_run run(shared_from_this(), reads, seen, deadline::never());
     for (;;) {
         auto* host = co_await run.next();
         std::exception_ptr failure;
         try {
-            lease held = co_await host->acquire(where);
+            lease held = co_await acquire_from(*host, labels, where);
             co_return held;
         } catch (...) {
             failure = std::current_exception();
@@ -51,7 +70,7 @@ asio::awaitable<lease> cluster_impl::acquire(bool reads, commit_token seen, std:
 }
 
 asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& args, commit_token seen,
-                                          bool& wrote)
+                                          const call_labels& labels, bool& wrote)
 {
     bool read = co_await is_read(sql);
     cluster_run run(shared_from_this(), read, seen, deadline::never());
@@ -60,7 +79,7 @@ asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& ar
         std::exception_ptr failure;
         bool sent = false;
         try {
-            lease held = co_await host->acquire();
+            lease held = co_await acquire_from(*host, labels, std::source_location());
             sent = true;
             result got = co_await held->run(sql, args);
             held.release(); // before the caller goes on, who may want it again
@@ -112,6 +131,8 @@ asio::awaitable<bool> cluster_impl::is_read(std::string_view text)
 namespace
 {
 
+const detail::call_labels no_labels;
+
 cluster_options options_for(std::string_view uri)
 {
     cluster_options options;
@@ -153,12 +174,12 @@ const std::shared_ptr<detail::cluster_impl>& cluster::impl() const
 
 asio::awaitable<lease> cluster::acquire(std::source_location where)
 {
-    return impl()->acquire(false, commit_token(), where);
+    return impl()->acquire(false, commit_token(), no_labels, where);
 }
 
 asio::awaitable<lease> cluster::acquire_read(commit_token seen, std::source_location where)
 {
-    return impl()->acquire(true, seen, where);
+    return impl()->acquire(true, seen, no_labels, where);
 }
 
 asio::awaitable<result> cluster::run(std::string_view sql, params args)
@@ -169,8 +190,11 @@ asio::awaitable<result> cluster::run(std::string_view sql, params args)
 asio::awaitable<result> cluster::run_kept(std::string_view sql, const params& args)
 {
     bool wrote = false;
-    co_return co_await impl()->run(sql, args, commit_token(), wrote);
+    co_return co_await impl()->run(sql, args, commit_token(), no_labels, wrote);
 }
+
+named_cluster cluster::named(std::string_view operation) { return named_cluster(*this, operation); }
+named_cluster cluster::traced(const trace_context& parent) { return named_cluster(*this, {}, parent); }
 
 asio::awaitable<void> cluster::verify()
 {
@@ -193,6 +217,46 @@ std::function<std::optional<cluster_stats>()> cluster::probe() const
 
 const cluster_options& cluster::options() const { return impl()->options(); }
 
+named_cluster::named_cluster(cluster& of, std::string_view operation, const trace_context& parent)
+    : impl_(of.impl().get())
+    , labels_{operation, parent}
+{}
+
+named_cluster named_cluster::named(std::string_view operation) const noexcept
+{
+    auto same = *this;
+    same.labels_.operation = operation;
+    return same;
+}
+
+named_cluster named_cluster::traced(const trace_context& parent) const noexcept
+{
+    auto same = *this;
+    same.labels_.trace = parent;
+    return same;
+}
+
+asio::awaitable<lease> named_cluster::acquire(std::source_location where)
+{
+    return impl_->acquire(false, commit_token(), labels_, where);
+}
+
+asio::awaitable<lease> named_cluster::acquire_read(commit_token seen, std::source_location where)
+{
+    return impl_->acquire(true, seen, labels_, where);
+}
+
+asio::awaitable<result> named_cluster::run(std::string_view sql, params args)
+{
+    co_return co_await run_kept(sql, args);
+}
+
+asio::awaitable<result> named_cluster::run_kept(std::string_view sql, const params& args)
+{
+    bool wrote = false;
+    co_return co_await impl_->run(sql, args, commit_token(), labels_, wrote);
+}
+
 cluster_session::cluster_session(cluster& of, commit_token seen)
     : impl_(of.impl())
     , seen_(seen)
@@ -206,14 +270,14 @@ asio::awaitable<result> cluster_session::run(std::string_view sql, params args)
 asio::awaitable<result> cluster_session::run_kept(std::string_view sql, const params& args)
 {
     bool wrote_something = false;
-    auto got = co_await impl_->run(sql, args, seen_, wrote_something);
+    auto got = co_await impl_->run(sql, args, seen_, labels_, wrote_something);
     if (wrote_something) co_await wrote();
     co_return got;
 }
 
 asio::awaitable<lease> cluster_session::acquire_read(std::source_location where)
 {
-    return impl_->acquire(true, seen_, where);
+    return impl_->acquire(true, seen_, labels_, where);
 }
 
 asio::awaitable<void> cluster_session::wrote()

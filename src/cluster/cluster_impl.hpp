@@ -82,9 +82,11 @@ public:
     // Is it a failure that another host might not have?
     bool is_the_hosts(const std::exception_ptr& failure) const;
 
-    asio::awaitable<lease> acquire(bool reads, commit_token seen, std::source_location where);
+    asio::awaitable<lease> acquire(bool reads, commit_token seen, const call_labels& labels,
+                                   std::source_location where);
     // `wrote` is set if it went to the primary as a write.
-    asio::awaitable<result> run(std::string_view sql, const params& args, commit_token seen, bool& wrote);
+    asio::awaitable<result> run(std::string_view sql, const params& args, commit_token seen,
+                                const call_labels& labels, bool& wrote);
     // How far the log has got where it was just written.
     asio::awaitable<commit_token> written_by_now();
 

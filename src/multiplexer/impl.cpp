@@ -3,6 +3,7 @@
 
 #include "connection/clock.hpp"
 #include "connection/exchange.hpp"
+#include "connection/open_span.hpp"
 #include "pool/ends_by.hpp"
 #include "resilience/text.hpp"
 
@@ -57,6 +58,30 @@ asio::awaitable<result> multiplexer_impl::run(std::string_view sql, params& args
     if (asked->failure) std::rethrow_exception(asked->failure);
     if (!asked->goes_apart) co_return std::move(asked->got);
     co_return co_await run_apart(asked->known, asked->args, read, deadline);
+}
+
+asio::awaitable<result> multiplexer_impl::run_traced(std::string_view sql, params& args, bool read,
+                                                     std::chrono::milliseconds timeout, trace_context parent)
+{
+    auto self = shared_from_this();
+    auto span = open_span::begin(pool_.options().observer, span_of::statement, parent);
+    if (span) {
+        span->at(pool_.options().name);
+        span->event().sql = sql;
+    }
+    std::exception_ptr failure;
+    try {
+        auto got = co_await run(sql, args, read, timeout);
+        if (span) {
+            span->event().rows = got.empty() ? got.affected_rows() : got.size();
+            span->end();
+        }
+        co_return got;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (span) span->failed(failure);
+    std::rethrow_exception(failure);
 }
 
 // The call is in the queue then, or goes apart.

@@ -22,6 +22,9 @@ public:
     // Takes the parameters.
     asio::awaitable<result> run(std::string_view sql, params& args, bool read,
                                 std::chrono::milliseconds timeout);
+    // As a span, which is a child of that one.
+    asio::awaitable<result> run_traced(std::string_view sql, params& args, bool read,
+                                       std::chrono::milliseconds timeout, trace_context parent);
     // Nobody can ask for anything any more.
     void close() noexcept;
 

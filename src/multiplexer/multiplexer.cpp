@@ -23,7 +23,13 @@ asio::awaitable<result> multiplexer::reader::run(std::string_view sql, params ar
 
 asio::awaitable<result> multiplexer::reader::run_kept(std::string_view sql, params& args)
 {
-    return impl_->run(sql, args, true, timeout_);
+    return run_as(sql, args, true);
+}
+
+asio::awaitable<result> multiplexer::reader::run_as(std::string_view sql, params& args, bool read)
+{
+    if (trace_.valid()) return impl_->run_traced(sql, args, read, timeout_, trace_);
+    return impl_->run(sql, args, read, timeout_);
 }
 
 namespace
@@ -50,7 +56,16 @@ multiplexer::multiplexer(reader same) noexcept
 
 multiplexer multiplexer::with_timeout(std::chrono::milliseconds timeout) const
 {
-    return multiplexer(reader(reader_.impl_, timeout));
+    auto same = reader_;
+    same.timeout_ = timeout;
+    return multiplexer(std::move(same));
+}
+
+multiplexer multiplexer::traced(const trace_context& parent) const
+{
+    auto same = reader_;
+    same.trace_ = parent;
+    return multiplexer(std::move(same));
 }
 
 asio::awaitable<result> multiplexer::run(std::string_view sql, params args)
@@ -60,7 +75,7 @@ asio::awaitable<result> multiplexer::run(std::string_view sql, params args)
 
 asio::awaitable<result> multiplexer::run_kept(std::string_view sql, params& args)
 {
-    return reader_.impl_->run(sql, args, false, reader_.timeout_);
+    return reader_.run_as(sql, args, false);
 }
 
 multiplexer_stats multiplexer::stats() const { return reader_.impl_->stats(); }

@@ -36,6 +36,8 @@ extern asio::io_context io;
 extern asio::any_io_executor executor;
 extern pgcoro::pool_options options;
 extern pgcoro::pool pool;
+extern pgcoro::cluster cluster;
+extern pgcoro::multiplexer mux;
 extern pgcoro::connection conn;
 extern pgcoro::transaction tx;
 extern pgcoro::metrics metrics;

@@ -24,7 +24,16 @@ namespace detail
 {
 class cluster_impl;
 class cluster_run;
+
+// Under what name and span a call is told to the observer.
+struct call_labels
+{
+    std::string_view operation;
+    trace_context trace;
+};
 } // namespace detail
+
+class named_cluster;
 
 /// What a host of a cluster is, by its own word.
 enum class host_role {
@@ -114,6 +123,11 @@ public:
     /// As query() and its kin, with parameters made by hand.
     boost::asio::awaitable<result> run(std::string_view sql, params args);
 
+    /// As `pool::named` and `pool::traced`: the shorthands, acquire() and acquire_read() under the name of an
+    /// operation, which must outlive the call, and under a span.
+    named_cluster named(std::string_view operation);
+    named_cluster traced(const trace_context& parent);
+
     /// Waits until there is a primary; `connection_error` when there is none within `failover_timeout`. For a
     /// service that would rather not start without.
     boost::asio::awaitable<void> verify();
@@ -143,6 +157,36 @@ private:
     std::shared_ptr<detail::cluster_impl> impl_;
 };
 
+/// A cluster's connections and shorthands under a name and a span; see `cluster::named` and
+/// `cluster::traced`. Must not outlive the cluster.
+class named_cluster : public querying<named_cluster>
+{
+public:
+    explicit named_cluster(cluster& of, std::string_view operation = {},
+                           const trace_context& parent = trace_context());
+
+    /// The same under a name.
+    named_cluster named(std::string_view operation) const noexcept;
+    /// The same under a span.
+    named_cluster traced(const trace_context& parent) const noexcept;
+
+    /// As those of `cluster`: the wait for it is a span, and the statements on it have the name, and are
+    /// children of the same span, until the lease ends.
+    boost::asio::awaitable<lease> acquire(std::source_location where = std::source_location::current());
+    boost::asio::awaitable<lease> acquire_read(commit_token seen = commit_token(),
+                                               std::source_location where = std::source_location::current());
+
+    /// As query() and its kin, with parameters made by hand.
+    boost::asio::awaitable<result> run(std::string_view sql, params args);
+
+private:
+    friend class querying<named_cluster>;
+    boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+
+    detail::cluster_impl* impl_;
+    detail::call_labels labels_;
+};
+
 /// One caller's view of a cluster, who reads what he wrote: each write moves token() on, and a read is served
 /// by a replica that has got as far, or by the primary. Between requests the token travels with the caller:
 ///
@@ -165,6 +209,10 @@ public:
     boost::asio::awaitable<result> run(std::string_view sql, params args);
     /// A connection for reads that see what was written before.
     boost::asio::awaitable<lease> acquire_read(std::source_location where = std::source_location::current());
+    /// The name of what it does from now on, as the observer is told it; its text must outlive that.
+    void name_operation(std::string_view operation) noexcept { labels_.operation = operation; }
+    /// The span that what it does from now on is a child of; see `cluster::traced`.
+    void trace(const trace_context& parent) noexcept { labels_.trace = parent; }
     /// What the caller wrote by other ways, on a lease of the primary, counts from now on, too.
     boost::asio::awaitable<void> wrote();
 
@@ -177,6 +225,7 @@ private:
 
     std::shared_ptr<detail::cluster_impl> impl_;
     commit_token seen_;
+    detail::call_labels labels_;
 };
 
 } // namespace pgcoro

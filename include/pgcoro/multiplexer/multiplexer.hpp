@@ -68,8 +68,8 @@ struct multiplexer_stats
 /// come, first served; whoever asks again queues again.
 ///
 /// **Lifetime.** Its connections are worked on the executor it was made with, whose context must outlive it;
-/// the pool must, too, and not be moved. Copies share everything but the timeout. It, and read()'s reference,
-/// must live until the operations end; with the last copy, who is not sent yet gets `pool_closed`.
+/// the pool must, too, and not be moved. Copies share everything but timeout and span. It, and read()'s
+/// reference, must live until the operations end; with the last copy, who is not sent yet gets `pool_closed`.
 class multiplexer : public querying<multiplexer>
 {
 public:
@@ -85,9 +85,11 @@ public:
         friend class multiplexer;
         reader(std::shared_ptr<detail::multiplexer_impl> impl, std::chrono::milliseconds timeout) noexcept;
         boost::asio::awaitable<result> run_kept(std::string_view sql, params& args);
+        boost::asio::awaitable<result> run_as(std::string_view sql, params& args, bool read);
 
         std::shared_ptr<detail::multiplexer_impl> impl_;
         std::chrono::milliseconds timeout_;
+        trace_context trace_;
     };
 
     /// Takes no connection before there is a statement. Throws `std::invalid_argument` when an option is out
@@ -100,6 +102,9 @@ public:
     /// The same multiplexer, with another timeout for what is run through this copy; see
     /// `multiplexer_options::timeout`.
     multiplexer with_timeout(std::chrono::milliseconds timeout) const;
+    /// The same multiplexer, and each statement that is run through this copy is a span from the call to its
+    /// answer, a child of that one; see `observer::on_span`.
+    multiplexer traced(const trace_context& parent) const;
 
     /// As query(), with parameters made by hand.
     boost::asio::awaitable<result> run(std::string_view sql, params args);

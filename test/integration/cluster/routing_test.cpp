@@ -1,6 +1,9 @@
 #include "integration/cluster/support.hpp"
 
+#include <pgcoro/observe/span_log.hpp>
+
 #include <set>
+#include <vector>
 
 using pgcoro::cluster;
 using pgcoro::cluster_session;
@@ -399,6 +402,44 @@ BOOST_AUTO_TEST_CASE(a_cluster_that_goes_away_lets_its_context_end)
     io.restart();
     io.run(); // until nothing is left to do
     BOOST_TEST(io.stopped());
+}
+
+BOOST_AUTO_TEST_CASE(calls_under_a_name_and_a_span_tell_both_wherever_they_go)
+{
+    make_table();
+    pgcoro::span_log log;
+    auto root = pgcoro::trace_context::make();
+    run([&]() -> asio::awaitable<void> {
+        auto options = options_for(servers());
+        options.pool.observer = &log;
+        cluster c(co_await asio::this_coro::executor, options);
+        co_await settled(c);
+        auto load = c.named("load").traced(root);
+        co_await load.query("select x from t");
+        co_await load.execute("update t set x = 2");
+        cluster_session session(c);
+        session.name_operation("load");
+        session.trace(root);
+        co_await session.query("select x from t");
+        auto held = co_await load.acquire_read();
+        co_await held->query("select x from t");
+        held.release();
+        co_await c.query("select x from t");
+    });
+    std::vector<std::string> names;
+    std::set<std::string> ports;
+    for (auto& s : log.all()) {
+        names.push_back(s.name);
+        BOOST_TEST(s.parent_id == root.span_id_text());
+        if (s.name == "acquire") continue;
+        BOOST_TEST(s.attributes.at("pgcoro.operation") == "load");
+        ports.insert(s.attributes.at("server.port"));
+    }
+    std::vector<std::string> expected{"acquire", "SELECT t", "acquire", "UPDATE t",
+                                      "acquire", "SELECT t", "acquire", "SELECT t"};
+    BOOST_TEST(names == expected, boost::test_tools::per_element());
+    BOOST_TEST(ports.contains(std::to_string(servers().primary.port())));
+    BOOST_TEST(ports.size() > 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,5 +1,7 @@
 #include "support.hpp"
 
+#include <pgcoro/observe/span_log.hpp>
+
 #include <algorithm>
 #include <thread>
 
@@ -275,6 +277,41 @@ BOOST_AUTO_TEST_CASE(callers_of_several_threads_resume_on_their_own)
     }
     work.reset();
     servant.join();
+}
+
+BOOST_AUTO_TEST_CASE(what_is_run_through_a_traced_copy_is_a_span_from_the_call_to_its_answer)
+{
+    pgcoro::span_log log;
+    auto root = pgcoro::trace_context::make();
+    asio::io_context io;
+    auto options = pool_of(1);
+    options.observer = &log;
+    options.name = "traced";
+    pgcoro::pool p(io.get_executor(), options);
+    pgcoro::multiplexer mux(io.get_executor(), p);
+    run_on(io, [&]() -> asio::awaitable<void> {
+        auto traced = mux.traced(root);
+        co_await traced.read().query_value<int>("select relpages from pg_class where relname = $1",
+                                                "pg_class");
+        co_await mux.read().query("select 'not traced'");
+        co_await failure_of<pgcoro::server_error>(traced.with_timeout(5s).execute("delete from nowhere"));
+        beside asking(io.get_executor(),
+                      [&]() -> asio::awaitable<void> { co_await traced.query("select pg_sleep(60)"); });
+        co_await until([&] { return mux.stats().batches == 4; });
+        co_await asking.end();
+    });
+    auto all = log.all();
+    BOOST_TEST_REQUIRE(all.size() == 3u);
+    auto error_type = [](const pgcoro::span_record& s) { return s.attributes.at("error.type"); };
+    for (auto& s : all) {
+        BOOST_TEST(s.parent_id == root.span_id_text());
+        BOOST_TEST(s.attributes.at("db.client.connection.pool.name") == "traced");
+    }
+    BOOST_TEST(all[0].name == "SELECT pg_class");
+    BOOST_TEST(all[0].attributes.at("db.response.returned_rows") == "1");
+    BOOST_TEST(!all[0].failed);
+    BOOST_TEST(error_type(all[1]) == "42P01");
+    BOOST_TEST(error_type(all[2]) == "cancelled");
 }
 
 BOOST_AUTO_TEST_CASE(options_out_of_their_range_are_refused)
