@@ -1,11 +1,15 @@
 // A span under way. None is made, and nothing costs anything, where nobody set a context or wants spans.
 #pragma once
 
+#include <pgcoro/connection/result.hpp>
 #include <pgcoro/observer/observer.hpp>
+
+#include <boost/asio/awaitable.hpp>
 
 #include <exception>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace pgcoro::detail
 {
@@ -33,6 +37,7 @@ public:
 
     // What else is told. Its texts must be there when the span ends.
     span_event& event() noexcept { return event_; }
+    void gave(const result& got) { event_.rows = got.empty() ? got.affected_rows() : got.size(); }
 
     void end() noexcept;
     void failed(const std::exception_ptr& why) noexcept;
@@ -46,5 +51,25 @@ private:
     std::string port_;
     bool ended_ = false;
 };
+
+// Runs `work`; the span, if there is one, ends with what comes of it, of which `tell(span, got)` may say
+// more.
+template <class T, class Tell>
+boost::asio::awaitable<T> spanned(open_span* span, boost::asio::awaitable<T> work, Tell tell)
+{
+    std::exception_ptr failure;
+    try {
+        T got = co_await std::move(work);
+        if (span) {
+            tell(*span, got);
+            span->end();
+        }
+        co_return got;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (span) span->failed(failure);
+    std::rethrow_exception(failure);
+}
 
 } // namespace pgcoro::detail

@@ -56,19 +56,9 @@ asio::awaitable<result> session::run_traced(request r)
     auto under = span(span_of::statement, r.sql);
     auto commented = r.describe ? std::string() : comment(r.sql, under.get());
     r.sent_as = commented;
-    std::exception_ptr failure;
-    try {
-        auto got = co_await run_plain(r);
-        if (under) {
-            under->event().rows = got.empty() ? got.affected_rows() : got.size();
-            under->end();
-        }
-        co_return got;
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (under) under->failed(failure);
-    std::rethrow_exception(failure);
+    auto rows = [](open_span& s, const result& got) { s.gave(got); };
+    auto running = run_plain(r);
+    co_return co_await spanned(under.get(), std::move(running), rows);
 }
 
 asio::awaitable<void> session::command(std::string_view sql, time_point deadline, std::string& tag)

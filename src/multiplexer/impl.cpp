@@ -69,19 +69,9 @@ asio::awaitable<result> multiplexer_impl::run_traced(std::string_view sql, param
         span->at(pool_.options().name);
         span->event().sql = sql;
     }
-    std::exception_ptr failure;
-    try {
-        auto got = co_await run(sql, args, read, timeout);
-        if (span) {
-            span->event().rows = got.empty() ? got.affected_rows() : got.size();
-            span->end();
-        }
-        co_return got;
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (span) span->failed(failure);
-    std::rethrow_exception(failure);
+    auto rows = [](open_span& s, const result& got) { s.gave(got); };
+    auto work = run(sql, args, read, timeout);
+    co_return co_await spanned(span.get(), std::move(work), rows);
 }
 
 // The call is in the queue then, or goes apart.

@@ -12,7 +12,7 @@ using clock = std::chrono::steady_clock;
 
 asio::awaitable<lease> pool_impl::acquire(std::chrono::milliseconds within, std::source_location where)
 {
-    std::shared_ptr<pool_impl> self; // for who may have to wait; else the lease is reference enough
+    std::shared_ptr<pool_impl> self; // for who may have to wait; a lease needs none
     auto* observer = options_.observer;
     time_point begun;
     bool queued = false;
@@ -75,19 +75,9 @@ asio::awaitable<lease> pool_impl::acquire_traced(std::chrono::milliseconds withi
 {
     auto span = open_span::begin(options_.observer, span_of::acquire, parent);
     if (span) span->at(options_.name);
-    std::exception_ptr failure;
-    try {
-        auto got = co_await acquire(within, where);
-        if (span) {
-            got->session().place(*span);
-            span->end();
-        }
-        co_return got;
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (span) span->failed(failure);
-    std::rethrow_exception(failure);
+    auto where_it_is = [](open_span& s, const lease& got) { got->session().place(s); };
+    auto work = acquire(within, where);
+    co_return co_await spanned(span.get(), std::move(work), where_it_is);
 }
 
 lease pool_impl::lend(slot_id slot, std::source_location where)
@@ -102,7 +92,7 @@ lease pool_impl::lend(slot_id slot, std::source_location where)
         p.leased_by = where;
         p.leak_reported = false;
     }
-    return lease(shared_from_this(), p.connection.get(), slot);
+    return lease(*this, p.connection.get(), slot);
 }
 
 asio::awaitable<bool> pool_impl::passes(connection& c, pool_core::check need)

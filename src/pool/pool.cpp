@@ -10,14 +10,14 @@ namespace pgcoro
 
 namespace asio = boost::asio;
 
-lease::lease(std::shared_ptr<detail::pool_impl> pool, connection* c, std::uint32_t slot) noexcept
-    : pool_(std::move(pool))
+lease::lease(detail::pool_impl& pool, connection* c, std::uint32_t slot) noexcept
+    : pool_(&pool)
     , connection_(c)
     , slot_(slot)
 {}
 
 lease::lease(lease&& other) noexcept
-    : pool_(std::move(other.pool_))
+    : pool_(std::exchange(other.pool_, nullptr))
     , connection_(std::exchange(other.connection_, nullptr))
     , slot_(other.slot_)
 {}
@@ -26,7 +26,7 @@ lease& lease::operator=(lease&& other) noexcept
 {
     if (this != &other) {
         release();
-        pool_ = std::move(other.pool_);
+        pool_ = std::exchange(other.pool_, nullptr);
         connection_ = std::exchange(other.connection_, nullptr);
         slot_ = other.slot_;
     }
@@ -65,7 +65,7 @@ pool_options options_for(std::string_view uri)
 } // namespace
 
 pool::pool(asio::any_io_executor executor, pool_options options)
-    : impl_(std::make_shared<detail::pool_impl>(std::move(executor), std::move(options)))
+    : impl_(detail::pool_impl::make(std::move(executor), std::move(options)))
 {}
 
 pool::pool(asio::any_io_executor executor, std::string_view uri)

@@ -11,6 +11,13 @@ namespace pgcoro::detail
 
 using clock = std::chrono::steady_clock;
 
+std::shared_ptr<pool_impl> pool_impl::make(asio::any_io_executor executor, pool_options options)
+{
+    auto made = std::make_shared<pool_impl>(std::move(executor), std::move(options));
+    made->self_ = made;
+    return made;
+}
+
 pool_impl::pool_impl(asio::any_io_executor executor, pool_options options)
     : options_(std::move(options))
     , budget_((options_.validate(), options_.retry_budget))
@@ -48,10 +55,12 @@ void pool_impl::release(slot_id slot) noexcept
         places_[slot].used_for = nullptr;
         parked = as == pool_core::returned::clean && core_.park(slot, coarse_now());
     }
+    std::shared_ptr<pool_impl> last; // until the end of this function
     if (!parked) {
         lock_and_act act(*this, coarse_now());
         if (event.dirty) ++counters_.cleanups;
         core_.release(slot, as, act.now, act.todo);
+        last = let_go();
     }
     if (options_.observer) options_.observer->on_release(event);
 }
@@ -141,8 +150,17 @@ void pool_impl::resume()
 
 void pool_impl::abandon() noexcept
 {
+    std::shared_ptr<pool_impl> last;
     lock_and_act act(*this, coarse_now());
     core_.close(act.todo);
+    abandoned_ = true;
+    last = let_go();
+}
+
+// With the lock held. What it gives must outlive that.
+std::shared_ptr<pool_impl> pool_impl::let_go() noexcept
+{
+    return abandoned_ && core_.count().in_use == 0 ? std::move(self_) : nullptr;
 }
 
 // One timer for all that waits for its time; none when nothing does. Called with the lock held.

@@ -36,6 +36,7 @@ public:
     using time_point = std::chrono::steady_clock::time_point;
     using slot_id = pool_core::slot_id;
 
+    static std::shared_ptr<pool_impl> make(asio::any_io_executor executor, pool_options options);
     pool_impl(asio::any_io_executor executor, pool_options options);
 
     asio::awaitable<lease> acquire(std::chrono::milliseconds within, std::source_location where);
@@ -88,6 +89,7 @@ private:
     asio::awaitable<bool> passes(connection& c, pool_core::check need);
     lease lend(slot_id slot, std::source_location where);
 
+    std::shared_ptr<pool_impl> let_go() noexcept;
     void arm(time_point now);
     void on_timer();
     std::string state_text() const;
@@ -101,6 +103,10 @@ private:
 
     mutable brief_mutex mutex_; // guards all below; never held over a suspension or a call to the outside
     pool_core core_;
+    // Itself, until it is abandoned and all leases are back: they have no reference of their own, which all
+    // threads would write to at each acquire.
+    std::shared_ptr<pool_impl> self_;
+    bool abandoned_ = false;
     std::vector<place> places_;
     asio::steady_timer timer_;
     time_point armed_for_ = time_point::max();

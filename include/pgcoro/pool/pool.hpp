@@ -49,11 +49,11 @@ public:
 private:
     friend class detail::pool_impl;
     friend class detail::transaction_run;
-    lease(std::shared_ptr<detail::pool_impl> pool, connection* c, std::uint32_t slot) noexcept;
+    lease(detail::pool_impl& pool, connection* c, std::uint32_t slot) noexcept;
     // What it is used for, to be reported if it lasts; kept by the caller for as long as the lease.
     void used_for(detail::running_transaction& what);
 
-    std::shared_ptr<detail::pool_impl> pool_;
+    detail::pool_impl* pool_ = nullptr; // lives until all leases are back
     connection* connection_ = nullptr;
     std::uint32_t slot_ = 0;
 };
@@ -131,8 +131,8 @@ private:
 /// executor, and uses its connection there.
 ///
 /// **Lifetime.** The pool's own work (opening, cleaning, one timer) runs on the executor it was made with,
-/// and keeps that executor's context busy until close() or the destructor. Its context must outlive it, and so
-/// must each context that a borrower ran on: an idle connection stays registered where it was last used.
+/// and keeps that executor's context busy until close() or the destructor. Its context must outlive it, and
+/// so must each context that a borrower ran on: an idle connection stays registered where it was last used.
 class pool : public querying<pool>
 {
 public:
