@@ -8,9 +8,8 @@ source cmake/steps.sh
 
 cmake/setup.sh
 mkdir -p build/release
-option() { if [ "${1:-0}" = 0 ]; then echo OFF; else echo ON; fi; }
 step "configure build/release" build/release/configure.log \
-    cmake --preset release -DPGCORO_WARNINGS_AS_ERRORS="$(option "${PGCORO_WERROR:-}")" \
-    -DPGCORO_TEST_SANITIZED="$(option "${PGCORO_SANITIZED:-}")"
+    cmake --preset release -DPGCORO_WARNINGS_AS_ERRORS="$(on_off "${PGCORO_WERROR:-}")" \
+    -DPGCORO_TEST_SANITIZED="$(on_off "${PGCORO_SANITIZED:-}")"
 step "build ${*:-all}" build/release/build.log \
     ninja -C build/release -j "$(nproc)" "$@"

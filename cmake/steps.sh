@@ -1,5 +1,8 @@
 # shellcheck shell=bash
-# For the scripts beside: one line a step, and all that a step said if it fails.
+# For the scripts beside: switches, and one line a step, with all that a step said if it fails.
+
+# on_off <a variable's text>: CMake's word for a switch that is on unless it is empty or 0.
+on_off() { if [ "${1:-0}" = 0 ]; then echo OFF; else echo ON; fi; }
 
 # step <what> <log file> <command...>
 step() {

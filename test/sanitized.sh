@@ -17,13 +17,12 @@ export ASAN_OPTIONS=detect_leaks=1:check_initialization_order=1 UBSAN_OPTIONS=pr
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
 build() {
-    local compiler werror=OFF
+    local compiler
     cmake/setup.sh fuzz
     compiler=$(cmake/fuzzing_clang.sh) || compiler=c++
-    [ "${PGCORO_WERROR:-0}" = 0 ] || werror=ON
     mkdir -p "$build"
     step "configure $build" "$build/configure.log" cmake --preset "$which" -DCMAKE_CXX_COMPILER="$compiler" \
-        -DPGCORO_WARNINGS_AS_ERRORS=$werror -DPGCORO_BUILD_EXAMPLES=OFF -DPGCORO_BUILD_BENCH=OFF
+        -DPGCORO_WARNINGS_AS_ERRORS="$(on_off "${PGCORO_WERROR:-}")" -DPGCORO_BUILD_EXAMPLES=OFF -DPGCORO_BUILD_BENCH=OFF
     step "build $build" "$build/build.log" ninja -C "$build" -j "$(nproc)" pgcoro_unit_tests pgcoro_integration_tests
 }
 unit() { "$build/test/pgcoro_unit_tests"; }

@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <exception>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -61,7 +62,7 @@ boost::asio::awaitable<T> spanned(open_span* span, boost::asio::awaitable<T> wor
     try {
         T got = co_await std::move(work);
         if (span) {
-            tell(*span, got);
+            std::invoke(tell, *span, got);
             span->end();
         }
         co_return got;

@@ -56,9 +56,8 @@ asio::awaitable<result> session::run_traced(request r)
     auto under = span(span_of::statement, r.sql);
     auto commented = r.describe ? std::string() : comment(r.sql, under.get());
     r.sent_as = commented;
-    auto rows = [](open_span& s, const result& got) { s.gave(got); };
     auto running = run_plain(r);
-    co_return co_await spanned(under.get(), std::move(running), rows);
+    co_return co_await spanned(under.get(), std::move(running), &open_span::gave);
 }
 
 asio::awaitable<void> session::command(std::string_view sql, time_point deadline, std::string& tag)

@@ -63,15 +63,13 @@ asio::awaitable<result> multiplexer_impl::run(std::string_view sql, params& args
 asio::awaitable<result> multiplexer_impl::run_traced(std::string_view sql, params& args, bool read,
                                                      std::chrono::milliseconds timeout, trace_context parent)
 {
-    auto self = shared_from_this();
     auto span = open_span::begin(pool_.options().observer, span_of::statement, parent);
     if (span) {
         span->at(pool_.options().name);
         span->event().sql = sql;
     }
-    auto rows = [](open_span& s, const result& got) { s.gave(got); };
     auto work = run(sql, args, read, timeout);
-    co_return co_await spanned(span.get(), std::move(work), rows);
+    co_return co_await spanned(span.get(), std::move(work), &open_span::gave);
 }
 
 // The call is in the queue then, or goes apart.

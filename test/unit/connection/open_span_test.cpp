@@ -1,7 +1,6 @@
 #include "connection/open_span.hpp"
 
 #include <pgcoro/error/error.hpp>
-#include <pgcoro/observe/span_log.hpp>
 
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
@@ -21,10 +20,9 @@ struct types : observer
     void on_span(const span_event& e) noexcept override
     {
         type = e.error_type;
-        state = e.sqlstate;
         ++ended;
     }
-    std::string type, state;
+    std::string type;
     int ended = 0;
 };
 
