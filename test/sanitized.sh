@@ -14,7 +14,7 @@ build=build/$which
 # What runs on several threads, or is used from them; the rest has one thread, and takes long here.
 threaded=pool_*,hygiene,multiplexer_*,*cache*,redis_level,cluster_routing,cluster_figures,row_streams,pipelines,copy,advisory_locks,tracing,observe
 export ASAN_OPTIONS=detect_leaks=1:check_initialization_order=1 UBSAN_OPTIONS=print_stacktrace=1
-export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=test/tsan.supp
 
 build() {
     local compiler

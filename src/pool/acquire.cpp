@@ -18,13 +18,7 @@ asio::awaitable<lease> pool_impl::acquire(std::chrono::milliseconds within, std:
     bool queued = false;
     std::optional<time_point> deadline;
     for (;;) {
-        std::optional<pool_core::grant> grant;
-        {
-            std::lock_guard lock(mutex_);
-            auto now = coarse_now();
-            grant = core_.try_acquire(now);
-            if (grant && armed_for_ > now + watch_period) arm(now);
-        }
+        auto grant = acquire_at_once();
         if (!self && (!grant || grant->need != pool_core::check::none)) self = shared_from_this();
         if (!grant) {
             bool first = deadline.has_value(); // it had its turn, and the connection was dead
@@ -80,10 +74,26 @@ asio::awaitable<lease> pool_impl::acquire_traced(std::chrono::milliseconds withi
     co_return co_await spanned(span.get(), std::move(work), where_it_is);
 }
 
+// One that this thread has back, or one of the idle.
+std::optional<pool_core::grant> pool_impl::acquire_at_once()
+{
+    auto now = coarse_now();
+    if (auto mine = parking_.take()) {
+        if (core_.as_good_as_new(*mine, now)) return pool_core::grant{*mine};
+        lock_and_act act(*this, now);
+        core_.take_in(*mine, now, act.todo);
+    }
+    std::lock_guard lock(mutex_);
+    auto grant = core_.try_acquire(now);
+    if (grant && armed_for_ > now + watch_period) arm(now);
+    return grant;
+}
+
 lease pool_impl::lend(slot_id slot, std::source_location where)
 {
     // Nobody else touches this place until the lease ends, but for watch(), which needs the lock to do so.
     auto& p = places_[slot];
+    p.leases.store(p.leases.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     if (options_.leak_threshold.count() == 0) {
         if (options_.observer) p.leased_at = clock::now();
     } else {
@@ -112,19 +122,21 @@ asio::awaitable<bool> pool_impl::passes(connection& c, pool_core::check need)
     co_return false;
 }
 
-// Into the queue, or throws. No coroutine's part: what it needs would be in the frame of each that waits.
-void pool_impl::enqueue(waiting& caller, time_point begun, bool first)
+// Into the queue, or throws; unless another thread's place had one. No coroutine's part: what it needs would
+// be in the frame of each that waits.
+std::optional<pool_core::grant> pool_impl::enqueue(waiting& caller, time_point begun, bool first)
 {
     bool accepted = false;
     bool closed = false;
     {
         lock_and_act act(*this, clock::now());
+        if (auto collected = core_.try_acquire(act.now)) return collected;
         closed = core_.closed();
         if (!closed) accepted = core_.enqueue(caller, first, act.now, act.todo);
         if (accepted) ++counters_.queued;
     }
     if (closed) refuse(pool_core::refusal::closed, begun);
-    if (accepted) return;
+    if (accepted) return std::nullopt;
     report_failed_acquire(begun, "max_waiters");
     throw pool_timeout("refused at once: " + std::to_string(options_.max_waiters) +
                        " callers are waiting already, which is max_waiters; " + state_text());
@@ -133,7 +145,7 @@ void pool_impl::enqueue(waiting& caller, time_point begun, bool first)
 asio::awaitable<pool_core::grant> pool_impl::wait_for_turn(time_point begun, time_point deadline, bool first)
 {
     waiting caller(deadline);
-    enqueue(caller, begun, first);
+    if (auto collected = enqueue(caller, begun, first)) co_return *collected;
 
     // If this coroutine is destroyed while it waits, it must not stay in the queue.
     struct leave
@@ -202,7 +214,7 @@ void pool_impl::refuse(pool_core::refusal why, time_point begun)
 std::string pool_impl::state_text() const
 {
     std::lock_guard lock(mutex_);
-    auto& n = core_.count();
+    auto n = count();
     auto text = "pool '" + options_.name + "' has " + std::to_string(n.in_use) + " in use, " +
                 std::to_string(n.idle) + " idle, " + std::to_string(n.connecting) + " connecting, " +
                 std::to_string(n.cleaning) + " being cleaned, of at most " +

@@ -151,7 +151,7 @@ bool pool_core::park(slot_id id, time_point now)
 {
     auto& s = slots_[id];
     if (!queue_.empty() || closed_ || idle_.size() >= options_.size || expired(s, now)) return false;
-    s.used = s.proved = now;
+    used(id, now);
     set_state(id, state::idle);
     idle_.push_back(id);
     return true;
@@ -159,7 +159,6 @@ bool pool_core::park(slot_id id, time_point now)
 
 void pool_core::release(slot_id id, returned as, time_point now, actions& out)
 {
-    auto& s = slots_[id];
     if (closed_) {
         discard(id, as == returned::broken ? close_reason::broken : close_reason::pool_closed, out);
         return;
@@ -175,13 +174,25 @@ void pool_core::release(slot_id id, returned as, time_point now, actions& out)
     case returned::clean:
         break;
     }
-    s.used = s.proved = now;
+    used(id, now);
+    take_in(id, now, out);
+}
+
+void pool_core::take_in(slot_id id, time_point now, actions& out)
+{
+    auto& s = slots_[id];
     if (expired(s, now)) {
         discard(id, why_expired(s), out);
         start_connects(now, out);
         return;
     }
     hand_out_or_park(id, now, out);
+}
+
+bool pool_core::as_good_as_new(slot_id id, time_point now) const noexcept
+{
+    auto& s = slots_[id];
+    return now < s.expires && needed_check(s, now) == check::none;
 }
 
 void pool_core::proved(slot_id id, time_point now) noexcept
@@ -310,6 +321,7 @@ void pool_core::evict(time_point now, actions& out)
     for (auto id : idle_) discard(id, close_reason::evicted, out);
     idle_.clear();
     for (auto& s : slots_) s.evicted = s.state == state::in_use || s.state == state::cleaning;
+    ++generation_; // which they are not as good as new any more
     start_connects(now, out);
 }
 

@@ -9,6 +9,7 @@
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/set.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -93,6 +94,18 @@ public:
     void release(slot_id slot, returned as, time_point now, actions& out);
     // The same for a clean one when nobody waits, without actions; false when there is more to do.
     bool park(slot_id slot, time_point now);
+
+    // Of one in use, by whoever has it, at any time, beside all else: it was used just now and is in order.
+    void used(slot_id slot, time_point now) noexcept { slots_[slot].used = slots_[slot].proved = now; }
+    // May it be used again without a check, and without asking?
+    bool as_good_as_new(slot_id slot, time_point now) const noexcept;
+    // May connections in use go from one caller to the next without coming back here?
+    bool at_ease() const noexcept
+    {
+        return queue_.empty() && !closed_ && !suspended_ && counts_.taken() <= options_.size;
+    }
+    // Such a one comes back after all, as it was left.
+    void take_in(slot_id slot, time_point now, actions& out);
     // What `clean` or `keepalive` asked for is done.
     void cleaned(slot_id slot, bool usable, time_point now, actions& out);
 
@@ -130,7 +143,7 @@ public:
 private:
     enum class state : std::uint8_t { empty, connecting, idle, in_use, cleaning };
 
-    struct entry
+    struct alignas(64) entry // no line for two, which may be used by two threads
     {
         pool_core::state state = state::empty;
         std::uint32_t generation = 0;
@@ -165,7 +178,7 @@ private:
     boost::intrusive::list<waiter> queue_;
     boost::intrusive::multiset<waiter> deadlines_;
     counts counts_;
-    std::uint32_t generation_ = 0;
+    std::atomic<std::uint32_t> generation_{0}; // read without the lock, too
     std::size_t warm_ = 0;
     unsigned failures_ = 0; // connects in a row
     time_point connect_after_{};

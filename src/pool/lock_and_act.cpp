@@ -28,6 +28,7 @@ pool_impl::lock_and_act::~lock_and_act()
         pool_.on_change_.clear();
     }
     pool_.arm(now);
+    if (pool_.core_.at_ease()) pool_.parking_.open();
     lock_.unlock();
 
     for (auto& shot : wake) shot->tell();

@@ -25,7 +25,9 @@ public:
         : now(at)
         , pool_(p)
         , lock_(p.mutex_)
-    {}
+    {
+        pool_.parking_.close([this](slot_id slot) { pool_.core_.take_in(slot, now, todo); });
+    }
     lock_and_act(const lock_and_act&) = delete;
     lock_and_act& operator=(const lock_and_act&) = delete;
 

@@ -47,22 +47,33 @@ void pool_impl::release(slot_id slot) noexcept
     }
     release_event event{options_.name, {}, as == pool_core::returned::dirty};
     if (as == pool_core::returned::clean && options_.on_release) as = pool_core::returned::dirty;
-    if (options_.observer) event.held = clock::now() - places_[slot].leased_at;
-    bool parked = false;
-    {
-        std::lock_guard lock(mutex_);
-        ++counters_.acquired;
-        places_[slot].used_for = nullptr;
-        parked = as == pool_core::returned::clean && core_.park(slot, coarse_now());
-    }
-    std::shared_ptr<pool_impl> last; // until the end of this function
-    if (!parked) {
+    auto* observer = options_.observer;
+    if (observer) event.held = clock::now() - places_[slot].leased_at;
+    // Once the slot is back, others may let go of the pool.
+    auto self = observer ? shared_from_this() : nullptr;
+    if (as != pool_core::returned::clean || !release_at_once(slot)) {
+        if (!self) self = shared_from_this();
         lock_and_act act(*this, coarse_now());
+        places_[slot].used_for = nullptr;
         if (event.dirty) ++counters_.cleanups;
         core_.release(slot, as, act.now, act.todo);
-        last = let_go();
+        let_go();
     }
-    if (options_.observer) options_.observer->on_release(event);
+    if (observer) observer->on_release(event);
+}
+
+// A clean one that nobody waits for: to this thread's place, or among the idle.
+bool pool_impl::release_at_once(slot_id slot) noexcept
+{
+    auto now = coarse_now();
+    bool watched = places_[slot].used_for != nullptr;
+    core_.used(slot, now);
+    if (!watched && core_.as_good_as_new(slot, now) && parking_.put(slot)) return true;
+    std::lock_guard lock(mutex_);
+    places_[slot].used_for = nullptr;
+    if (!core_.park(slot, now)) return false;
+    if (core_.at_ease()) parking_.open();
+    return true;
 }
 
 void pool_impl::watch(slot_id slot, running_transaction& what)
@@ -138,7 +149,7 @@ void pool_impl::evict()
 
 void pool_impl::suspend()
 {
-    std::lock_guard lock(mutex_);
+    lock_and_act act(*this, clock::now());
     core_.suspend();
 }
 
@@ -150,17 +161,17 @@ void pool_impl::resume()
 
 void pool_impl::abandon() noexcept
 {
-    std::shared_ptr<pool_impl> last;
+    auto self = shared_from_this();
     lock_and_act act(*this, coarse_now());
     core_.close(act.todo);
     abandoned_ = true;
-    last = let_go();
+    let_go();
 }
 
-// With the lock held. What it gives must outlive that.
-std::shared_ptr<pool_impl> pool_impl::let_go() noexcept
+// With the lock held, by who keeps the pool until that is over.
+void pool_impl::let_go() noexcept
 {
-    return abandoned_ && core_.count().in_use == 0 ? std::move(self_) : nullptr;
+    if (abandoned_ && core_.count().in_use == 0) self_.reset();
 }
 
 // One timer for all that waits for its time; none when nothing does. Called with the lock held.
@@ -223,11 +234,21 @@ void pool_impl::on_timer()
     }
 }
 
+// With the lock held.
+pool_core::counts pool_impl::count() const noexcept
+{
+    auto n = core_.count();
+    auto parked = parking_.count();
+    n.idle += parked;
+    n.in_use -= parked;
+    return n;
+}
+
 pool_stats pool_impl::stats() const
 {
     std::lock_guard lock(mutex_);
     auto s = counters_;
-    auto& n = core_.count();
+    auto n = count();
     s.idle = n.idle;
     s.in_use = n.in_use;
     s.connecting = n.connecting;
@@ -235,7 +256,7 @@ pool_stats pool_impl::stats() const
     s.waiting = n.waiting;
     s.capacity = core_.capacity();
     s.overflow = n.open() > options_.size ? n.open() - options_.size : 0;
-    s.acquired += n.in_use; // counted when they come back
+    for (auto& p : places_) s.acquired += p.leases.load(std::memory_order_relaxed);
     if (connect_failure_) s.last_connect_failure = first_line(connect_failure_);
     return s;
 }

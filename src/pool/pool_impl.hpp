@@ -5,11 +5,13 @@
 #include "connection/session.hpp"
 #include "pool/brief_mutex.hpp"
 #include "pool/core.hpp"
+#include "pool/parking.hpp"
 
 #include <pgcoro/pool/pool.hpp>
 
 #include <boost/asio/steady_timer.hpp>
 
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -63,9 +65,10 @@ private:
     static constexpr std::chrono::milliseconds watch_period{250};
 
     struct waiting;
-    struct place
+    struct alignas(64) place // no line for two, which may be used by two threads
     {
         std::unique_ptr<pgcoro::connection> connection;
+        std::atomic<std::uint64_t> leases{0}; // written by who has it
         time_point leased_at;
         std::source_location leased_by;
         bool leak_reported = false;
@@ -73,7 +76,7 @@ private:
     };
     class lock_and_act;
 
-    void enqueue(waiting& caller, time_point begun, bool first);
+    std::optional<pool_core::grant> enqueue(waiting& caller, time_point begun, bool first);
     void leave_queue(waiting& caller);
     asio::awaitable<pool_core::grant> wait_for_turn(time_point begun, time_point deadline, bool first);
     void start(asio::awaitable<void> (pool_impl::*work)(slot_id), slot_id slot);
@@ -89,9 +92,12 @@ private:
     asio::awaitable<bool> passes(connection& c, pool_core::check need);
     lease lend(slot_id slot, std::source_location where);
 
-    std::shared_ptr<pool_impl> let_go() noexcept;
+    std::optional<pool_core::grant> acquire_at_once();
+    bool release_at_once(slot_id slot) noexcept;
+    void let_go() noexcept;
     void arm(time_point now);
     void on_timer();
+    pool_core::counts count() const noexcept;
     std::string state_text() const;
     [[noreturn]] void refuse(pool_core::refusal why, time_point begun);
     void report_failed_acquire(time_point begun, const char* why);
@@ -103,6 +109,9 @@ private:
 
     mutable brief_mutex mutex_; // guards all below; never held over a suspension or a call to the outside
     pool_core core_;
+    // What came back to its thread without the lock. The core takes it for leased, until somebody acts on the
+    // core, who collects it first.
+    parking parking_;
     // Itself, until it is abandoned and all leases are back: they have no reference of their own, which all
     // threads would write to at each acquire.
     std::shared_ptr<pool_impl> self_;

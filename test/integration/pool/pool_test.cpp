@@ -3,8 +3,6 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <boost/asio/use_future.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include <atomic>
@@ -724,48 +722,6 @@ BOOST_AUTO_TEST_CASE(a_lease_held_too_long_is_reported_once_with_its_place)
     });
     BOOST_TEST(seen.leaks == 1);
     BOOST_TEST(seen.file.ends_with("pool_test.cpp"), seen.file);
-}
-
-BOOST_AUTO_TEST_CASE(one_pool_serves_many_threads_and_each_coroutine_stays_on_its_own)
-{
-    asio::io_context of_pool;
-    auto keep = asio::make_work_guard(of_pool);
-    std::thread runner([&] { of_pool.run(); });
-    {
-        pool p(of_pool.get_executor(), options_of(4, 4));
-        asio::thread_pool plain(3);
-        std::atomic<int> done{0};
-        std::atomic<int> strays{0};
-        std::vector<std::future<void>> ends;
-        std::deque<asio::io_context> contexts(2);
-        std::vector<std::thread> threads;
-        auto work = [&](int rounds) -> asio::awaitable<void> {
-            auto executor = co_await asio::this_coro::executor;
-            for (int i = 0; i < rounds; ++i) {
-                lease held = co_await p.acquire();
-                auto got = co_await held->query_value<int>("select $1::int", i);
-                if (got != i) throw std::runtime_error("a wrong answer");
-                if (auto* io = executor.target<asio::io_context::executor_type>();
-                    io && !io->running_in_this_thread())
-                    ++strays;
-                ++done;
-            }
-        };
-        for (int i = 0; i < 12; ++i) ends.push_back(asio::co_spawn(plain, work(50), asio::use_future));
-        for (auto& io : contexts) {
-            for (int i = 0; i < 6; ++i) ends.push_back(asio::co_spawn(io, work(50), asio::use_future));
-            threads.emplace_back([&io] { io.run(); });
-        }
-        for (auto& end : ends) BOOST_CHECK_NO_THROW(end.get());
-        for (auto& t : threads) t.join();
-        plain.join();
-        BOOST_TEST(done == 24 * 50);
-        BOOST_TEST(strays == 0);
-        BOOST_TEST(p.stats().in_use == 0u);
-        asio::co_spawn(of_pool, p.close(), asio::use_future).get();
-    }
-    keep.reset();
-    runner.join();
 }
 
 BOOST_AUTO_TEST_SUITE_END()
