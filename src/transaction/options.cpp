@@ -25,7 +25,7 @@ retry_policy transaction_retry()
 {
     retry_policy policy;
     policy.name = "transaction";
-    policy.max_attempts = 50;
+    policy.max_attempts = 100;
     policy.backoff =
         backoff::exponential(std::chrono::milliseconds(20), std::chrono::milliseconds(100), jitter::full);
     return policy;
