@@ -22,8 +22,8 @@ class parking
 public:
     using slot_id = std::uint32_t;
 
-    // From any thread. False when the place is taken, or closed. After true nothing of this object is touched:
-    // the slot may have been collected, and the pool be gone.
+    // From any thread. False when the place is taken, or closed. After true nothing of this object is
+    // touched: the slot may have been collected, and the pool be gone.
     bool put(slot_id slot) noexcept
     {
         auto expected = empty;
@@ -36,8 +36,8 @@ public:
     {
         auto& near = mine();
         auto found = near.load(std::memory_order_relaxed);
-        if (found >= closed || !near.compare_exchange_strong(found, empty, std::memory_order_acquire,
-                                                              std::memory_order_relaxed))
+        if (found >= closed ||
+            !near.compare_exchange_strong(found, empty, std::memory_order_acquire, std::memory_order_relaxed))
             return std::nullopt;
         return found;
     }
@@ -53,12 +53,14 @@ public:
     {
         if (!std::exchange(open_, false)) return;
         for (auto& p : in_use())
-            if (auto found = p.slot.exchange(closed, std::memory_order_acquire); found < closed) collect(found);
+            if (auto found = p.slot.exchange(closed, std::memory_order_acquire); found < closed)
+                collect(found);
     }
     std::size_t count() const noexcept
     {
-        return static_cast<std::size_t>(std::count_if(
-            places_.begin(), places_.end(), [](auto& p) { return p.slot.load(std::memory_order_relaxed) < closed; }));
+        return static_cast<std::size_t>(std::count_if(places_.begin(), places_.end(), [](auto& p) {
+            return p.slot.load(std::memory_order_relaxed) < closed;
+        }));
     }
 
 private:
