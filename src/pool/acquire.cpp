@@ -145,7 +145,8 @@ std::optional<pool_core::grant> pool_impl::enqueue(waiting& caller, time_point b
 asio::awaitable<pool_core::grant> pool_impl::wait_for_turn(time_point begun, time_point deadline, bool first)
 {
     waiting caller(deadline);
-    if (auto collected = enqueue(caller, begun, first)) co_return *collected;
+    auto collected = enqueue(caller, begun, first);
+    if (collected) co_return *collected;
 
     // If this coroutine is destroyed while it waits, it must not stay in the queue.
     struct leave

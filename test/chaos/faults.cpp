@@ -158,6 +158,7 @@ void switch_over(world& w, std::mt19937&)
 {
     auto& old = w.primary().server();
     auto& heir = w.replica().server();
+    heir.catch_up_with(old); // it is connected then, and the old one does not end before it has the rest
     old.stop();
     heir.promote();
     old.follow(heir);
