@@ -56,8 +56,9 @@ public:
     /// All that the bank does takes place on the primary. `cluster` must outlive the bank.
     explicit bank(pgcoro::cluster& cluster);
 
-    /// From now on the bank works through this pool, which must outlive it.
+    /// From now on the bank works through this, which must outlive it.
     void use(pgcoro::pool& pool) noexcept { database_ = &pool; }
+    void use(pgcoro::cluster& cluster) noexcept { database_ = &cluster; }
 
     /// Makes the schema and fills the accounts.
     boost::asio::awaitable<void> open();

@@ -227,7 +227,7 @@ asio::awaitable<pool*> cluster_run::next()
     }
     if (begun_++ > 0) impl_->count_rerouted();
     ++(reads_ ? to.member->reads : to.member->writes);
-    route_ = std::make_unique<cluster_route>(std::move(to));
+    route_.reset(new cluster_route(std::move(to)));
     co_return route_->pool.get();
 }
 

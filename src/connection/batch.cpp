@@ -190,7 +190,7 @@ private:
     std::exception_ptr error_of(const PGresult* error, std::string_view sql, const std::string& where) const
     {
         try {
-            throw_result_error(error, session_.pg(), sql);
+            throw_result_error(error, session_.pg(), session_.backend_pid(), sql);
         } catch (pgcoro::error& e) {
             if (!where.empty()) e.add_note(where);
             return std::current_exception();

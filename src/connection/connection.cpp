@@ -21,7 +21,7 @@ asio::awaitable<connection> connection::connect(std::string_view uri)
     return connect(connection_options::from_uri(uri));
 }
 
-connection::connection(std::unique_ptr<detail::session> session) noexcept
+connection::connection(detail::owned<detail::session> session) noexcept
     : session_(std::move(session))
 {}
 connection::connection(connection&&) noexcept = default;
@@ -90,7 +90,7 @@ void connection::close() noexcept { session_.reset(); }
 
 bool connection::is_open() const noexcept { return session_ && !session_->broken(); }
 bool connection::in_transaction() const noexcept { return session_ && session_->in_transaction(); }
-int connection::backend_pid() const noexcept { return session_ ? PQbackendPID(session_->pg()) : 0; }
+int connection::backend_pid() const noexcept { return session_ ? session_->backend_pid() : 0; }
 int connection::server_version() const noexcept { return session_ ? PQserverVersion(session_->pg()) : 0; }
 
 std::string_view connection::parameter_status(const char* name) const noexcept

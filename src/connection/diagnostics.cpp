@@ -57,6 +57,15 @@ parsed parse_verbose(const std::string& text)
     return {};
 }
 
+// When libpq has told that a connection is lost, and is asked for its results, it adds that there is no
+// socket.
+std::string without_echo(std::string message)
+{
+    constexpr std::string_view echo = "\ninvalid socket";
+    if (message.ends_with(echo)) message.resize(message.size() - echo.size());
+    return message;
+}
+
 } // namespace
 
 void throw_rolled_back()
@@ -77,12 +86,12 @@ std::string as_told(const char* message)
 
 std::string error_text(PGconn* conn) { return as_told(PQerrorMessage(conn)); }
 
-std::string describe_peer(PGconn* conn)
+std::string describe_peer(PGconn* conn, int backend_pid)
 {
     auto text = [](const char* s) { return std::string(s ? s : ""); };
     auto host = text(PQhost(conn));
     return "database " + text(PQdb(conn)) + " on " + (host.empty() ? "?" : host) + " port " +
-           text(PQport(conn)) + ", server process " + std::to_string(PQbackendPID(conn));
+           text(PQport(conn)) + ", server process " + std::to_string(backend_pid);
 }
 
 sqlstate code_of(const PGresult* error)
@@ -128,7 +137,7 @@ diagnostics read_diagnostics(const PGresult* result)
     return d;
 }
 
-void throw_result_error(const PGresult* result, PGconn* conn, std::string_view sql)
+void throw_result_error(const PGresult* result, PGconn* conn, int backend_pid, std::string_view sql)
 {
     auto d = read_diagnostics(result);
     if (d.sqlstate && !is_fatal(result)) {
@@ -142,11 +151,11 @@ void throw_result_error(const PGresult* result, PGconn* conn, std::string_view s
                 "transaction mode, such as PgBouncer, set connection_options.pooler = transaction");
         throw e;
     }
-    std::string what = "connection lost (" + describe_peer(conn) + "): ";
+    std::string what = "connection lost (" + describe_peer(conn, backend_pid) + "): ";
     if (d.sqlstate)
         what += d.severity + " " + std::string(d.sqlstate.str()) + ": " + d.message;
     else
-        what += as_told(result ? PQresultErrorMessage(result) : PQerrorMessage(conn));
+        what += without_echo(as_told(result ? PQresultErrorMessage(result) : PQerrorMessage(conn)));
     throw connection_error(connection_failure::lost, what, std::move(d), sql);
 }
 

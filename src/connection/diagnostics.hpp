@@ -24,7 +24,8 @@ bool is_lost_statement(sqlstate code, std::string_view routine) noexcept;
 diagnostics read_diagnostics(const PGresult* result);
 
 // The error that a failed result stands for: server_error, or connection_error when the connection is gone.
-[[noreturn]] void throw_result_error(const PGresult* result, PGconn* conn, std::string_view sql);
+[[noreturn]] void throw_result_error(const PGresult* result, PGconn* conn, int backend_pid,
+                                     std::string_view sql);
 
 // Why an attempt to connect failed: by SQLSTATE where the server said one, else by how far it had come.
 struct connect_failure
@@ -45,6 +46,6 @@ std::string error_text(PGconn* conn);
 std::string as_told(const char* message);
 
 // "db on host port 5432, server process 4711"
-std::string describe_peer(PGconn* conn);
+std::string describe_peer(PGconn* conn, int backend_pid);
 
 } // namespace pgcoro::detail

@@ -32,7 +32,7 @@ std::string_view type_of(const error& e) noexcept
 open_span_ptr open_span::begin(observer* told, span_of of, const trace_context& parent)
 {
     if (!told || !parent.sampled() || !parent.valid() || !told->wants_spans()) return nullptr;
-    return std::make_unique<open_span>(*told, of, parent);
+    return open_span_ptr(new open_span(*told, of, parent));
 }
 
 open_span::open_span(observer& told, span_of of, const trace_context& parent)

@@ -16,7 +16,7 @@ namespace pgcoro::detail
 {
 
 class open_span;
-using open_span_ptr = std::unique_ptr<open_span>;
+using open_span_ptr = owned<open_span>;
 
 class open_span
 {

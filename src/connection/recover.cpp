@@ -118,7 +118,7 @@ asio::awaitable<void> session::recover(time_point deadline, bool rollback)
             broken_ = true;
             throw connection_error(
                 connection_failure::timeout,
-                "the server (" + describe_peer(wire_->get()) +
+                "the server (" + peer() +
                     ") did not take a cancel request in time, so the connection was given up");
         }
         cancelling_.reset();

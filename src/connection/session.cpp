@@ -27,6 +27,7 @@ session::session(std::shared_ptr<const connection_options> options, std::string 
     : options_(std::move(options))
     , label_(std::move(label))
     , wire_(std::move(w))
+    , backend_pid_(PQbackendPID(wire_->get()))
     , canceller_(PQgetCancel(wire_->get()), &PQfreeCancel)
     // A transaction's session behind a pooler is not the one that a statement was prepared in.
     , statements_(options_->pooler == pooler_mode::transaction ? 0 : options_->statement_cache_size)
@@ -62,13 +63,13 @@ std::shared_ptr<const tenure> session::tenure()
     return tenure_;
 }
 
-asio::awaitable<std::unique_ptr<session>> session::connect(std::shared_ptr<const connection_options> options,
-                                                           std::string label, time_point deadline)
+asio::awaitable<owned<session>> session::connect(std::shared_ptr<const connection_options> options,
+                                                 std::string label, time_point deadline)
 {
     auto begun = clock::now();
     auto* observer = options->observer;
     auto span = open_span::begin(observer, span_of::connect, options->trace);
-    std::unique_ptr<session> made;
+    owned<session> made;
     std::exception_ptr failure;
     try {
         auto connected = co_await connect_wire(*options, deadline);
@@ -116,13 +117,13 @@ void session::fail(const PGresult* result, std::string_view sql)
 {
     if (wire_->broken() || (result && is_fatal(result))) broken_ = true;
     if (wire_->guard().is_cut()) fail_overdue(sql); // which is why it broke
-    throw_result_error(result, wire_->get(), sql);
+    throw_result_error(result, wire_->get(), backend_pid_, sql);
 }
 
 void session::fail_overdue(std::string_view sql)
 {
-    std::string what = "no answer from the server (" + describe_peer(wire_->get()) +
-                       ") within the time given, so the connection was given up";
+    std::string what =
+        "no answer from the server (" + peer() + ") within the time given, so the connection was given up";
     if (!sql.empty())
         what += ". A statement's time is statement_timeout " +
                 std::to_string(options_->statement_timeout.count()) + " ms + response_grace " +
@@ -149,10 +150,9 @@ asio::awaitable<void> session::make_ready(std::string_view sql)
     wire_->bind(executor);
     if (!ready()) co_await recover(response_deadline(), false);
     if (broken())
-        throw connection_error(connection_failure::lost,
-                               "the connection was lost before this statement (" +
-                                   describe_peer(wire_->get()) + "): get another one",
-                               {}, sql);
+        throw connection_error(
+            connection_failure::lost,
+            "the connection was lost before this statement (" + peer() + "): get another one", {}, sql);
 }
 
 asio::awaitable<result> session::run_plain(request r)

@@ -1,6 +1,7 @@
 // One logged-in session: runs statements, one at a time, and knows what state it left the connection in.
 #pragma once
 
+#include "connection/diagnostics.hpp"
 #include "connection/dirt.hpp"
 #include "connection/one_shot.hpp"
 #include "connection/open_span.hpp"
@@ -62,8 +63,8 @@ public:
     using time_point = std::chrono::steady_clock::time_point;
 
     // `label` is what events call it (the pool's name). Throws connection_error.
-    static asio::awaitable<std::unique_ptr<session>> connect(
-        std::shared_ptr<const connection_options> options, std::string label, time_point deadline);
+    static asio::awaitable<owned<session>> connect(std::shared_ptr<const connection_options> options,
+                                                   std::string label, time_point deadline);
     ~session();
 
     // Runs it, and gives what `sql` gave. Throws server_error, connection_error, operation_aborted;
@@ -137,6 +138,9 @@ public:
     bool in_transaction() const noexcept { return PQtransactionStatus(wire_->get()) > PQTRANS_ACTIVE; }
     PGTransactionStatusType transaction_status() const noexcept { return PQtransactionStatus(wire_->get()); }
     PGconn* pg() const noexcept { return wire_->get(); }
+    // libpq forgets it with the connection, which is when it is asked for.
+    int backend_pid() const noexcept { return backend_pid_; }
+    std::string peer() const { return describe_peer(pg(), backend_pid_); }
     wire& socket() noexcept { return *wire_; }
     const connection_options& options() const noexcept { return *options_; }
     // A statement that makes the options' settings for a transaction, where none are made for the session.
@@ -256,6 +260,7 @@ private:
     std::shared_ptr<const connection_options> options_;
     std::string label_;
     std::unique_ptr<wire> wire_;
+    int backend_pid_;
     std::shared_ptr<PGcancel> canceller_;
     std::shared_ptr<cancel_request> cancelling_;
     statement_cache statements_;

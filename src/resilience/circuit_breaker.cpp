@@ -142,7 +142,7 @@ void circuit_breaker::impl::tell(const std::optional<detail::state_change>& chan
 }
 
 circuit_breaker::circuit_breaker(circuit_breaker_options options)
-    : impl_(std::make_unique<impl>(std::move(options)))
+    : impl_(new impl(std::move(options)))
 {}
 
 circuit_breaker::~circuit_breaker() = default;

@@ -41,8 +41,7 @@ transaction_run::transaction_run(pool& p, const transaction_options& options, st
     auto after = options_.report_after;
     if (after.count() == 0) after = pool_.options().report_transactions_after;
     if (after.count() == 0) return;
-    watched_ =
-        std::make_unique<running_transaction>(running_transaction{options_.name, where, begun_, after});
+    watched_.reset(new running_transaction{options_.name, where, begun_, after});
 }
 
 transaction_run::~transaction_run()

@@ -84,13 +84,6 @@ std::string_view trimmed(std::string_view text) noexcept
 
 } // namespace
 
-numeric::numeric() noexcept = default;
-numeric::numeric(const numeric& other) = default;
-numeric::numeric(numeric&& other) noexcept = default;
-numeric& numeric::operator=(const numeric& other) = default;
-numeric& numeric::operator=(numeric&& other) noexcept = default;
-numeric::~numeric() = default;
-
 numeric::numeric(std::int64_t value)
     : numeric(std::string_view(std::to_string(value)))
 {}
@@ -183,7 +176,8 @@ void numeric::normalise() noexcept
     while (!groups_.empty() && groups_.back() == 0) groups_.pop_back();
     auto first = std::ranges::find_if(groups_, [](std::int16_t g) { return g != 0; });
     weight_ = static_cast<std::int16_t>(weight_ - (first - groups_.begin()));
-    groups_.erase(groups_.begin(), first);
+    groups_.resize(
+        static_cast<std::size_t>(std::move(first, groups_.end(), groups_.begin()) - groups_.begin()));
     if (groups_.empty()) {
         weight_ = 0;
         kind_ = kind::positive; // there is no negative zero
@@ -266,7 +260,7 @@ int numeric::significant_digits() const noexcept
 {
     if (groups_.empty()) return 0;
     int count = static_cast<int>(groups_.size()) * digits_a_group;
-    for (int first = groups_.front(); first < power_of_10[digits_a_group - 1]; first *= 10) --count;
+    for (int first = groups_[0]; first < power_of_10[digits_a_group - 1]; first *= 10) --count;
     for (int last = groups_.back(); last % 10 == 0; last /= 10) --count;
     return count;
 }

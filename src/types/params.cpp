@@ -10,7 +10,7 @@ params::entry& params::begin(oid type, format in)
     constexpr std::size_t most = 65535; // Bind counts parameters in 16 bits
     if (entries_.size() == most)
         throw mapping_error("more than 65535 parameters: use an array, or several statements");
-    return entries_.emplace_back(entry{type, in, static_cast<std::uint32_t>(data_.size()), 0});
+    return entries_.push_back({type, in, static_cast<std::uint32_t>(data_.size()), 0});
 }
 
 void params::end(entry& added)

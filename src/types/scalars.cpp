@@ -48,4 +48,16 @@ void encode_text(std::string_view v, encoder& out)
 }
 
 } // namespace detail
+
+std::vector<std::byte> codec<std::vector<std::byte>>::decode(field_view f)
+{
+    auto* first = reinterpret_cast<const std::byte*>(f.data);
+    return {first, first + f.size};
+}
+
+void codec<std::vector<std::byte>>::encode(const std::vector<std::byte>& v, encoder& out)
+{
+    codec<std::span<const std::byte>>::encode(v, out);
+}
+
 } // namespace pgcoro

@@ -9,6 +9,8 @@
 
 #include "types/text_format.hpp"
 
+#include <boost/uuid/uuid.hpp>
+
 #include <charconv>
 #include <cmath>
 

@@ -64,8 +64,20 @@ load::load(pgcoro::cluster& c, pgcoro::connection_options listening, watch& w, s
 asio::awaitable<void> load::open()
 {
     co_await cluster_.verify();
+    pgcoro::pool calm(co_await asio::this_coro::executor, patient());
+    bank_.use(calm);
     co_await bank_.open();
-    co_await cluster_.execute("create table chaos_line (batch bigint not null, number int not null)");
+    co_await calm.execute("create table chaos_line (batch bigint not null, number int not null)");
+    co_await calm.close();
+    bank_.use(cluster_);
+}
+
+pgcoro::pool_options load::patient() const
+{
+    pgcoro::pool_options o;
+    o.connection = listening_;
+    o.connection.statement_timeout = 60s;
+    return o;
 }
 
 void load::complain(std::string what)
@@ -240,10 +252,7 @@ asio::awaitable<void> load::listen()
 
 asio::awaitable<transfers::audit> load::check()
 {
-    pgcoro::pool_options options;
-    options.connection = listening_;
-    options.connection.statement_timeout = 60s; // there may be much to look through
-    pgcoro::pool calm(co_await asio::this_coro::executor, options);
+    pgcoro::pool calm(co_await asio::this_coro::executor, patient());
     bank_.use(calm);
     auto books = co_await bank_.check(transfers_.told());
     auto torn = co_await calm.query_value<std::int64_t>(torn_batches, rows_a_batch);

@@ -55,6 +55,8 @@ private:
     template <class Body>
     boost::asio::awaitable<bool> attempt(watch::caller& who, Body body);
     void complain(std::string what);
+    /// To make the tables by, and to look through them: that takes longer than the load has patience.
+    pgcoro::pool_options patient() const;
 
     pgcoro::cluster& cluster_;
     pgcoro::connection_options listening_;

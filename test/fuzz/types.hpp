@@ -2,11 +2,13 @@
 
 #include <pgcoro/types/json.hpp>
 #include <pgcoro/types/multiprecision.hpp>
+#include <pgcoro/types/network.hpp>
 #include <pgcoro/types/types.hpp>
 
 #include <boost/describe/class.hpp>
 #include <boost/describe/enum.hpp>
 #include <boost/mp11/list.hpp>
+#include <boost/uuid/uuid.hpp>
 
 /// What the fuzz targets read.
 namespace fuzz

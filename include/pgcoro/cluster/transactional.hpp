@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/cluster/cluster.hpp>
+#include <pgcoro/detail/owned.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/transaction/transactional.hpp>
 
@@ -46,7 +47,7 @@ private:
     commit_token seen_;
     deadline until_;
     int begun_ = 0;
-    std::unique_ptr<cluster_route> route_;
+    owned<cluster_route> route_;
     std::vector<std::size_t> failed_hosts_;
 };
 

@@ -5,6 +5,7 @@
 #include <pgcoro/connection/prepared.hpp>
 #include <pgcoro/connection/querying.hpp>
 #include <pgcoro/connection/statements.hpp>
+#include <pgcoro/detail/owned.hpp>
 #include <pgcoro/export.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -117,8 +118,8 @@ public:
     std::string_view parameter_status(const char* name) const noexcept;
 
     /// For the floors above this one. There is no session after close() and in what was moved from.
-    bool is_closed() const noexcept { return session_ == nullptr; }
-    explicit connection(std::unique_ptr<detail::session> session) noexcept;
+    bool is_closed() const noexcept { return !session_; }
+    explicit connection(detail::owned<detail::session> session) noexcept;
     detail::session& session() const;
     detail::statement_host& host() const;
 
@@ -126,7 +127,7 @@ private:
     friend class querying<connection>;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
 
-    std::unique_ptr<detail::session> session_;
+    detail::owned<detail::session> session_;
 };
 
 } // namespace pgcoro

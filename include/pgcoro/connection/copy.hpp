@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pgcoro/connection/host.hpp>
+#include <pgcoro/detail/owned.hpp>
 #include <pgcoro/export.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -44,7 +45,7 @@ public:
     boost::asio::awaitable<std::optional<std::string_view>> receive();
 
 private:
-    std::unique_ptr<copy_channel, copy_channel_deleter> channel_;
+    owned<copy_channel, copy_channel_deleter> channel_;
 };
 
 } // namespace detail

@@ -3,6 +3,7 @@
 #include <pgcoro/connection/copy.hpp>
 #include <pgcoro/connection/copy_rows.hpp>
 #include <pgcoro/connection/stream.hpp>
+#include <pgcoro/detail/owned.hpp>
 #include <pgcoro/export.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -60,7 +61,7 @@ private:
         auto source = std::move(columns_);
         auto first = co_await detail::next_rows(*source);
         auto end = co_await detail::next_rows(*source);
-        auto mapping = std::make_unique<detail::stream_mapping<Row>>(first);
+        detail::owned mapping(new detail::stream_mapping<Row>(first));
         co_await copy_->begin("copy (" + sql_ + "\n) to stdout (format binary)");
         mapping_ = std::move(mapping);
         over_ = false;
@@ -69,7 +70,7 @@ private:
     std::optional<detail::copy_operation> copy_;
     detail::row_source_ptr columns_;
     std::string sql_;
-    std::unique_ptr<detail::stream_mapping<Row>> mapping_;
+    detail::owned<detail::stream_mapping<Row>> mapping_;
     std::vector<field_view> fields_;
     bool header_seen_ = false;
     bool over_ = false;

@@ -3,12 +3,11 @@
 
 #include <pgcoro/export.hpp>
 
-#include <boost/container/small_vector.hpp>
-
 #include <chrono>
 #include <exception>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace PGCORO_API pgcoro
 {
@@ -22,7 +21,7 @@ struct prologue
 {
     // Statements without parameters, such as BEGIN, in the same round trip. Not worth preparing, but for the
     // first if `prepare_first`.
-    boost::container::small_vector<std::string, 3> before;
+    std::vector<std::string> before;
     bool prepare_first = false; // it comes again and again, as BEGIN does
     std::string_view after;     // one that gives a text, told to statement_host::told()
     bool commit = false;        // COMMIT goes behind it all: for single statements and batches

@@ -1,9 +1,8 @@
 #pragma once
 
+#include <pgcoro/detail/owned.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/types/row_mapper.hpp>
-
-#include <boost/container/small_vector.hpp>
 
 #include <libpq-fe.h>
 
@@ -19,7 +18,18 @@ namespace PGCORO_API pgcoro
 {
 
 /// The columns of a result.
-using column_list = boost::container::small_vector<column, 12>;
+using column_list = detail::short_vector<column, 12>;
+
+namespace detail
+{
+
+// Said so, because span's own constructor for ranges costs whoever includes this a tenth of a second.
+inline std::span<const column> all(const column_list& columns) noexcept
+{
+    return {columns.data(), columns.size()};
+}
+
+} // namespace detail
 
 /// One value of a result. Valid as long as its result.
 class field
@@ -115,7 +125,7 @@ public:
         std::vector<T> rows;
         if (!owned_) return rows;
         auto list = columns();
-        row_mapper<T> map(list);
+        row_mapper<T> map(detail::all(list));
         auto n = PQntuples(get());
         rows.reserve(static_cast<std::size_t>(n));
         for (int r = 0; r < n; ++r)
@@ -130,7 +140,7 @@ public:
         std::vector<mapped<T>> rows;
         if (!owned_) return rows;
         auto list = columns();
-        row_mapper<T> map(list);
+        row_mapper<T> map(detail::all(list));
         rows.reserve(size());
         for (int r = 0, n = PQntuples(get()); r < n; ++r)
             rows.push_back(
@@ -144,7 +154,7 @@ public:
     {
         if (size() > 1) throw_row_count("at most one row");
         if (empty()) {
-            if (owned_) row_mapper<T> check{std::span<const column>(columns())};
+            if (owned_) row_mapper<T> check{detail::all(columns())};
             return std::nullopt;
         }
         return (*this)[0].as<T>();
@@ -214,14 +224,14 @@ private:
     static column_list columns_of(const PGresult* from);
     [[noreturn]] void throw_row_count(const char* wanted) const;
 
-    std::unique_ptr<PGresult, deleter> owned_;
+    detail::owned<PGresult, deleter> owned_;
 };
 
 template <class T>
 T row::as() const
 {
     auto list = result::columns_of(result_);
-    return as<T>(list, row_mapper<T>(list));
+    return as<T>(list, row_mapper<T>(detail::all(list)));
 }
 
 template <class T>

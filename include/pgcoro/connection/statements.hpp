@@ -8,7 +8,6 @@
 #include <pgcoro/connection/target.hpp>
 #include <pgcoro/export.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -303,8 +302,9 @@ private:
             }
             if (failure || piece.empty()) break;
             sent += piece.size();
-            for (; taken && !piece.empty(); piece.remove_prefix(std::min(piece.size(), copy_portion))) {
+            while (taken && !piece.empty()) {
                 auto portion = piece.substr(0, copy_portion);
+                piece.remove_prefix(portion.size());
                 taken = co_await copy.send(portion);
             }
         }

@@ -2,6 +2,7 @@
 
 #include <pgcoro/connection/host.hpp>
 #include <pgcoro/connection/result.hpp>
+#include <pgcoro/detail/owned.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/types/params.hpp>
 
@@ -35,7 +36,7 @@ struct row_source_deleter
 {
     void operator()(row_source* s) const noexcept;
 };
-using row_source_ptr = std::unique_ptr<row_source, row_source_deleter>;
+using row_source_ptr = owned<row_source, row_source_deleter>;
 
 row_source_ptr make_row_source(statement_host& host, std::string_view sql, params args, std::size_t chunk);
 // The next rows; one result without any, for its columns, when there are none at all; then an empty one.
@@ -45,15 +46,7 @@ boost::asio::awaitable<result> next_rows(row_source& from);
 class kept_columns
 {
 public:
-    explicit kept_columns(const result& first)
-    {
-        auto list = first.columns();
-        names_.reserve(list.size());
-        for (auto& c : list) {
-            names_.emplace_back(c.name);
-            columns_.push_back({names_.back(), c.type});
-        }
-    }
+    explicit kept_columns(const result& first);
     kept_columns(const kept_columns&) = delete;
     kept_columns& operator=(const kept_columns&) = delete;
 
@@ -69,7 +62,7 @@ struct stream_mapping
 {
     explicit stream_mapping(const result& first)
         : columns(first)
-        , map(columns.get())
+        , map(all(columns.get()))
     {}
     kept_columns columns;
     row_mapper<Row> map;
@@ -145,7 +138,7 @@ private:
         if constexpr (!std::same_as<Row, row>) {
             if (!mapping_) {
                 auto source = std::move(source_); // ends here if the columns do not fit
-                mapping_ = std::make_unique<mapping>(came);
+                mapping_.reset(new mapping(came));
                 source_ = std::move(source);
             }
         }
@@ -165,7 +158,7 @@ private:
     detail::row_source_ptr source_;
     result rows_;
     std::size_t at_ = 0;
-    std::unique_ptr<mapping> mapping_;
+    detail::owned<mapping> mapping_;
 };
 
 } // namespace pgcoro

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/detail/owned.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/resilience/retry.hpp>
 #include <pgcoro/resilience/time_source.hpp>
@@ -202,7 +203,7 @@ private:
         std::rethrow_exception(failure);
     }
 
-    std::unique_ptr<impl> impl_;
+    detail::owned<impl> impl_;
 };
 
 } // namespace pgcoro

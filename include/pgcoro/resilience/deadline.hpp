@@ -2,7 +2,6 @@
 
 #include <pgcoro/export.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <compare>
 
@@ -67,7 +66,7 @@ public:
     }
 
     /// The one that comes first.
-    friend constexpr deadline earlier(deadline a, deadline b) noexcept { return std::min(a, b); }
+    friend constexpr deadline earlier(deadline a, deadline b) noexcept { return b < a ? b : a; }
 
     /// In order of time; never() is last.
     friend constexpr auto operator<=>(const deadline&, const deadline&) noexcept = default;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/detail/owned.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/observer/observer.hpp>
 #include <pgcoro/resilience/retry.hpp>
@@ -56,10 +57,10 @@ private:
     retry_options retry_options_;
     retry_loop loop_;
     transaction_metrics metrics_;
-    std::unique_ptr<running_transaction> watched_; // null when it is not to be reported
+    owned<running_transaction> watched_; // null when it is not to be reported
     std::optional<transaction> transaction_;
-    std::unique_ptr<open_span> span_; // null when nobody wants any
-    std::unique_ptr<open_span> attempt_;
+    owned<open_span> span_; // null when nobody wants any
+    owned<open_span> attempt_;
     bool resolved_ = false;
     bool finished_ = false;
 };

@@ -4,7 +4,6 @@
 #include <pgcoro/types/literal.hpp>
 #include <pgcoro/types/scalars.hpp>
 
-#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -183,8 +182,9 @@ void encode_array_literal(const C& values, encoder& out)
     array_sizes sizes{};
     measure(values, sizes, 0);
     std::string text;
-    if (std::find(sizes.begin(), sizes.begin() + array_shape<C>::depth, 0u) !=
-        sizes.begin() + array_shape<C>::depth) {
+    bool empty = false;
+    for (std::size_t i = 0; i < array_shape<C>::depth; ++i) empty = empty || sizes[i] == 0;
+    if (empty) {
         for_each_element(values, sizes, 0, [](const auto&) {}); // it may be empty here and not there
         text = "{}";
     } else {

@@ -1,14 +1,13 @@
 #pragma once
 
+#include <pgcoro/detail/short_vector.hpp>
 #include <pgcoro/error/error.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/types/oid.hpp>
 
-#include <boost/container/small_vector.hpp>
-#include <boost/endian/conversion.hpp>
-
 #include <bit>
 #include <concepts>
+#include <cstdint>
 #include <cstring>
 #include <string_view>
 
@@ -29,12 +28,32 @@ struct field_view
 /// Throws `mapping_error`: a codec's way to say that a value does not fit. The layer adds column and types.
 [[noreturn]] void throw_mapping_error(const std::string& why);
 
+namespace detail
+{
+
+// From this machine's byte order to the network's, and back.
+template <std::integral T>
+constexpr T network_order(T value) noexcept
+{
+    if constexpr (sizeof(T) == 1 || std::endian::native == std::endian::big)
+        return value;
+    else if constexpr (sizeof(T) == 2)
+        return static_cast<T>(__builtin_bswap16(static_cast<std::uint16_t>(value)));
+    else if constexpr (sizeof(T) == 4)
+        return static_cast<T>(__builtin_bswap32(static_cast<std::uint32_t>(value)));
+    else
+        return static_cast<T>(__builtin_bswap64(static_cast<std::uint64_t>(value)));
+}
+
+} // namespace detail
+
 /// Reads a number in network byte order. The caller has checked that the bytes are there.
-template <class T>
+template <std::integral T>
 T read_number(const char* from) noexcept
 {
-    return boost::endian::endian_load<T, sizeof(T), boost::endian::order::big>(
-        reinterpret_cast<const unsigned char*>(from));
+    T value;
+    std::memcpy(&value, from, sizeof(T));
+    return detail::network_order(value);
 }
 
 /// Takes a value of several parts from hostile bytes, checking each step.
@@ -86,22 +105,21 @@ private:
 class encoder
 {
 public:
-    using buffer = boost::container::small_vector<char, 96>;
+    using buffer = detail::short_vector<char, 96>;
 
     explicit encoder(buffer& out) noexcept
         : out_(out)
     {}
 
     /// A number in network byte order.
-    template <class T>
+    template <std::integral T>
     void number(T value)
     {
-        unsigned char raw[sizeof(T)];
-        boost::endian::endian_store<T, sizeof(T), boost::endian::order::big>(raw, value);
-        out_.insert(out_.end(), raw, raw + sizeof(T));
+        value = detail::network_order(value);
+        std::memcpy(out_.extend(sizeof(T)), &value, sizeof(T));
     }
 
-    void bytes(std::string_view value) { out_.insert(out_.end(), value.begin(), value.end()); }
+    void bytes(std::string_view value) { out_.append(value.data(), value.size()); }
 
     /// What `write` writes, with its length in front, as arrays, ranges and composites hold their elements.
     template <class Write>
@@ -110,8 +128,8 @@ public:
         auto start = out_.size();
         number(std::int32_t{0});
         write();
-        auto size = static_cast<std::int32_t>(out_.size() - start - 4);
-        boost::endian::store_big_s32(reinterpret_cast<unsigned char*>(out_.data() + start), size);
+        auto size = detail::network_order(static_cast<std::int32_t>(out_.size() - start - 4));
+        std::memcpy(out_.data() + start, &size, sizeof(size));
     }
 
     /// NULL as an element.

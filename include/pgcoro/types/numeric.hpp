@@ -3,8 +3,6 @@
 #include <pgcoro/export.hpp>
 #include <pgcoro/types/codec.hpp>
 
-#include <boost/container/small_vector.hpp>
-
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -22,14 +20,7 @@ class numeric
 {
 public:
     /// 0.
-    numeric() noexcept;
-    // Not inline: GCC 12 sees ghosts (-Wstringop-overread) in the copies that it makes of small_vector's
-    // moves.
-    numeric(const numeric& other);
-    numeric(numeric&& other) noexcept;
-    numeric& operator=(const numeric& other);
-    numeric& operator=(numeric&& other) noexcept;
-    ~numeric();
+    numeric() noexcept = default;
     explicit numeric(std::int64_t value);
     /// From "-12.50", "1e-7", "NaN", "Infinity", "-inf". Throws `mapping_error` for any other text, and
     /// beyond PostgreSQL's limits: 131,072 digits before the point, 16,383 behind it.
@@ -78,7 +69,7 @@ private:
     std::int16_t weight_ = 0; // of the first group, as a power of 10,000
     std::int16_t scale_ = 0;
     // Groups of four decimal digits; neither the first nor the last is 0.
-    boost::container::small_vector<std::int16_t, 8> groups_;
+    detail::short_vector<std::int16_t, 8> groups_;
 };
 
 /// Reads numeric and the integer types.

@@ -3,8 +3,6 @@
 #include <pgcoro/export.hpp>
 #include <pgcoro/types/scalars.hpp>
 
-#include <boost/container/small_vector.hpp>
-
 #include <cstddef>
 #include <type_traits>
 
@@ -88,7 +86,7 @@ private:
     void end(entry& added);
     [[noreturn]] void rethrow(const mapping_error& e);
 
-    boost::container::small_vector<entry, 8> entries_;
+    detail::short_vector<entry, 8> entries_;
     encoder::buffer data_;
 };
 

@@ -227,15 +227,8 @@ struct codec<std::vector<std::byte>>
     static constexpr oid type = oids::bytea;
     static constexpr format parameter_format = format::binary;
     static constexpr bool accepts(oid t) noexcept { return t == oids::bytea || is_user_defined(t); }
-    static std::vector<std::byte> decode(field_view f)
-    {
-        auto* first = reinterpret_cast<const std::byte*>(f.data);
-        return {first, first + f.size};
-    }
-    static void encode(const std::vector<std::byte>& v, encoder& out)
-    {
-        codec<std::span<const std::byte>>::encode(v, out);
-    }
+    static std::vector<std::byte> decode(field_view f);
+    static void encode(const std::vector<std::byte>& v, encoder& out);
 };
 
 /// NULL is `nullopt`.

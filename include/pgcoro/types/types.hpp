@@ -1,6 +1,6 @@
-/// All types that can travel, but for those that stand on large libraries. These are to be included where
-/// they are used: `<pgcoro/types/json.hpp>` (Boost.JSON) and `<pgcoro/types/multiprecision.hpp>`
-/// (Boost.Multiprecision).
+/// All types that can travel, but for those that stand on large headers of others. These are to be included
+/// where they are used: `<pgcoro/types/json.hpp>` (Boost.JSON), `<pgcoro/types/multiprecision.hpp>`
+/// (Boost.Multiprecision) and `<pgcoro/types/network.hpp>` (Boost.Asio's addresses).
 #pragma once
 
 #include <pgcoro/types/arrays.hpp>
@@ -10,7 +10,6 @@
 #include <pgcoro/types/composites.hpp>
 #include <pgcoro/types/enums.hpp>
 #include <pgcoro/types/hstore.hpp>
-#include <pgcoro/types/network.hpp>
 #include <pgcoro/types/numeric.hpp>
 #include <pgcoro/types/oid.hpp>
 #include <pgcoro/types/params.hpp>

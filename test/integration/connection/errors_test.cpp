@@ -1,5 +1,6 @@
 // What is told of an error, and what is left after it.
 #include "integration/connection/support.hpp"
+#include "integration/support/proxy.hpp"
 
 using pgcoro::connection;
 using pgcoro::connection_error;
@@ -117,14 +118,34 @@ BOOST_AUTO_TEST_CASE(a_backend_killed_mid_query_is_a_lost_connection)
         auto options = shared_options();
         options.statement_cache_size = cache;
         with_connection(options, [](connection& c) -> asio::awaitable<void> {
+            auto process = co_await c.query_value<int>("select pg_backend_pid()");
             auto e = co_await failure_of<connection_error>(
                 c.query("select pg_terminate_backend(pg_backend_pid()), pg_sleep(60)"));
             BOOST_TEST(e.why() == connection_failure::lost);
             BOOST_TEST(e.sqlstate() == pgcoro::sqlstate("57P01"));
-            BOOST_TEST(contains(e.what(), "server process " + std::to_string(c.backend_pid())));
+            BOOST_TEST(contains(e.what(), "server process " + std::to_string(process) + ")"));
             BOOST_TEST(!c.is_open());
         });
     }
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_that_ends_without_a_word_is_told_once)
+{
+    test::proxy between(
+        (shared_server().socket_dir() / (".s.PGSQL." + std::to_string(shared_server().port()))).string(),
+        [](std::string_view message) -> std::optional<test::fault> {
+            if (message.find("vanish") == message.npos) return std::nullopt;
+            return test::fault{.where = test::fault::to_client, .what = test::fault::cut};
+        });
+    with_connection(
+        pgcoro::connection_options::from_uri(between.uri()), [](connection& c) -> asio::awaitable<void> {
+            auto process = co_await c.query_value<int>("select pg_backend_pid()");
+            auto e = co_await failure_of<connection_error>(c.query("select 'vanish'"));
+            BOOST_TEST(e.why() == connection_failure::lost);
+            BOOST_TEST(contains(e.what(), "server process " + std::to_string(process) + "): server closed"));
+            BOOST_TEST(!contains(e.what(), "invalid socket"));
+            BOOST_TEST(c.backend_pid() == process); // whom to look for in the server's log
+        });
 }
 
 BOOST_AUTO_TEST_CASE(a_backend_killed_in_a_transaction_is_a_lost_connection)

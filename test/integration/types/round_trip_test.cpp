@@ -3,6 +3,7 @@
 #include <pgcoro/types/json.hpp>
 #include <pgcoro/types/literal.hpp>
 #include <pgcoro/types/multiprecision.hpp>
+#include <pgcoro/types/network.hpp>
 #include <pgcoro/types/types.hpp>
 
 #include <boost/json/parse.hpp>

@@ -4,6 +4,7 @@
 
 #include <boost/describe/class.hpp>
 #include <boost/test/unit_test.hpp>
+#include <boost/uuid/uuid.hpp>
 
 #include <cstdlib>
 #include <new>
