@@ -47,7 +47,8 @@ public:
             // String literals, and whatever else reads as text.
             add(std::string_view(value));
         } else {
-            static_assert(encodable<T>, "specialise pgcoro::codec for this type to send it as a parameter");
+            static_assert(encodable<T>, "include this type's header of pgcoro/types, or specialise "
+                                        "pgcoro::codec for it, to send it as a parameter");
             auto& added = begin(type_of(value), codec<T>::parameter_format);
             if constexpr (detail::is_optional<T>) {
                 if (!value) {

@@ -41,7 +41,8 @@ void match_columns(std::span<const column> columns, std::span<const std::string_
 template <class T>
 void check_column(std::span<const column> columns, std::size_t i)
 {
-    static_assert(decodable<T>, "specialise pgcoro::codec for this type to read it from a column");
+    static_assert(decodable<T>, "include this type's header of pgcoro/types, or specialise pgcoro::codec for "
+                                "it, to read it from a column");
     if (!codec<T>::accepts(columns[i].type)) throw_column_type(i, columns[i], typeid(T));
 }
 
