@@ -61,22 +61,22 @@ private:
 /// A pool's figures at one moment; the counters count since it was made.
 struct pool_stats
 {
-    std::size_t idle = 0;
-    std::size_t in_use = 0;
-    std::size_t connecting = 0; ///< being opened
-    std::size_t cleaning = 0;   ///< returned in the middle of something, and being brought back
-    std::size_t waiting = 0;    ///< callers in the queue
-    std::size_t overflow = 0;   ///< open ones beyond `size`
-    std::size_t capacity = 0;   ///< size + max_overflow
-    std::uint64_t acquired = 0;
+    std::size_t idle = 0;               ///< open, and nobody has it
+    std::size_t in_use = 0;             ///< leased
+    std::size_t connecting = 0;         ///< being opened
+    std::size_t cleaning = 0;           ///< returned in the middle of something, and being brought back
+    std::size_t waiting = 0;            ///< callers in the queue
+    std::size_t overflow = 0;           ///< open ones beyond `size`
+    std::size_t capacity = 0;           ///< size + max_overflow
+    std::uint64_t acquired = 0;         ///< leases given, at once or after a wait
     std::uint64_t queued = 0;           ///< acquires that had to wait
     std::uint64_t acquire_failures = 0; ///< timed out, refused or cancelled
     std::uint64_t connects = 0;         ///< connections opened
-    std::uint64_t connect_failures = 0;
-    std::uint64_t closes = 0;         ///< connections closed, for whatever reason
-    std::uint64_t found_dead = 0;     ///< of those, found broken
-    std::uint64_t cleanups = 0;       ///< leases that came back in the middle of something
-    std::string last_connect_failure; ///< its first line; empty when the last connect succeeded
+    std::uint64_t connect_failures = 0; ///< connects that failed
+    std::uint64_t closes = 0;           ///< connections closed, for whatever reason
+    std::uint64_t found_dead = 0;       ///< of those, found broken
+    std::uint64_t cleanups = 0;         ///< leases that came back in the middle of something
+    std::string last_connect_failure;   ///< its first line; empty when the last connect succeeded
 };
 
 class pool;
