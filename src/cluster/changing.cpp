@@ -1,5 +1,7 @@
 #include "cluster/changing.hpp"
 
+#include "connection/clock.hpp"
+
 #include "resilience/text.hpp"
 
 #include <pgcoro/observer/observer.hpp>
@@ -11,8 +13,6 @@
 
 namespace pgcoro::detail
 {
-
-using clock = std::chrono::steady_clock;
 
 void cluster_impl::changing::replace_pool(cluster_member& m, milliseconds within)
 {

@@ -1,5 +1,7 @@
 #include "cluster/changing.hpp"
 
+#include "connection/clock.hpp"
+
 #include "cluster/hosts.hpp"
 #include "resilience/text.hpp"
 
@@ -15,8 +17,6 @@ namespace pgcoro::detail
 
 namespace
 {
-
-using clock = std::chrono::steady_clock;
 
 // With the lock held.
 void stop(const std::shared_ptr<cluster_member>& m)

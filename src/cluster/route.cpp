@@ -1,6 +1,8 @@
 // Where a caller's work goes, and what becomes of it when that fails.
 #include "cluster/changing.hpp"
 
+#include "connection/clock.hpp"
+
 #include "resilience/chance.hpp"
 #include "resilience/text.hpp"
 
@@ -18,8 +20,6 @@ namespace pgcoro::detail
 
 namespace
 {
-
-using clock = std::chrono::steady_clock;
 
 constexpr std::string_view applied_question =
     "select (coalesce(pg_catalog.pg_last_wal_replay_lsn(), '0/0') - '0/0')::bigint";

@@ -1,6 +1,8 @@
 // How a host is asked, again and again, what it is.
 #include "cluster/changing.hpp"
 
+#include "connection/clock.hpp"
+
 #include "cluster/position.hpp"
 #include "resilience/text.hpp"
 
@@ -20,7 +22,6 @@ namespace pgcoro::detail
 namespace
 {
 
-using clock = std::chrono::steady_clock;
 using namespace asio::experimental::awaitable_operators;
 
 // The position of a primary is that of the last insertion: also what was committed with synchronous_commit

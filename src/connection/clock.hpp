@@ -7,6 +7,8 @@
 namespace pgcoro::detail
 {
 
+using clock = std::chrono::steady_clock;
+
 // The steady clock at the kernel's tick (some milliseconds), for a fifth of its price: for deadlines and
 // ages, which the hot path asks for more than once a query.
 inline std::chrono::steady_clock::time_point coarse_now() noexcept

@@ -1,4 +1,5 @@
 #include "connection/connect.hpp"
+#include "connection/clock.hpp"
 
 #include "connection/conninfo.hpp"
 #include "connection/diagnostics.hpp"
@@ -24,7 +25,6 @@ namespace
 
 using tcp = asio::ip::tcp;
 using time_point = wire::time_point;
-using clock = std::chrono::steady_clock;
 
 struct failed_attempt
 {

@@ -20,8 +20,6 @@
 namespace pgcoro::detail
 {
 
-using clock = std::chrono::steady_clock;
-
 session::session(std::shared_ptr<const connection_options> options, std::string label,
                  std::unique_ptr<wire> w)
     : options_(std::move(options))

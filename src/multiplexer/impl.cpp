@@ -14,8 +14,6 @@
 namespace pgcoro::detail
 {
 
-using clock = std::chrono::steady_clock;
-
 multiplexer_impl::multiplexer_impl(asio::any_io_executor executor, pgcoro::pool& connections,
                                    multiplexer_options options)
     : options_((options.validate(), options))

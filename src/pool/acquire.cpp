@@ -8,8 +8,6 @@
 namespace pgcoro::detail
 {
 
-using clock = std::chrono::steady_clock;
-
 asio::awaitable<lease> pool_impl::acquire(std::chrono::milliseconds within, std::source_location where)
 {
     std::shared_ptr<pool_impl> self; // for who may have to wait; a lease needs none

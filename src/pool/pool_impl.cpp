@@ -9,8 +9,6 @@
 namespace pgcoro::detail
 {
 
-using clock = std::chrono::steady_clock;
-
 std::shared_ptr<pool_impl> pool_impl::make(asio::any_io_executor executor, pool_options options)
 {
     auto made = std::make_shared<pool_impl>(std::move(executor), std::move(options));

@@ -1,5 +1,7 @@
 // What the pool does in the background for its connections: opening, cleaning, keeping alive.
 #include "pool/ends_by.hpp"
+
+#include "connection/clock.hpp"
 #include "pool/lock_and_act.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -14,8 +16,6 @@ namespace pgcoro::detail
 
 namespace
 {
-
-using clock = std::chrono::steady_clock;
 
 // Will the same attempt fail again, until somebody changes something?
 bool is_permanent(const std::exception_ptr& e)

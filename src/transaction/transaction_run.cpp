@@ -1,5 +1,6 @@
 #include <pgcoro/transaction/transactional.hpp>
 
+#include "connection/clock.hpp"
 #include "connection/diagnostics.hpp"
 #include "connection/open_span.hpp"
 #include "pool/pool_impl.hpp"
@@ -10,13 +11,7 @@
 namespace pgcoro::detail
 {
 
-namespace
-{
-
 namespace asio = boost::asio;
-using clock = std::chrono::steady_clock;
-
-} // namespace
 
 transaction_run::transaction_run(pool& p, const transaction_options& options, std::source_location where)
     : pool_(p)

@@ -1,5 +1,7 @@
 #include "cache/redis/instance.hpp"
 
+#include "connection/clock.hpp"
+
 #include <pgcoro/error/error.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -12,8 +14,6 @@ namespace pgcoro::detail
 
 namespace
 {
-
-using clock = std::chrono::steady_clock;
 
 // Beside a value, in an answer that is not too long.
 constexpr std::size_t framing = 64 * 1'024;
