@@ -1,5 +1,6 @@
 #include <pgcoro/observe/advice.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace pgcoro

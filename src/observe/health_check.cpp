@@ -7,6 +7,8 @@
 
 #include <boost/asio/error.hpp>
 
+#include <algorithm>
+
 namespace pgcoro
 {
 

@@ -1,5 +1,7 @@
 #include <pgcoro/types/arrays.hpp>
 
+#include <algorithm>
+
 namespace pgcoro::detail
 {
 

@@ -11,6 +11,7 @@
 
 #include <boost/uuid/uuid.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 

@@ -4,6 +4,7 @@
 #include "measures/measures.hpp"
 #include "random.hpp"
 
+#include <algorithm>
 #include <string_view>
 
 namespace bench

@@ -1,5 +1,6 @@
 #include "integration/cluster/load.hpp"
 
+#include <algorithm>
 #include <iostream>
 
 using pgcoro::cluster;

@@ -7,6 +7,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
+
 using namespace pgcoro;
 using namespace pgcoro::detail;
 
