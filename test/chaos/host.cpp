@@ -93,7 +93,7 @@ host::host(std::string name, pgcoro::testing::server_options options, std::atomi
           },
           first_address)
     , second_(
-          socket(),
+          test::socket_of(*server_),
           [this, script = forecast(now, seed + 1)](std::string_view message) mutable {
               return at_ == 1 ? script(message) : test::fault{.what = test::fault::reset};
           },
@@ -102,11 +102,6 @@ host::host(std::string name, pgcoro::testing::server_options options, std::atomi
 {}
 
 std::string host::address() const { return name_ + ":" + std::to_string(port()); }
-
-std::string host::socket() const
-{
-    return (server_->socket_dir() / (".s.PGSQL." + std::to_string(server_->port()))).string();
-}
 
 std::string host::place(pgcoro::testing::server_options options)
 {
@@ -117,7 +112,7 @@ std::string host::place(pgcoro::testing::server_options options)
         disk_.emplace(server_->folder() / "data" / "pg_wal");
         server_->start();
     }
-    return socket();
+    return test::socket_of(*server_);
 }
 
 void host::replace(pgcoro::testing::server_options options)

@@ -65,7 +65,6 @@ public:
 private:
     // Gives the socket.
     std::string place(pgcoro::testing::server_options options);
-    std::string socket() const;
 
     std::string name_;
     std::optional<pgcoro::testing::server> server_;

@@ -296,11 +296,9 @@ BOOST_AUTO_TEST_CASE(a_database_that_is_set_to_read_only)
 BOOST_AUTO_TEST_CASE(a_slow_way_to_a_quick_server)
 {
     using namespace std::chrono_literals;
-    test::proxy slow(shared_server().socket_dir().string() + "/.s.PGSQL." +
-                         std::to_string(shared_server().port()),
-                     [](std::string_view) {
-                         return test::fault{test::fault::to_client, 0, test::fault::delay, 10ms};
-                     });
+    test::proxy slow(test::socket_of(shared_server()), [](std::string_view) {
+        return test::fault{test::fault::to_client, 0, test::fault::delay, 10ms};
+    });
     auto c = diagnose("--slow-round-trip 5" + url(slow.uri()), "slow", 1);
     BOOST_TEST(c.at("value").to_number<double>() >= 10);
 }

@@ -200,7 +200,6 @@ BOOST_AUTO_TEST_CASE(a_context_destroyed_in_the_middle_of_a_query_leaves_nothing
 
 BOOST_AUTO_TEST_CASE(cancel_requests_that_nobody_answers_hold_up_no_other)
 {
-    auto socket = shared_server().socket_dir() / (".s.PGSQL." + std::to_string(shared_server().port()));
     constexpr int swallowed = 5; // more than are sent at once
     std::atomic<int> cancels = 0;
     auto swallow = [&](std::string_view message) -> std::optional<test::fault> {
@@ -210,7 +209,7 @@ BOOST_AUTO_TEST_CASE(cancel_requests_that_nobody_answers_hold_up_no_other)
         silence.what = test::fault::drop;
         return silence;
     };
-    test::proxy between(socket.string(), swallow);
+    test::proxy between(test::socket_of(shared_server()), swallow);
     auto options = pgcoro::connection_options::from_uri(between.uri());
     options.application_name = "unheard";
     auto running = [] {

@@ -131,12 +131,11 @@ BOOST_AUTO_TEST_CASE(a_backend_killed_mid_query_is_a_lost_connection)
 
 BOOST_AUTO_TEST_CASE(a_connection_that_ends_without_a_word_is_told_once)
 {
-    test::proxy between(
-        (shared_server().socket_dir() / (".s.PGSQL." + std::to_string(shared_server().port()))).string(),
-        [](std::string_view message) -> std::optional<test::fault> {
-            if (message.find("vanish") == message.npos) return std::nullopt;
-            return test::fault{.where = test::fault::to_client, .what = test::fault::cut};
-        });
+    test::proxy between(test::socket_of(shared_server()),
+                        [](std::string_view message) -> std::optional<test::fault> {
+                            if (message.find("vanish") == message.npos) return std::nullopt;
+                            return test::fault{.where = test::fault::to_client, .what = test::fault::cut};
+                        });
     with_connection(
         pgcoro::connection_options::from_uri(between.uri()), [](connection& c) -> asio::awaitable<void> {
             auto process = co_await c.query_value<int>("select pg_backend_pid()");

@@ -114,6 +114,11 @@ asio::awaitable<bool> pass(Link& l, fault::direction way, Socket& to, std::strin
 
 } // namespace
 
+std::string socket_of(const pgcoro::testing::server& s)
+{
+    return (s.socket_dir() / (".s.PGSQL." + std::to_string(s.port()))).string();
+}
+
 proxy::proxy(std::string server_socket, script faults, const std::string& address, std::uint16_t port)
     : acceptor_(io_, tcp::endpoint(asio::ip::make_address(address), port))
     , port_(acceptor_.local_endpoint().port())

@@ -1,6 +1,8 @@
 /// A proxy between a client and a PostgreSQL server, which harms connections where a test wants it.
 #pragma once
 
+#include <pgcoro/testing/server.hpp>
+
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -41,6 +43,9 @@ struct fault
     /// Of `drop`: the connection is reset after so long, as by a firewall that has forgotten it; 0: never.
     std::chrono::milliseconds time{0};
 };
+
+/// The server's Unix socket, for a proxy to lead to.
+std::string socket_of(const pgcoro::testing::server& s);
 
 /// Listens on a TCP port of its own, on a thread of its own. One connection of the server for each of the
 /// client's, without TLS.

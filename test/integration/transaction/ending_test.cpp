@@ -28,11 +28,6 @@ namespace
 constexpr auto add = "update account set cents = cents + $1 where id = $2";
 constexpr auto look = "select cents from account where id = $1";
 
-std::string socket_of(const pgcoro::testing::server& s)
-{
-    return (s.socket_dir() / (".s.PGSQL." + std::to_string(s.port()))).string();
-}
-
 // Counts the round trips of statements (Sync, or a simple query other than the layer's own), and loses the
 // answer to the n-th from the n-th byte on, once.
 struct meddler
@@ -55,7 +50,7 @@ struct meddler
 struct through_proxy
 {
     meddler m;
-    test::proxy between{socket_of(shared_server()), std::ref(m)};
+    test::proxy between{test::socket_of(shared_server()), std::ref(m)};
     pgcoro::pool_options options = bank::options();
 
     through_proxy() { options.connection = pgcoro::connection_options::from_uri(between.uri()); }
@@ -89,7 +84,7 @@ struct interrupted
             f.where = where;
             return f;
         };
-        test::proxy between(socket_of(server), at_commit);
+        test::proxy between(test::socket_of(server), at_commit);
         std::string message;
         run([&]() -> asio::awaitable<void> {
             auto options = bank::options();
@@ -313,7 +308,7 @@ BOOST_AUTO_TEST_CASE(a_prepared_transaction_waits_for_its_end_and_a_lost_answer_
     with.settings["max_prepared_transactions"] = "5";
     pgcoro::testing::server server(with);
     meddler m;
-    test::proxy between(socket_of(server), std::ref(m));
+    test::proxy between(test::socket_of(server), std::ref(m));
     server.psql(
         "create table account (id int primary key, cents bigint); insert into account values (1, 100)");
     auto left = [&] { return server.psql("select cents from account"); };
@@ -407,7 +402,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_was_failed_over_during_commit_does_not_know)
         f.where = fault::to_client;
         return f;
     };
-    test::proxy between(socket_of(server), fail_over);
+    test::proxy between(test::socket_of(server), fail_over);
     run([&]() -> asio::awaitable<void> {
         auto options = bank::options();
         options.connection = pgcoro::connection_options::from_uri(between.uri());

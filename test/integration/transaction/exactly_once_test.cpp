@@ -48,11 +48,6 @@ struct cutter
     }
 };
 
-std::string socket_of(const pgcoro::testing::server& s)
-{
-    return (s.socket_dir() / (".s.PGSQL." + std::to_string(s.port()))).string();
-}
-
 pgcoro::pool_options options_for(const test::proxy& p)
 {
     pgcoro::pool_options o;
@@ -124,7 +119,7 @@ BOOST_AUTO_TEST_CASE(ten_thousand_transfers_happen_once_each_wherever_their_comm
 {
     ledger l;
     cutter cuts{.every = 5};
-    test::proxy between(socket_of(shared_server()), std::ref(cuts));
+    test::proxy between(test::socket_of(shared_server()), std::ref(cuts));
     auto was = transfer(options_for(between), 10'000, true);
     BOOST_TEST(cuts.cuts >= 2'000u);
     BOOST_TEST(was.committed == 10'000u);
@@ -139,7 +134,7 @@ BOOST_AUTO_TEST_CASE(without_the_transactions_id_what_was_cut_is_unknown_and_not
 {
     ledger l;
     cutter cuts{.every = 3};
-    test::proxy between(socket_of(shared_server()), std::ref(cuts));
+    test::proxy between(test::socket_of(shared_server()), std::ref(cuts));
     auto was = transfer(options_for(between), 300, false);
     BOOST_TEST(was.unknown == cuts.cuts - cuts.harmless);
     BOOST_TEST(was.committed == 300u - was.unknown);
@@ -159,7 +154,7 @@ BOOST_AUTO_TEST_CASE(a_reset_and_a_silent_loss_of_the_answer_are_resolved_too)
             f.what = what;
             return f;
         };
-        test::proxy between(socket_of(shared_server()), once);
+        test::proxy between(test::socket_of(shared_server()), once);
         auto options = options_for(between);
         options.connection.statement_timeout = std::chrono::milliseconds(200); // silence ends with it
         options.connection.response_grace = std::chrono::milliseconds(100);
