@@ -1,7 +1,6 @@
 #include "cluster/changing.hpp"
 
 #include "connection/clock.hpp"
-
 #include "resilience/text.hpp"
 
 #include <pgcoro/observer/observer.hpp>

@@ -1,8 +1,7 @@
 #include "cluster/changing.hpp"
 
-#include "connection/clock.hpp"
-
 #include "cluster/hosts.hpp"
+#include "connection/clock.hpp"
 #include "resilience/text.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>

@@ -1,9 +1,8 @@
 // How a host is asked, again and again, what it is.
 #include "cluster/changing.hpp"
 
-#include "connection/clock.hpp"
-
 #include "cluster/position.hpp"
+#include "connection/clock.hpp"
 #include "resilience/text.hpp"
 
 #include <pgcoro/error/error.hpp>

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "connection/clock.hpp"
+
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -20,7 +22,6 @@ namespace pgcoro::detail
 class cancel_threads
 {
 public:
-    using clock = std::chrono::steady_clock;
     static constexpr std::size_t at_once = 3;
     static constexpr std::chrono::seconds stuck_after{1};
     static constexpr std::chrono::seconds kept_idle{5};

@@ -1,6 +1,6 @@
 #include "connection/connect.hpp"
-#include "connection/clock.hpp"
 
+#include "connection/clock.hpp"
 #include "connection/conninfo.hpp"
 #include "connection/diagnostics.hpp"
 #include "connection/one_shot.hpp"

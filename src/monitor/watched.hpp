@@ -2,6 +2,7 @@
 // ask often. From any thread.
 #pragma once
 
+#include "connection/clock.hpp"
 #include "monitor/answer.hpp"
 #include "monitor/figures.hpp"
 
@@ -31,8 +32,6 @@ public:
     std::shared_ptr<const std::string> dashboard();
 
 private:
-    using clock = std::chrono::steady_clock;
-
     bool fresh(clock::time_point made) const { return clock::now() - made < options_.interval; }
     answer figures(const api_call& c);
     boost::asio::awaitable<std::optional<health_check>> check();

@@ -1,6 +1,7 @@
 // What one connection is sent at a time.
 #pragma once
 
+#include "connection/clock.hpp"
 #include "connection/session.hpp"
 #include "multiplexer/call.hpp"
 
@@ -25,8 +26,6 @@ class lane final : public batch,
                    public std::enable_shared_from_this<lane>
 {
 public:
-    using clock = std::chrono::steady_clock;
-
     lane(const asio::any_io_executor& executor, clock::duration slow_after)
         : strand(asio::make_strand(executor))
         , slow_after_(slow_after)

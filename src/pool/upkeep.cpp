@@ -1,7 +1,6 @@
 // What the pool does in the background for its connections: opening, cleaning, keeping alive.
-#include "pool/ends_by.hpp"
-
 #include "connection/clock.hpp"
+#include "pool/ends_by.hpp"
 #include "pool/lock_and_act.hpp"
 
 #include <boost/asio/co_spawn.hpp>

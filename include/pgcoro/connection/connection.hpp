@@ -11,7 +11,6 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>

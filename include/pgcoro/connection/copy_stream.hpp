@@ -8,7 +8,6 @@
 
 #include <boost/asio/awaitable.hpp>
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>

@@ -30,8 +30,6 @@ struct preparation
 {
     preparation(std::string text, const result& described);
 
-    std::span<const oid> parameter_types() const noexcept { return {parameters.data(), parameters.size()}; }
-
     std::string sql;
     kept_columns columns;
     std::vector<oid> parameters;
@@ -91,7 +89,7 @@ public:
     /// The text.
     const std::string& sql() const { return runner_.of().sql; }
     /// The type of each parameter: that of T, or what the server inferred where T leaves it open (strings).
-    std::span<const oid> parameters() const { return runner_.of().parameter_types(); }
+    std::span<const oid> parameters() const { return runner_.of().parameters; }
     /// The columns it gives, as they were when it was prepared; none for a statement without rows. Valid as
     /// long as the handle or a copy.
     std::span<const column> columns() const { return detail::all(runner_.of().columns.get()); }

@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -23,7 +22,7 @@ using column_list = detail::short_vector<column, 12>;
 namespace detail
 {
 
-// Said so, because span's own constructor for ranges costs whoever includes this a tenth of a second.
+// Said so: span's own constructor for ranges costs who includes this megabytes of the compiler's memory.
 inline std::span<const column> all(const column_list& columns) noexcept
 {
     return {columns.data(), columns.size()};
