@@ -2,7 +2,6 @@
 #include "cluster/changing.hpp"
 
 #include "connection/clock.hpp"
-
 #include "resilience/chance.hpp"
 #include "resilience/text.hpp"
 
@@ -24,13 +23,25 @@ namespace
 constexpr std::string_view applied_question =
     "select (coalesce(pg_catalog.pg_last_wal_replay_lsn(), '0/0') - '0/0')::bigint";
 
-// A write is begun anew each time that the primary has changed under it. This often, something else is wrong.
+// A write is begun anew each time that the primary has changed under it. This often, and for longer than a
+// failover may take, something else is wrong.
 constexpr int most_changes = 10;
 
 template <class T>
 bool contains(const std::vector<T>& all, const T& one)
 {
     return std::ranges::find(all, one) != all.end();
+}
+
+bool is_refused_by_standby(const std::exception_ptr& failure)
+{
+    try {
+        std::rethrow_exception(failure);
+    } catch (const server_error& e) {
+        return e.by_standby();
+    } catch (...) {
+        return false;
+    }
 }
 
 } // namespace
@@ -201,6 +212,16 @@ asio::awaitable<bool> cluster_impl::has_changed(const cluster_route& route, time
     }
 }
 
+void cluster_impl::throw_unsettled(int begun, const std::exception_ptr& failure) const
+{
+    std::lock_guard lock(mutex_);
+    throw connection_error(connection_failure::wrong_role,
+                           "cluster '" + options_.pool.name + "': begun " + std::to_string(begun) +
+                               " times, and each time the host changed its role before the end; now " +
+                               state_text() + ". Are primaries changing, or does one address lead to " +
+                               "several servers? The last failure: " + first_line(failure));
+}
+
 cluster_run::cluster_run(std::shared_ptr<cluster_impl> on, bool reads, commit_token seen, deadline until)
     : impl_(std::move(on))
     , reads_(reads)
@@ -234,10 +255,13 @@ asio::awaitable<pool*> cluster_run::next()
 asio::awaitable<void> cluster_run::failed(std::exception_ptr failure, bool repeatable)
 {
     if (!impl_->is_the_hosts(failure)) std::rethrow_exception(failure);
+    auto& options = impl_->options();
+    if (begun_ == 1) changes_end_ = earlier(until_, deadline::after(options.failover_timeout));
     bool refused = is_refused(failure);
     // A statement that was refused has done nothing.
-    if (!(repeatable || refused) || begun_ > most_changes) std::rethrow_exception(failure);
-    auto until = earlier(until_, deadline::after(2 * impl_->options().check_timeout)).time();
+    if (!(repeatable || refused)) std::rethrow_exception(failure);
+    if (begun_ > most_changes && changes_end_.expired()) impl_->throw_unsettled(begun_, failure);
+    auto until = earlier(until_, deadline::after(2 * options.check_timeout)).time();
     bool elsewhere = co_await impl_->has_changed(*route_, until);
     auto id = route_->member->id;
     if (reads_ && !refused) {
@@ -247,8 +271,17 @@ asio::awaitable<void> cluster_run::failed(std::exception_ptr failure, bool repea
         elsewhere = elsewhere && !again;
     } else if (reads_) {
         elsewhere = false; // the caller said read-only, and writes
+    } else if (!elsewhere && is_refused_by_standby(failure)) {
+        // A primary answers at this address, and connections made there before lead to a standby: so it is
+        // with HAProxy between a promotion and its next check.
+        route_->pool->evict();
+        elsewhere = !changes_end_.expired();
     }
     if (!elsewhere) std::rethrow_exception(failure);
+    if (reads_ || begun_ <= 2) co_return;
+    // Whoever stands in between takes turns among several: not in a tight loop.
+    asio::steady_timer timer(co_await asio::this_coro::executor, options.recheck_interval);
+    co_await timer.async_wait(asio::deferred);
 }
 
 transaction_options within(transaction_options options, deadline until)

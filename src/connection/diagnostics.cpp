@@ -66,6 +66,12 @@ std::string without_echo(std::string message)
     return message;
 }
 
+bool is_standby(const PGconn* conn)
+{
+    auto* said = PQparameterStatus(conn, "in_hot_standby");
+    return said && std::string_view(said) == "on";
+}
+
 } // namespace
 
 void throw_rolled_back()
@@ -144,7 +150,8 @@ void throw_result_error(const PGresult* result, PGconn* conn, int backend_pid, s
         bool of_statement_cache = (d.sqlstate == sqlstates::invalid_sql_statement_name ||
                                    d.sqlstate == sqlstates::duplicate_prepared_statement) &&
                                   d.message.find(statement_cache::name_prefix) != std::string::npos;
-        server_error e(std::move(d), sql);
+        bool by_standby = d.sqlstate == sqlstates::read_only_sql_transaction && is_standby(conn);
+        server_error e(std::move(d), sql, by_standby);
         if (of_statement_cache)
             e.add_note(
                 "a statement prepared on this connection is not there, or another's is: behind a pooler in "

@@ -140,9 +140,12 @@ void error::add_note(std::string_view note)
     payload_ = std::move(changed);
 }
 
-server_error::server_error(diagnostics diag, std::string_view sql)
+server_error::server_error(diagnostics diag, std::string_view sql, bool by_standby)
     : error(headline(diag), diag, sql)
-{}
+    , by_standby_(by_standby)
+{
+    if (by_standby) add_note("the server is a standby: it is for the primary to write");
+}
 
 connection_error::connection_error(connection_failure why, const std::string& what, diagnostics diag,
                                    std::string_view sql)

@@ -91,11 +91,6 @@ detail::session& transaction::on()
     return lease_->session();
 }
 
-bool transaction::on_standby() const noexcept
-{
-    return lease_ && lease_->parameter_status("in_hot_standby") == "on";
-}
-
 // How long the client waits for an answer: somewhat longer than the server may work at it.
 std::chrono::steady_clock::time_point transaction::answer_due(detail::session& session) const
 {

@@ -136,9 +136,7 @@ void transaction_run::evict_if_demoted(const std::exception_ptr& failure)
     try {
         std::rethrow_exception(failure);
     } catch (const server_error& e) {
-        if (classify(e.sqlstate()) == failure_class::demoted && !options_.read_only && transaction_ &&
-            transaction_->on_standby())
-            pool_.evict();
+        if (e.by_standby() && !options_.read_only && transaction_ && transaction_->failure()) pool_.evict();
     } catch (...) {
     }
 }

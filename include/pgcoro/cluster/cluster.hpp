@@ -93,7 +93,7 @@ struct cluster_stats
 ///
 /// **Failover.** With no primary, writes wait for one, up to `failover_timeout`. When there is a new one,
 /// connections to the old one are cut, and only those; a demoted one is drained. A write that is refused
-/// because its server was demoted (25006) is run again on the new primary.
+/// by a standby (25006, `server_error::by_standby`) is run again on the primary.
 ///
 /// **Errors** beyond those of `pool`: `connection_error` (wrong_role) when there is no primary in time; it
 /// says of each host what it said.

@@ -46,6 +46,7 @@ private:
     bool reads_;
     commit_token seen_;
     deadline until_;
+    deadline changes_end_; // by then the hosts should have settled; set by the first failure
     int begun_ = 0;
     owned<cluster_route> route_;
     std::vector<std::size_t> failed_hosts_;

@@ -84,7 +84,15 @@ private:
 class server_error : public error
 {
 public:
-    server_error(diagnostics diag, std::string_view sql);
+    server_error(diagnostics diag, std::string_view sql, bool by_standby = false);
+
+    /// Did a standby refuse it, because it takes no writes (25006)? False where it was a setting of a
+    /// primary's or of the transaction's, and where the server is older than PostgreSQL 14 and does not say
+    /// what it is.
+    bool by_standby() const noexcept { return by_standby_; }
+
+private:
+    bool by_standby_;
 };
 
 /// Why a connection could not be made, or is gone.

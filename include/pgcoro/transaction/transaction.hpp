@@ -172,8 +172,8 @@ public:
     const transaction_options& options() const noexcept { return options_; }
 
     /// Has `then` called once this attempt has ended and has committed, is prepared, or may have committed,
-    /// also when that cannot be found out; not after a rollback. In the order of asking, before `transactional`
-    /// returns; it must not throw.
+    /// also when that cannot be found out; not after a rollback. In the order of asking, before
+    /// `transactional` returns; it must not throw.
     void at_commit(std::function<void()> then) { at_commit_.push_back(std::move(then)); }
 
     /// The rest is for `transactional`.
@@ -189,8 +189,6 @@ public:
     ending state() const noexcept { return state_; }
     /// Had the server to be asked for the outcome?
     bool resolved() const noexcept { return resolved_; }
-    /// Is the server a standby, as far as it says so (PostgreSQL 14)?
-    bool on_standby() const noexcept;
     /// Commits, unless it is at its end already. Throws what kept it from that; if the answer is lost, finds
     /// out what came of it first.
     boost::asio::awaitable<void> commit();

@@ -8,7 +8,6 @@
 
 #include <concepts>
 #include <exception>
-#include <memory>
 #include <optional>
 #include <source_location>
 #include <type_traits>

@@ -1,4 +1,5 @@
 #include "integration/cluster/load.hpp"
+#include "integration/support/proxy.hpp"
 
 #include <algorithm>
 #include <iostream>
@@ -134,6 +135,92 @@ BOOST_AUTO_TEST_CASE(a_primary_demoted_between_two_checks_gives_itself_away_to_t
         BOOST_TEST((figures(c, servers.primary).role == host_role::replica));
         BOOST_TEST((figures(c, servers.first).role == host_role::primary));
         BOOST_TEST(c.stats().rerouted == 1u);
+    });
+}
+
+namespace
+{
+
+/// One address for two replicas, as of a balancer that has not noticed yet that the first was promoted: it is
+/// the first that the cluster asks for its role, and its pool's only connection leads to the second.
+struct half_promoted
+{
+    half_promoted() { make_bank(servers); }
+
+    pgcoro::cluster_options options() const
+    {
+        auto o = options_for(servers);
+        o.hosts = {"127.0.0.1:" + std::to_string(address.port())};
+        o.pool.connection.parameters["sslmode"] = "disable"; // which the proxy does not know
+        o.pool.size = 1;
+        o.pool.max_overflow = 0;
+        o.max_lag = 0ms; // there is no primary to measure it by
+        return o;
+    }
+
+    asio::awaitable<void> happen(cluster& c)
+    {
+        auto role = [&] { return c.stats().hosts.front().role; };
+        co_await until([&] { return role() == host_role::replica; });
+        address.lead_to(test::socket_of(servers.second));
+        BOOST_TEST(co_await c.query_value<int>(which) == servers.second.port());
+        servers.first.promote();
+        co_await until([&] { return role() == host_role::primary; });
+    }
+
+    trio servers;
+    test::proxy address{test::socket_of(servers.first), [](std::string_view) { return std::nullopt; }};
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_write_that_a_standby_refuses_at_the_primarys_address_is_run_again)
+{
+    half_promoted at;
+    run([&]() -> asio::awaitable<void> {
+        cluster c(co_await asio::this_coro::executor, at.options());
+        co_await at.happen(c);
+        at.address.lead_to(test::socket_of(at.servers.first));
+        BOOST_TEST(co_await c.execute("update account set cents = 7") == static_cast<unsigned>(accounts));
+        BOOST_TEST(c.stats().rerouted == 1u);
+    });
+    BOOST_TEST(at.servers.first.psql("select distinct cents from account") == "7");
+}
+
+BOOST_AUTO_TEST_CASE(a_transaction_that_a_standby_refuses_at_the_primarys_address_is_run_again)
+{
+    half_promoted at;
+    run([&]() -> asio::awaitable<void> {
+        cluster c(co_await asio::this_coro::executor, at.options());
+        co_await at.happen(c);
+        auto balancer = [&]() -> asio::awaitable<void> {
+            co_await until([&] { return c.stats().rerouted >= 5; });
+            at.address.lead_to(test::socket_of(at.servers.first));
+        };
+        beside late(co_await asio::this_coro::executor, balancer);
+        co_await pgcoro::transactional(c, [&](transaction& tx) -> asio::awaitable<void> {
+            co_await tx.execute("update account set cents = 7");
+        });
+        BOOST_TEST(late.done());
+    });
+    BOOST_TEST(at.servers.first.psql("select distinct cents from account") == "7");
+}
+
+BOOST_AUTO_TEST_CASE(a_primarys_address_that_goes_on_leading_to_a_standby_is_told_after_failover_timeout)
+{
+    half_promoted at;
+    run([&]() -> asio::awaitable<void> {
+        auto options = at.options();
+        options.failover_timeout = 300ms;
+        cluster c(co_await asio::this_coro::executor, options);
+        co_await at.happen(c);
+        std::string told;
+        try {
+            co_await c.execute("update account set cents = 7");
+        } catch (const pgcoro::error& e) {
+            told = e.what();
+        }
+        BOOST_TEST(told.find("does one address lead to several servers?") != told.npos, told);
     });
 }
 
