@@ -7,6 +7,8 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
 
+#include <signal.h>
+
 #include <functional>
 #include <thread>
 
@@ -210,6 +212,32 @@ BOOST_AUTO_TEST_CASE(a_certificate_that_is_not_trusted)
 {
     auto root = (encrypted().folder() / "data" / "server.crt").string(); // of another name
     diagnose(to_encrypted("sslmode=verify-full sslrootcert=" + root), "certificate-not-trusted");
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_is_shutting_down)
+{
+    pgcoro::testing::server server;
+    psql_session stays(server, "stays");
+    stays.tell("select 1");
+    wait_until(
+        [&] {
+            return server.psql("select count(*) from pg_stat_activity where application_name = 'stays'") ==
+                   "1";
+        },
+        "a session");
+    ::kill(server.pid(), SIGTERM); // "smart": it waits until all have left
+    wait_until(
+        [&] {
+            try {
+                server.psql("select 1");
+                return false;
+            } catch (const std::runtime_error&) {
+                return true;
+            }
+        },
+        "a server that takes nobody any more");
+    auto c = diagnose(url(server.uri()), "starting-up");
+    BOOST_TEST(text(c, "advice").find("57P03") != std::string::npos, text(c, "advice"));
 }
 
 BOOST_AUTO_TEST_CASE(too_many_connections_and_the_administrator_sees_who_holds_them)
