@@ -143,6 +143,18 @@ test('shows who is blocked by whom', async () => {
     await tell('unblock');
 });
 
+test('shows the hosts of a cluster, what they are, and who reads where', async () => {
+    await page.waitForFunction(() => {
+        const [primary, replica] = document.querySelector('#hosts tbody')?.rows ?? [];
+        return replica && primary.cells[2].textContent === 'primary' && replica.cells[2].textContent === 'replica'
+            && Number(replica.cells[4].dataset.value) > 0;
+    });
+    const shown = await page.$$eval('#hosts tbody tr', rows => rows.map(row => [...row.cells].map(cell => cell.textContent)));
+    const [{name, hosts}] = (await api('/api/v1/database/dashboard')).clusters;
+    assert.deepEqual(shown.map(cells => cells.slice(0, 3)), hosts.map(h => [h.name, name, h.role]));
+    assert.match(await page.textContent('#routing'), /^catalogue: reads by /);
+});
+
 test('looks a day back, and live again', async () => {
     const points = () => page.evaluate(() => Chart.getChart('pool-chart').data.datasets[0].data.length);
     await page.click('nav button[data-range="86400"]');

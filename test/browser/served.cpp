@@ -1,8 +1,10 @@
-// What the browser looks at: a pool on a private server, with a monitor on it, under a load that standard
-// input steers, a word a line: "fail" has every other statement fail, "heal" none, "block" has one session
-// wait for another, "unblock" ends that, "sample" takes a sample, which alerts are raised and cleared by.
-// Each is answered by "done". The first line of standard output is the monitor's URL. Ends with its input.
+// What the browser looks at: a pool on a private server, and a cluster of that and its replica, with a
+// monitor on them, under a load that standard input steers, a word a line: "fail" has every other statement
+// fail, "heal" none, "block" has one session wait for another, "unblock" ends that, "sample" takes a sample,
+// which alerts are raised and cleared by. Each is answered by "done". The first line of standard output is
+// the monitor's URL. Ends with its input.
 #include <pgcoro/cache/query_cache.hpp>
+#include <pgcoro/cluster/cluster.hpp>
 #include <pgcoro/monitor/monitor.hpp>
 #include <pgcoro/pgcoro.hpp>
 #include <pgcoro/testing/server.hpp>
@@ -34,8 +36,9 @@ constexpr const char* counted = "select count(*) from item";
 class served
 {
 public:
-    served(const std::string& url, const std::string& token)
+    served(const std::string& url, const std::string& both, const std::string& token)
         : pool_(io_.get_executor(), options(url))
+        , cluster_(io_.get_executor(), replicated(both))
         , cache_(io_.get_executor(), pool_)
         , sampler_(metrics_, history_, &alerts_, {.inspected = &pool_})
         , monitor_(io_.get_executor(), {&metrics_, &pool_, &history_, &alerts_, &sampler_, &cache_},
@@ -43,6 +46,7 @@ public:
         , input_(io_, ::dup(STDIN_FILENO))
     {
         metrics_.watch(pool_);
+        metrics_.watch(cluster_);
         add_past();
     }
 
@@ -65,6 +69,13 @@ private:
         o.size = 4;
         o.max_overflow = 2;
         o.observer = &metrics_;
+        return o;
+    }
+    cluster_options replicated(const std::string& both)
+    {
+        cluster_options o;
+        o.pool = options(both);
+        o.pool.name = "catalogue";
         return o;
     }
     static monitor_options monitoring(const std::string& token)
@@ -109,6 +120,7 @@ private:
             co_await pool_.named("look at item")
                 .query("select * from item where id = $1", static_cast<int>(i % 100));
             if (i % 5 == 0) co_await transactional(pool_, buy, options);
+            if (i % 3 == 0) co_await cluster_.query_value<int>("select 1");
             if (i % 7 == 0) co_await cache_.query_value<std::int64_t>(counted);
             if (failing_) {
                 try {
@@ -166,6 +178,7 @@ private:
     asio::io_context io_;
     pgcoro::metrics metrics_;
     pool pool_;
+    cluster cluster_;
     query_cache cache_;
     history history_;
     alerts alerts_;
@@ -182,8 +195,13 @@ private:
 int main(int argc, char** argv)
 {
     try {
-        testing::server server;
-        served it(server.uri(), argc > 1 ? argv[1] : "");
+        testing::server primary;
+        testing::server_options second;
+        second.replica_of = &primary;
+        testing::server replica(second);
+        auto both = "postgresql://postgres@127.0.0.1:" + std::to_string(primary.port()) +
+                    ",127.0.0.1:" + std::to_string(replica.port()) + "/postgres";
+        served it(primary.uri(), both, argc > 1 ? argv[1] : "");
         it.run();
     } catch (const std::exception& e) {
         std::cerr << "served: " << e.what() << '\n';
