@@ -39,6 +39,7 @@ void cluster_impl::changing::follow(const cluster_core::change& c)
             if (other->id != c.host && cluster_.core_.role(other->id) == host_role::unreachable)
                 replace_pool(*other, milliseconds(0));
         if (was_primary) replace_pool(m, cluster_.options_.drain_timeout);
+        if (cluster_.last_primary_.empty()) break; // the first of all
         ++cluster_.failovers_;
         failover_ = failover{cluster_.last_primary_, m.name, clock::now() - cluster_.without_primary_since_};
         break;

@@ -33,7 +33,6 @@ cluster_impl::cluster_impl(asio::any_io_executor executor, cluster_options optio
     : options_((options.validate(), std::move(options)))
     , executor_(std::move(executor))
     , core_(options_)
-    , without_primary_since_(clock::now())
 {}
 
 void cluster_impl::start()

@@ -141,8 +141,8 @@ private:
     std::uint64_t turn_ = 0;
     std::uint64_t failovers_ = 0;
     std::uint64_t promotions_ = 0;
-    std::string last_primary_;
-    time_point without_primary_since_;
+    std::string last_primary_; // empty before the first is gone
+    time_point without_primary_since_{};
     bool closed_ = false;
 };
 

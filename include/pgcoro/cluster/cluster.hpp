@@ -69,13 +69,13 @@ struct host_stats
 struct cluster_stats
 {
     std::vector<host_stats> hosts;
-    std::uint64_t failovers = 0;          ///< times there was a primary after there was none, or another
+    std::uint64_t failovers = 0;          ///< times there was a primary again, the same or another
     std::uint64_t promotions = 0;         ///< replicas that became the primary
     std::uint64_t waited_for_primary = 0; ///< callers that had to
     std::uint64_t token_waits = 0;        ///< reads that waited for a replica to catch up
     std::uint64_t caught_up = 0;          ///< of those, for which a replica caught up in time
     std::uint64_t stale_avoided = 0;      ///< reads that went to the primary for want of a fit replica
-    std::uint64_t rerouted = 0;           ///< statements and transactions begun anew on another host
+    std::uint64_t rerouted = 0;           ///< statements and transactions begun anew, mostly on another host
 };
 
 /// One primary and its replicas, a pool each: writes go to the primary, whichever it is by now, and reads to

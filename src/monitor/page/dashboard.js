@@ -346,7 +346,7 @@ function show_alerts(f) {
     const findings = f.health.findings.map(found => {
         const item = Object.assign(document.createElement('li'), {className: found.severity});
         item.append(Object.assign(document.createElement('strong'), {textContent: found.what}),
-            Object.assign(document.createElement('span'), {textContent: ` – ${found.evidence}. ${found.recommendation}`}));
+            Object.assign(document.createElement('span'), {textContent: ` – ${found.evidence} → ${found.recommendation}`}));
         return item;
     });
     at('findings').replaceChildren(...findings);

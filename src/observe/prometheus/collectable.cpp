@@ -331,7 +331,7 @@ void add_clusters(const metrics_snapshot& s, std::vector<MetricFamily>& all)
         for (auto& c : s.clusters) f.value({{"cluster", c.name}}, c.*figure);
         f.move_to(all);
     };
-    count("pgcoro_cluster_failovers_total", "Times there was a primary after none, or another one.",
+    count("pgcoro_cluster_failovers_total", "Times there was a primary again, the same or another.",
           &cluster_figures::failovers);
     count("pgcoro_cluster_promotions_total", "Replicas that became the primary.",
           &cluster_figures::promotions);
