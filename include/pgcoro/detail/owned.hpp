@@ -15,7 +15,8 @@ struct by_delete
     template <class T>
     void operator()(T* p) const noexcept
     {
-        static_assert(sizeof(T) > 0, "what is deleted must be complete");
+        constexpr bool complete = requires { sizeof(T); };
+        static_assert(complete, "what is deleted must be complete");
         delete p;
     }
 };
