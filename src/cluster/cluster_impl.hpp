@@ -79,6 +79,8 @@ public:
                                           time_point until);
     // Something failed there: is it worth while to begin anew, because the host is not what it was?
     asio::awaitable<bool> has_changed(const cluster_route& route, time_point until);
+    // Was its pool replaced since, because the host's role changed?
+    bool is_replaced(const cluster_route& route) const;
     [[noreturn]] void throw_unsettled(int begun, const std::exception_ptr& failure) const;
     // Is it a failure that another host might not have?
     bool is_the_hosts(const std::exception_ptr& failure) const;

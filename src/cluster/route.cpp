@@ -44,6 +44,20 @@ bool is_refused_by_standby(const std::exception_ptr& failure)
     }
 }
 
+// Nothing was tried: before there was a connection it turned out that the host has another role.
+bool is_of_role(const std::exception_ptr& failure)
+{
+    try {
+        std::rethrow_exception(failure);
+    } catch (const pool_closed&) {
+        return true;
+    } catch (const connection_error& e) {
+        return e.why() == connection_failure::wrong_role;
+    } catch (...) {
+        return false;
+    }
+}
+
 } // namespace
 
 bool is_refused(const std::exception_ptr& failure)
@@ -212,6 +226,12 @@ asio::awaitable<bool> cluster_impl::has_changed(const cluster_route& route, time
     }
 }
 
+bool cluster_impl::is_replaced(const cluster_route& route) const
+{
+    std::lock_guard lock(mutex_);
+    return route.member->pool != route.pool;
+}
+
 void cluster_impl::throw_unsettled(int begun, const std::exception_ptr& failure) const
 {
     std::lock_guard lock(mutex_);
@@ -252,33 +272,38 @@ asio::awaitable<pool*> cluster_run::next()
     co_return route_->pool.get();
 }
 
+bool cluster_run::read_again(const std::exception_ptr& failure, bool changed)
+{
+    if (is_refused(failure)) return false; // the caller said read-only, and writes
+    if (is_of_role(failure) && impl_->is_replaced(*route_)) return true; // it will do in its new role
+    // Another replica will do, also if this one recovers meanwhile.
+    bool first = !contains(failed_hosts_, route_->member->id);
+    failed_hosts_.push_back(route_->member->id);
+    return changed && first;
+}
+
+bool cluster_run::write_again(const std::exception_ptr& failure, bool changed)
+{
+    if (changed || !is_refused_by_standby(failure)) return changed;
+    // A primary answers at this address, and connections made there before lead to a standby: so it is with
+    // HAProxy between a promotion and its next check.
+    route_->pool->evict();
+    return !changes_end_.expired();
+}
+
 asio::awaitable<void> cluster_run::failed(std::exception_ptr failure, bool repeatable)
 {
     if (!impl_->is_the_hosts(failure)) std::rethrow_exception(failure);
     auto& options = impl_->options();
     if (begun_ == 1) changes_end_ = earlier(until_, deadline::after(options.failover_timeout));
-    bool refused = is_refused(failure);
     // A statement that was refused has done nothing.
-    if (!(repeatable || refused)) std::rethrow_exception(failure);
+    if (!repeatable && !is_refused(failure)) std::rethrow_exception(failure);
     if (begun_ > most_changes && changes_end_.expired()) impl_->throw_unsettled(begun_, failure);
     auto until = earlier(until_, deadline::after(2 * options.check_timeout)).time();
-    bool elsewhere = co_await impl_->has_changed(*route_, until);
-    auto id = route_->member->id;
-    if (reads_ && !refused) {
-        // Another replica will do, also if this one recovers meanwhile.
-        bool again = contains(failed_hosts_, id);
-        failed_hosts_.push_back(id);
-        elsewhere = elsewhere && !again;
-    } else if (reads_) {
-        elsewhere = false; // the caller said read-only, and writes
-    } else if (!elsewhere && is_refused_by_standby(failure)) {
-        // A primary answers at this address, and connections made there before lead to a standby: so it is
-        // with HAProxy between a promotion and its next check.
-        route_->pool->evict();
-        elsewhere = !changes_end_.expired();
-    }
-    if (!elsewhere) std::rethrow_exception(failure);
-    if (reads_ || begun_ <= 2) co_return;
+    bool changed = co_await impl_->has_changed(*route_, until);
+    bool again = reads_ ? read_again(failure, changed) : write_again(failure, changed);
+    if (!again) std::rethrow_exception(failure);
+    if (begun_ <= 2 || !failed_hosts_.empty()) co_return;
     // Whoever stands in between takes turns among several: not in a tight loop.
     asio::steady_timer timer(co_await asio::this_coro::executor, options.recheck_interval);
     co_await timer.async_wait(asio::deferred);

@@ -42,6 +42,10 @@ public:
     deadline until() const noexcept { return until_; }
 
 private:
+    // Is it worth while to begin anew? `changed`: the host is not what it was.
+    bool read_again(const std::exception_ptr& failure, bool changed);
+    bool write_again(const std::exception_ptr& failure, bool changed);
+
     std::shared_ptr<cluster_impl> impl_;
     bool reads_;
     commit_token seen_;

@@ -206,6 +206,28 @@ BOOST_AUTO_TEST_CASE(a_transaction_that_a_standby_refuses_at_the_primarys_addres
     BOOST_TEST(at.servers.first.psql("select distinct cents from account") == "7");
 }
 
+BOOST_AUTO_TEST_CASE(a_read_is_not_told_that_an_address_is_the_primarys_and_a_standbys_by_turns)
+{
+    half_promoted at;
+    run([&]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        cluster c(executor, at.options());
+        co_await at.happen(c);
+        auto writer = [&]() -> asio::awaitable<void> { co_await c.execute("update account set cents = 7"); };
+        auto reader = [&]() -> asio::awaitable<void> {
+            BOOST_TEST(co_await c.query_value<int>("select 1") == 1);
+        };
+        beside write(executor, writer); // which has the role change, and change back
+        co_await until([&] { return c.stats().rerouted >= 2; });
+        beside read(executor, reader);
+        co_await until([&] { return read.done() || c.stats().rerouted >= 30; });
+        at.address.lead_to(test::socket_of(at.servers.first));
+        co_await until([&] { return write.done() && read.done(); });
+        BOOST_TEST(!write.error());
+        BOOST_TEST(!read.error());
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_primarys_address_that_goes_on_leading_to_a_standby_is_told_after_failover_timeout)
 {
     half_promoted at;
