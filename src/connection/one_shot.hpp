@@ -61,6 +61,39 @@ private:
         boost::asio::any_io_executor executor; // with outstanding work: its context runs on while we wait
     };
 
+    // What the timer calls. Where it is destroyed uncalled its io_context has ended, and nobody can resume
+    // the waiter any more: a coroutine, as a rule, which holds this, and would stay for ever.
+    class timed
+    {
+    public:
+        explicit timed(std::weak_ptr<one_shot> of)
+            : of_(std::move(of))
+        {}
+        timed(timed&&) noexcept = default;
+        ~timed()
+        {
+            if (auto self = of_.lock()) self->forget();
+        }
+
+        void operator()(boost::system::error_code ec)
+        {
+            auto self = std::exchange(of_, {}).lock();
+            if (self && !ec) self->give_up(wake::expired);
+        }
+
+    private:
+        std::weak_ptr<one_shot> of_;
+    };
+
+    void forget()
+    {
+        std::optional<waiter> gone; // not under the lock: its end may be that of much else
+        std::lock_guard lock(mutex_);
+        if (!waiting_) return;
+        gone.emplace(std::move(*waiting_));
+        waiting_.reset();
+    }
+
     template <class Handler>
     void start(Handler h, std::optional<time_point> until)
     {
@@ -83,10 +116,7 @@ private:
         waiting_.emplace(std::move(added));
         if (told_) return complete(wake::done);
         // Before anyone may resume the waiter, who then touches the timer on another thread.
-        if (timer)
-            timer->async_wait([weak = weak_from_this()](boost::system::error_code ec) {
-                if (auto self = weak.lock(); self && !ec) self->give_up(wake::expired);
-            });
+        if (timer) timer->async_wait(timed(weak_from_this()));
     }
 
     void give_up(wake why)
@@ -104,7 +134,9 @@ private:
         waiting_.reset();
         boost::asio::post(taken.executor,
                           [self = shared_from_this(), resume = std::move(taken.resume), why]() mutable {
-                              { std::lock_guard through(self->mutex_); }
+                              {
+                                  std::lock_guard through(self->mutex_);
+                              }
                               std::move(resume)(why);
                           });
     }

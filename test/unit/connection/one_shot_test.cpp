@@ -5,6 +5,7 @@
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/test/unit_test.hpp>
@@ -33,6 +34,25 @@ BOOST_AUTO_TEST_CASE(who_was_told_may_end_its_io_context_at_once)
         io->run();
     }
     BOOST_TEST(told == 5000);
+}
+
+// Found by LeakSanitizer: coroutine and event held each other.
+BOOST_AUTO_TEST_CASE(who_waits_with_a_deadline_ends_with_the_io_context)
+{
+    auto witness = std::make_shared<int>();
+    {
+        asio::io_context io;
+        auto wait = [](std::shared_ptr<int>) -> asio::awaitable<void> {
+            auto event = std::make_shared<one_shot>();
+            auto until = std::chrono::steady_clock::now() + std::chrono::hours(1);
+            co_await event->async_wait(until, asio::deferred);
+        };
+        asio::co_spawn(io, wait(witness), asio::detached);
+        asio::co_spawn(asio::make_strand(io), wait(witness), asio::detached);
+        io.poll();
+        BOOST_TEST(witness.use_count() == 3);
+    }
+    BOOST_TEST(witness.use_count() == 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
