@@ -243,7 +243,7 @@ BOOST_AUTO_TEST_CASE(a_replica_behind_the_bound_is_left_out_until_it_has_caught_
         servers().first.pause_replay();
         co_await c.execute("update t set x = 4");
         co_await until([&] { return *figures(c, servers().first).lag > 300ms; });
-        auto reads = [&](const server& s) { return figures(c, s).reads; };
+        auto reads = [&](const pgcoro::testing::server& s) { return figures(c, s).reads; };
         auto left_out = reads(servers().first);
         for (auto enough = reads(servers().second) + 20; reads(servers().second) < enough;)
             BOOST_TEST(co_await c.query_value<int>("select x from t") == 4);
