@@ -2,8 +2,8 @@
 # Installs with apt what a build of pgcoro, its tests and its examples needs and this machine lacks, and says what. Does
 # nothing, and asks the network nothing, when all is there. Needs root or sudo only if something is missing.
 #   setup.sh [fuzz] [browser] [docs] [failover] [tidy] [coverage]
-#       with fuzz: also a clang with libFuzzer and its symbolizer; with browser: what the dashboard's test wants; with docs: Doxygen; with
-#       failover: Patroni and etcd; with tidy: that clang and its clang-tidy; with coverage: gcovr
+#       with fuzz: also a clang with libFuzzer and its symbolizer; with browser: what the dashboard's test wants; with
+#       docs: Doxygen; with failover: Patroni and etcd; with tidy: that clang and its clang-tidy; with coverage: gcovr
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -35,15 +35,9 @@ postgres_is_there() {
         { has pg_config && [ -x "$(pg_config --bindir)/initdb" ]; }
 }
 
-here=$(dirname "${BASH_SOURCE[0]}")
 # By which sanitizers name functions. Without it test/tsan.supp does not know what it is shown. Debian's clang looks
 # for that of its own version only.
-symbolizer_is_there() {
-    local clang version
-    clang=$("$here/fuzzing_clang.sh") || return 1
-    version=$("$clang" -dumpversion | cut -d . -f 1)
-    [ -x "/usr/bin/llvm-symbolizer-$version" ] || { ! has apt-get && has llvm-symbolizer; }
-}
+symbolizer_is_there() { [ -x "/usr/bin/llvm-symbolizer-$clang" ] || { ! has apt-get && has llvm-symbolizer; }; }
 
 # Package names, where boost-… stands for the Boost that apt has, fuzzing-clang for its clang, and clang-tidy and
 # symbolizer for the same version of that.
@@ -69,8 +63,14 @@ postgres_is_there || missing+=(postgresql)
 has redis-server || missing+=(redis-server)
 has tmux || missing+=(tmux) # the command's screens are tested in it
 { has python3 && python3 -c 'import jsonschema' 2>/dev/null; } || missing+=(python3-jsonschema) # and its JSON by it
-if { wants fuzz || wants tidy; } && ! "$here/fuzzing_clang.sh" >/dev/null; then
-    missing+=(fuzzing-clang)
+here=$(dirname "${BASH_SOURCE[0]}")
+clang= # the version of the one that fuzzes, which its tools have in their names
+if wants fuzz || wants tidy; then
+    if compiler=$("$here/fuzzing_clang.sh"); then
+        clang=$("$compiler" -dumpversion | cut -d . -f 1)
+    else
+        missing+=(fuzzing-clang)
+    fi
 fi
 if wants fuzz && ! symbolizer_is_there; then missing+=(symbolizer); fi
 if wants failover; then
@@ -177,12 +177,6 @@ clang_version() {
     echo "$version"
 }
 
-# The version that is there, or will be.
-chosen_clang() {
-    local compiler
-    if compiler=$("$here/fuzzing_clang.sh"); then "$compiler" -dumpversion | cut -d . -f 1; else clang_version; fi
-}
-
 packages=()
 want_promtool=
 for name in "${missing[@]}"; do
@@ -193,14 +187,8 @@ for name in "${missing[@]}"; do
         clang=$(clang_version)
         packages+=("clang-$clang" "libclang-rt-$clang-dev")
         ;;
-    clang-tidy)
-        clang=$(chosen_clang)
-        packages+=("clang-tidy-$clang")
-        ;;
-    symbolizer)
-        clang=$(chosen_clang)
-        packages+=("llvm-$clang")
-        ;;
+    clang-tidy) packages+=("clang-tidy-$clang") ;;
+    symbolizer) packages+=("llvm-$clang") ;;
     *) packages+=("$name") ;;
     esac
 done
