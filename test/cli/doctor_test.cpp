@@ -93,6 +93,12 @@ std::string to_encrypted(const std::string& more)
                " " + more);
 }
 
+void wait_for_sessions(const pgcoro::testing::server& server, const std::string& name, int count)
+{
+    auto there = "select count(*) from pg_stat_activity where application_name = '" + name + "'";
+    wait_until([&] { return server.psql(there) == std::to_string(count); }, "sessions");
+}
+
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(doctor)
@@ -219,12 +225,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_shutting_down)
     pgcoro::testing::server server;
     psql_session stays(server, "stays");
     stays.tell("select 1");
-    wait_until(
-        [&] {
-            return server.psql("select count(*) from pg_stat_activity where application_name = 'stays'") ==
-                   "1";
-        },
-        "a session");
+    wait_for_sessions(server, "stays", 1);
     ::kill(server.pid(), SIGTERM); // "smart": it waits until all have left
     wait_until(
         [&] {
@@ -248,12 +249,7 @@ BOOST_AUTO_TEST_CASE(too_many_connections_and_the_administrator_sees_who_holds_t
         hoarders.push_back(std::make_unique<psql_session>(server, "hoarder"));
         hoarders.back()->tell("select 1");
     }
-    wait_until(
-        [&] {
-            return server.psql("select count(*) from pg_stat_activity where application_name = 'hoarder'") ==
-                   "5";
-        },
-        "five sessions");
+    wait_for_sessions(server, "hoarder", 5);
     auto admin = server.uri();
     auto c = diagnose(as("trusted") + " --admin-url '" + admin + "'", "too-many-connections");
     BOOST_TEST(text(c, "advice").find("5 postgres 'hoarder' from the same machine") != std::string::npos,
