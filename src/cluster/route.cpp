@@ -33,17 +33,6 @@ bool contains(const std::vector<T>& all, const T& one)
     return std::ranges::find(all, one) != all.end();
 }
 
-bool is_refused_by_standby(const std::exception_ptr& failure)
-{
-    try {
-        std::rethrow_exception(failure);
-    } catch (const server_error& e) {
-        return e.by_standby();
-    } catch (...) {
-        return false;
-    }
-}
-
 // Nothing was tried: before there was a connection it turned out that the host has another role.
 bool is_of_role(const std::exception_ptr& failure)
 {

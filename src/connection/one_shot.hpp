@@ -134,9 +134,7 @@ private:
         waiting_.reset();
         boost::asio::post(taken.executor,
                           [self = shared_from_this(), resume = std::move(taken.resume), why]() mutable {
-                              {
-                                  std::lock_guard through(self->mutex_);
-                              }
+                              { std::lock_guard through(self->mutex_); }
                               std::move(resume)(why);
                           });
     }

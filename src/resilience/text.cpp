@@ -49,6 +49,17 @@ std::string sqlstate_of(const std::exception_ptr& failure)
     }
 }
 
+bool is_refused_by_standby(const std::exception_ptr& failure)
+{
+    try {
+        std::rethrow_exception(failure);
+    } catch (const server_error& e) {
+        return e.by_standby();
+    } catch (...) {
+        return false;
+    }
+}
+
 void out_of_range(std::string_view name, std::string_view field, std::string_view range,
                   std::string_view value)
 {

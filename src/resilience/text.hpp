@@ -17,6 +17,9 @@ std::string first_line(const std::exception_ptr& failure);
 /// The server's SQLSTATE if a pgcoro::error carries one, else empty.
 std::string sqlstate_of(const std::exception_ptr& failure);
 
+/// Did a standby refuse it, because it takes no writes?
+bool is_refused_by_standby(const std::exception_ptr& failure);
+
 /// Throws `std::invalid_argument`, "name: field must be range, not value".
 [[noreturn]] void out_of_range(std::string_view name, std::string_view field, std::string_view range,
                                std::string_view value);

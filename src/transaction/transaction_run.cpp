@@ -4,6 +4,7 @@
 #include "connection/diagnostics.hpp"
 #include "connection/open_span.hpp"
 #include "pool/pool_impl.hpp"
+#include "resilience/text.hpp"
 #include "transaction/outcome.hpp"
 
 #include <algorithm>
@@ -133,12 +134,8 @@ void transaction_run::succeeded()
 // A write was refused by a standby: what was the primary is none any more, or never was one.
 void transaction_run::evict_if_demoted(const std::exception_ptr& failure)
 {
-    try {
-        std::rethrow_exception(failure);
-    } catch (const server_error& e) {
-        if (e.by_standby() && !options_.read_only && transaction_ && transaction_->failure()) pool_.evict();
-    } catch (...) {
-    }
+    if (is_refused_by_standby(failure) && !options_.read_only && transaction_ && transaction_->failure())
+        pool_.evict();
 }
 
 transaction_run::cause transaction_run::cause_of(const std::exception_ptr& failure) const
