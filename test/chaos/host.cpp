@@ -22,10 +22,10 @@ using namespace std::chrono_literals;
 namespace
 {
 
-// Room for what host's settings let a server keep, twice.
 using clock_type = std::chrono::steady_clock;
 
-constexpr const char* disk_size = "size=192m";
+// Room for what the servers' settings let them keep, twice.
+constexpr const char* disk_size = "size=288m";
 constexpr const char* first_address = "127.0.0.1";
 constexpr const char* second_address = "127.0.0.2";
 

@@ -1,6 +1,6 @@
 #include "trial.hpp"
 
-#include "waiting.hpp"
+#include "under_load.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
@@ -28,17 +28,13 @@ bool at_rest(const pgcoro::cluster& c)
     });
 }
 
-std::string figures(const pgcoro::cluster& c)
+std::string last_lines(const std::string& text)
 {
-    std::string text;
-    for (auto& h : c.stats().hosts) {
-        auto& p = h.connections;
-        text += " " + h.name + " (" + std::string(to_string(h.role)) + "): " + std::to_string(p.idle) +
-                " idle, " + std::to_string(p.in_use) + " in use, " + std::to_string(p.cleaning) +
-                " being cleaned, " + std::to_string(p.connecting) + " connecting, " +
-                std::to_string(p.waiting) + " callers waiting;";
-    }
-    return text;
+    constexpr int most = 40;
+    auto from = text.size();
+    for (int i = 0; i <= most && from != std::string::npos && from > 0; ++i)
+        from = text.rfind('\n', from - 1);
+    return from == std::string::npos || from == 0 ? text : text.substr(from + 1);
 }
 
 // What the layer says it has open: its pools' connections, and one a host to ask for its role.
@@ -72,7 +68,13 @@ void trial::suffer(const fault_kind& kind, watch& seen, findings& found)
 {
     auto at = clock::now();
     tell_(in_seconds(at - begun_) + "  " + std::string(kind.name));
-    kind.harm(world_, rng_);
+    try {
+        kind.harm(world_, rng_);
+    } catch (...) {
+        for (auto* h : {&world_.primary(), &world_.replica()})
+            tell_("the log at " + h->name() + " ends with:\n" + last_lines(h->server().log()));
+        throw;
+    }
     auto over = clock::now();
     seen.mark(over);
     bool recovered =
@@ -123,19 +125,7 @@ findings trial::run(const std::vector<const fault_kind*>& kinds)
     auto spawn = [&](auto what) { return asio::co_spawn(events.io(), std::move(what), asio::use_future); };
     get(spawn(work.open()), "making the tables");
     world_.replica().server().catch_up_with(world_.primary().server());
-    auto working = spawn(work.run());
-    within(10s, [&] { return seen.alive() > 0; });
-    try {
-        mistreat(kinds, seen, found);
-    } catch (...) {
-        events.halt();
-        throw;
-    }
-    work.stop();
-    if (working.wait_for(patience) == std::future_status::timeout)
-        throw hang(std::to_string(seen.alive()) + " callers have not ended " +
-                   std::to_string(patience.count()) + " s after they were told to;" + figures(*cluster));
-    working.get();
+    under_load(events, *cluster, work, seen, patience, [&] { mistreat(kinds, seen, found); });
     found.books = get(spawn(work.check()), "the check of the books");
 
     auto complain = [&](std::string what) { found.complaints.push_back(std::move(what)); };

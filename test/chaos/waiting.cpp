@@ -1,7 +1,16 @@
 #include "waiting.hpp"
 
+#include <cstdlib>
+#include <iostream>
+
 namespace chaos
 {
+
+void give_up(const std::string& what_hangs)
+{
+    std::cerr << what_hangs << std::endl;
+    std::_Exit(EXIT_FAILURE);
+}
 
 std::string in_seconds(clock::duration d)
 {

@@ -8,7 +8,6 @@
 #include <atomic>
 #include <chrono>
 #include <future>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -16,11 +15,9 @@
 namespace chaos
 {
 
-/// Something hangs: nothing can be cleaned up any more.
-struct hang : std::runtime_error
-{
-    using std::runtime_error::runtime_error;
-};
+/// Says what hangs, and ends the program: what hangs still uses what would be destroyed. Servers and folders
+/// end by themselves.
+[[noreturn]] void give_up(const std::string& what_hangs);
 
 /// How long what must come to an end may take to.
 inline constexpr std::chrono::seconds patience{60};
@@ -28,12 +25,12 @@ inline constexpr std::chrono::seconds patience{60};
 /// "1.234 s".
 std::string in_seconds(clock::duration d);
 
-/// What comes of it; throws `hang` with its name when nothing does.
+/// What comes of it; gives up, with its name, when nothing does.
 template <class T>
 T get(std::future<T> what, const std::string& name)
 {
     if (what.wait_for(patience) == std::future_status::timeout)
-        throw hang(name + " has not ended after " + std::to_string(patience.count()) + " s");
+        give_up(name + " has not ended after " + std::to_string(patience.count()) + " s");
     return what.get();
 }
 
@@ -59,12 +56,10 @@ public:
     {}
     loop(const loop&) = delete;
     loop& operator=(const loop&) = delete;
-    ~loop() { halt(); }
-    /// Nothing runs any more when this returns: before what it runs on is destroyed in the middle of things.
-    void halt()
+    ~loop()
     {
         io_.stop();
-        if (thread_.joinable()) thread_.join();
+        thread_.join();
     }
     boost::asio::io_context& io() { return io_; }
     bool ended() const { return ended_; }

@@ -86,9 +86,6 @@ int main(int argc, char** argv)
     std::signal(SIGPIPE, SIG_IGN);
     try {
         return run(s);
-    } catch (const chaos::hang& e) {
-        std::cerr << "pgcoro_failover, seed " << s.seed << ": " << e.what() << std::endl;
-        std::_Exit(exit_failed); // what hangs cannot be destroyed; the servers end by themselves
     } catch (const std::exception& e) {
         std::cerr << "pgcoro_failover, seed " << s.seed << ": " << e.what() << std::endl;
         return exit_failed;

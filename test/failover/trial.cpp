@@ -1,8 +1,7 @@
 #include "trial.hpp"
 
 #include "chaos/impatient.hpp"
-#include "chaos/load.hpp"
-#include "chaos/waiting.hpp"
+#include "chaos/under_load.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
@@ -136,18 +135,7 @@ chaos::findings trial::run()
     };
     if (!chaos::within(chaos::patience, have_tables))
         throw std::runtime_error("the replicas do not get the tables");
-    auto working = spawn(work.run());
-    chaos::within(10s, [&] { return seen.alive() > 0; });
-    try {
-        mistreat(seen, found);
-    } catch (...) {
-        events.halt();
-        throw;
-    }
-    work.stop();
-    if (working.wait_for(2 * longest_without_leader) == std::future_status::timeout)
-        throw chaos::hang(std::to_string(seen.alive()) + " callers have not ended after they were told to");
-    working.get();
+    chaos::under_load(events, *cluster, work, seen, 2 * longest_without_leader, [&] { mistreat(seen, found); });
     found.books = chaos::get(spawn(work.check()), "the check of the books");
     found.failovers = cluster->stats().failovers;
     found.take(work, seen);
