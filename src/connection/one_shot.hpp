@@ -6,8 +6,9 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/post.hpp>
+#include <boost/asio/execution_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/intrusive/list.hpp>
 
 #include <memory>
 #include <mutex>
@@ -19,26 +20,48 @@ namespace pgcoro::detail
 
 enum class wake { done, expired, cancelled };
 
-// Shared between the waiter and who tells it; whoever comes first (the event, the deadline, a cancellation)
-// completes the waiter, by post, and the others find it gone.
-class one_shot : public std::enable_shared_from_this<one_shot>
+class contexts_waiters;
+class one_shot;
+using waited_for = boost::intrusive::list_base_hook<boost::intrusive::tag<contexts_waiters>>;
+
+// What is waited for on the executors of one context, which itself knows nothing of those who wait. When it
+// is destroyed nobody can resume them any more, and by this they end, too: coroutines as a rule, which hold
+// what they wait for, which holds them.
+class contexts_waiters final : public boost::asio::execution_context::service
 {
 public:
+    inline static boost::asio::execution_context::id id;
+
+    static contexts_waiters& of(const boost::asio::any_io_executor& executor);
+
+    explicit contexts_waiters(boost::asio::execution_context& context)
+        : service(context)
+    {}
+    void enter(one_shot& event);
+    void leave(one_shot& event);
+
+private:
+    void shutdown() override;
+
+    std::mutex mutex_; // taken with that of a one_shot held, not the other way round
+    boost::intrusive::list<waited_for, boost::intrusive::base_hook<waited_for>> all_;
+};
+
+// Shared between the waiter and who tells it; whoever comes first (the event, the deadline, a cancellation)
+// completes the waiter, by post, and the others find it gone.
+class one_shot : public std::enable_shared_from_this<one_shot>, public waited_for
+{
+public:
+    one_shot() = default;
+    one_shot(const one_shot&) = delete;
+    one_shot& operator=(const one_shot&) = delete;
+    ~one_shot();
+
     using time_point = std::chrono::steady_clock::time_point;
 
     // From any thread, once or more often. Told before the wait, it is remembered.
-    void tell()
-    {
-        std::lock_guard lock(mutex_);
-        told_ = true;
-        complete(wake::done);
-    }
-
-    bool told() const
-    {
-        std::lock_guard lock(mutex_);
-        return told_;
-    }
+    void tell();
+    bool told() const;
 
     // Completes with a `wake`. One waiter at a time. The deadline's timer is of the waiter's own executor.
     template <class Token>
@@ -52,6 +75,7 @@ public:
     }
 
 private:
+    friend contexts_waiters;
     using handler = boost::asio::any_completion_handler<void(wake)>;
 
     // Moved by construction only: Boost 1.81's any_completion_handler recurses for ever when it is assigned.
@@ -59,40 +83,8 @@ private:
     {
         handler resume;
         boost::asio::any_io_executor executor; // with outstanding work: its context runs on while we wait
+        contexts_waiters& context;
     };
-
-    // What the timer calls. Where it is destroyed uncalled its io_context has ended, and nobody can resume
-    // the waiter any more: a coroutine, as a rule, which holds this, and would stay for ever.
-    class timed
-    {
-    public:
-        explicit timed(std::weak_ptr<one_shot> of)
-            : of_(std::move(of))
-        {}
-        timed(timed&&) noexcept = default;
-        ~timed()
-        {
-            if (auto self = of_.lock()) self->forget();
-        }
-
-        void operator()(boost::system::error_code ec)
-        {
-            auto self = std::exchange(of_, {}).lock();
-            if (self && !ec) self->give_up(wake::expired);
-        }
-
-    private:
-        std::weak_ptr<one_shot> of_;
-    };
-
-    void forget()
-    {
-        std::optional<waiter> gone; // not under the lock: its end may be that of much else
-        std::lock_guard lock(mutex_);
-        if (!waiting_) return;
-        gone.emplace(std::move(*waiting_));
-        waiting_.reset();
-    }
 
     template <class Handler>
     void start(Handler h, std::optional<time_point> until)
@@ -111,33 +103,23 @@ private:
                          if (timer) timer->cancel();
                          std::move(h)(why);
                      },
-                     boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked)};
+                     boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked),
+                     contexts_waiters::of(executor)};
         std::lock_guard lock(mutex_);
         waiting_.emplace(std::move(added));
+        waiting_->context.enter(*this);
         if (told_) return complete(wake::done);
         // Before anyone may resume the waiter, who then touches the timer on another thread.
-        if (timer) timer->async_wait(timed(weak_from_this()));
+        if (timer)
+            timer->async_wait([weak = weak_from_this()](boost::system::error_code ec) {
+                auto self = weak.lock();
+                if (self && !ec) self->give_up(wake::expired);
+            });
     }
 
-    void give_up(wake why)
-    {
-        std::lock_guard lock(mutex_);
-        complete(why);
-    }
-
-    // With the lock held, which the waiter takes, too, before it goes on: by then this thread has let go of
-    // the waiter's executor, and the waiter may end its io_context.
-    void complete(wake why)
-    {
-        if (!waiting_) return;
-        auto taken = std::move(*waiting_);
-        waiting_.reset();
-        boost::asio::post(taken.executor,
-                          [self = shared_from_this(), resume = std::move(taken.resume), why]() mutable {
-                              { std::lock_guard through(self->mutex_); }
-                              std::move(resume)(why);
-                          });
-    }
+    void give_up(wake why);
+    void complete(wake why);
+    void forget();
 
     mutable std::mutex mutex_;
     std::optional<waiter> waiting_;

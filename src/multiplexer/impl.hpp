@@ -33,6 +33,7 @@ public:
 
 private:
     class leaving;
+    class sharing;
     enum class ahead { work, look_again, end };
 
     std::shared_ptr<call> ask(std::string_view sql, params& args, bool read, time_point deadline);

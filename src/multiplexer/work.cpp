@@ -33,6 +33,25 @@ void multiplexer_impl::start(std::size_t lanes)
     }
 }
 
+// While a lane has calls. Also when its coroutine is destroyed, with its context, they go back.
+class multiplexer_impl::sharing
+{
+public:
+    sharing(multiplexer_impl& impl, lane& given) noexcept
+        : impl_(impl)
+        , given_(given)
+    {}
+    sharing(const sharing&) = delete;
+    sharing& operator=(const sharing&) = delete;
+    ~sharing() { impl_.take_back(given_, lost); }
+
+    std::exception_ptr lost;
+
+private:
+    multiplexer_impl& impl_;
+    lane& given_;
+};
+
 asio::awaitable<void> multiplexer_impl::work(std::shared_ptr<lane> mine)
 {
     auto self = shared_from_this();
@@ -54,12 +73,14 @@ asio::awaitable<void> multiplexer_impl::work(std::shared_ptr<lane> mine)
             auto missing = give(*mine, *held);
             start(missing);
             if (mine->calls.empty()) continue; // others were quicker
-            try {
-                co_await run_batch(held->host(), *mine);
-            } catch (...) {
-                failure = std::current_exception();
+            {
+                sharing until_it_is_through(*this, *mine);
+                try {
+                    co_await run_batch(held->host(), *mine);
+                } catch (...) {
+                    until_it_is_through.lost = std::current_exception();
+                }
             }
-            take_back(*mine, failure);
             co_await asio::this_coro::reset_cancellation_state(); // it may have been told to stop, too late
             again = true;
         }
