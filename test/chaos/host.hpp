@@ -52,6 +52,8 @@ public:
     std::uint16_t port() const noexcept { return first_.port(); }
     pgcoro::testing::server& server() { return *server_; }
     const pgcoro::testing::server& server() const { return *server_; }
+    /// Empty when a server could not be set up here.
+    std::string log() const { return server_ ? server_->log() : ""; }
     /// Null where nothing can be mounted.
     small_disk* disk() { return disk_ ? &*disk_ : nullptr; }
 

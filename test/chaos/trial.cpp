@@ -72,7 +72,7 @@ void trial::suffer(const fault_kind& kind, watch& seen, findings& found)
         kind.harm(world_, rng_);
     } catch (...) {
         for (auto* h : {&world_.primary(), &world_.replica()})
-            tell_("the log at " + h->name() + " ends with:\n" + last_lines(h->server().log()));
+            tell_("the log at " + h->name() + " ends with:\n" + last_lines(h->log()));
         throw;
     }
     auto over = clock::now();
