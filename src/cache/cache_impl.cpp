@@ -1,6 +1,8 @@
 // Reading by way of the cache.
 #include "cache/cache_impl.hpp"
 
+#include "resilience/is_a.hpp"
+
 namespace pgcoro::detail
 {
 
@@ -59,13 +61,8 @@ std::optional<cached_result> cache_impl::stale_instead(const std::exception_ptr&
                                                        const cache_call& call, const cache_key& key)
 {
     if (call.stale_if_error.count() <= 0) return std::nullopt;
-    try {
-        std::rethrow_exception(failure);
-    } catch (const error& e) {
-        if (!e.is_transient() && !e.invalidates_connection()) return std::nullopt;
-    } catch (...) {
-        return std::nullopt;
-    }
+    auto out_of_reach = [](auto& e) { return e.is_transient() || e.invalidates_connection(); };
+    if (!is_a<error>(failure, out_of_reach)) return std::nullopt;
     std::lock_guard lock(mutex_);
     auto f = store_.look(key.view(), options_.time->now());
     if (!f.value || f.stale_for > call.stale_if_error) return std::nullopt;

@@ -3,6 +3,7 @@
 
 #include "cluster/position.hpp"
 #include "connection/clock.hpp"
+#include "resilience/is_a.hpp"
 #include "resilience/text.hpp"
 
 #include <pgcoro/error/error.hpp>
@@ -39,13 +40,7 @@ constexpr std::string_view position_question =
 
 bool is_lost(const std::exception_ptr& failure)
 {
-    try {
-        std::rethrow_exception(failure);
-    } catch (const connection_error& e) {
-        return e.why() == connection_failure::lost;
-    } catch (...) {
-        return false;
-    }
+    return is_a<connection_error>(failure, [](auto& e) { return e.why() == connection_failure::lost; });
 }
 
 } // namespace

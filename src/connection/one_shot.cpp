@@ -5,11 +5,25 @@
 namespace pgcoro::detail
 {
 
+// Asio looks through a context's services under a lock. What a thread found the last time is right for as
+// long as no context has ended: another may stand in its place since.
 contexts_waiters& contexts_waiters::of(const boost::asio::any_io_executor& executor)
 {
-    return boost::asio::use_service<contexts_waiters>(
-        boost::asio::query(executor, boost::asio::execution::context));
+    struct known
+    {
+        boost::asio::execution_context* context;
+        contexts_waiters* waiters;
+        std::uint64_t ended;
+    };
+    thread_local known last{};
+    auto& context = boost::asio::query(executor, boost::asio::execution::context);
+    auto ended = ended_.load(std::memory_order_relaxed);
+    if (last.context != &context || last.ended != ended)
+        last = {&context, &boost::asio::use_service<contexts_waiters>(context), ended};
+    return *last.waiters;
 }
+
+contexts_waiters::~contexts_waiters() { ended_.fetch_add(1, std::memory_order_relaxed); }
 
 void contexts_waiters::enter(one_shot& event)
 {

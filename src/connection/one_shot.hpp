@@ -10,6 +10,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/intrusive/list.hpp>
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -37,12 +39,14 @@ public:
     explicit contexts_waiters(boost::asio::execution_context& context)
         : service(context)
     {}
+    ~contexts_waiters() override;
     void enter(one_shot& event);
     void leave(one_shot& event);
 
 private:
     void shutdown() override;
 
+    inline static std::atomic<std::uint64_t> ended_{0};
     std::mutex mutex_; // taken with that of a one_shot held, not the other way round
     boost::intrusive::list<waited_for, boost::intrusive::base_hook<waited_for>> all_;
 };

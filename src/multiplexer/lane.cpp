@@ -1,6 +1,7 @@
 #include "multiplexer/lane.hpp"
 
 #include "connection/diagnostics.hpp"
+#include "resilience/is_a.hpp"
 #include "resilience/text.hpp"
 
 namespace pgcoro::detail
@@ -11,13 +12,8 @@ namespace
 
 bool is_lost_statement(const std::exception_ptr& why)
 {
-    try {
-        std::rethrow_exception(why);
-    } catch (const server_error& e) {
-        return detail::is_lost_statement(e.sqlstate(), e.diag().routine);
-    } catch (...) {
-        return false;
-    }
+    return is_a<server_error>(
+        why, [](auto& e) { return detail::is_lost_statement(e.sqlstate(), e.diag().routine); });
 }
 
 } // namespace

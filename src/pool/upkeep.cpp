@@ -2,6 +2,7 @@
 #include "connection/clock.hpp"
 #include "pool/ends_by.hpp"
 #include "pool/lock_and_act.hpp"
+#include "resilience/is_a.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -19,13 +20,7 @@ namespace
 // Will the same attempt fail again, until somebody changes something?
 bool is_permanent(const std::exception_ptr& e)
 {
-    try {
-        std::rethrow_exception(e);
-    } catch (const connection_error& known) {
-        return !known.is_transient();
-    } catch (...) {
-        return false;
-    }
+    return is_a<connection_error>(e, [](auto& known) { return !known.is_transient(); });
 }
 
 } // namespace

@@ -1,3 +1,5 @@
+#include "resilience/is_a.hpp"
+
 #include <pgcoro/error/error.hpp>
 #include <pgcoro/resilience/failure.hpp>
 
@@ -9,26 +11,13 @@ namespace pgcoro
 
 bool is_cancellation(const std::exception_ptr& failure) noexcept
 {
-    if (!failure) return false;
-    try {
-        std::rethrow_exception(failure);
-    } catch (const boost::system::system_error& e) {
-        return e.code() == boost::asio::error::operation_aborted;
-    } catch (...) {
-        return false;
-    }
+    auto aborted = [](auto& e) { return e.code() == boost::asio::error::operation_aborted; };
+    return detail::is_a<boost::system::system_error>(failure, aborted);
 }
 
 bool is_transient(const std::exception_ptr& failure) noexcept
 {
-    if (!failure) return false;
-    try {
-        std::rethrow_exception(failure);
-    } catch (const error& e) {
-        return e.is_transient();
-    } catch (...) {
-        return false;
-    }
+    return detail::is_a<error>(failure, [](auto& e) { return e.is_transient(); });
 }
 
 } // namespace pgcoro

@@ -1,5 +1,7 @@
 #include "resilience/text.hpp"
 
+#include "resilience/is_a.hpp"
+
 #include <pgcoro/error/error.hpp>
 
 #include <cstdio>
@@ -51,13 +53,7 @@ std::string sqlstate_of(const std::exception_ptr& failure)
 
 bool is_refused_by_standby(const std::exception_ptr& failure)
 {
-    try {
-        std::rethrow_exception(failure);
-    } catch (const server_error& e) {
-        return e.by_standby();
-    } catch (...) {
-        return false;
-    }
+    return is_a<server_error>(failure, [](auto& e) { return e.by_standby(); });
 }
 
 void out_of_range(std::string_view name, std::string_view field, std::string_view range,

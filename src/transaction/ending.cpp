@@ -5,6 +5,7 @@
 #include "connection/diagnostics.hpp"
 #include "connection/exchange.hpp"
 #include "connection/session.hpp"
+#include "resilience/is_a.hpp"
 #include "transaction/outcome.hpp"
 #include "transaction/two_phase.hpp"
 
@@ -16,22 +17,6 @@ namespace pgcoro
 {
 
 namespace asio = boost::asio;
-
-namespace
-{
-
-bool is_connection_error(const std::exception_ptr& failure)
-{
-    try {
-        std::rethrow_exception(failure);
-    } catch (const connection_error&) {
-        return true;
-    } catch (...) {
-        return false;
-    }
-}
-
-} // namespace
 
 // What is still due, and the time limit, go before it.
 std::string transaction::ending_text(std::string_view statement)
@@ -95,7 +80,7 @@ asio::awaitable<void> transaction::end_by(std::string statement, ending as, std:
     } catch (...) {
         failure = std::current_exception();
     }
-    if (session.sent() != sent && is_connection_error(failure)) {
+    if (session.sent() != sent && detail::is_a<connection_error>(failure)) {
         if (tag == (as == ending::prepared ? "PREPARE TRANSACTION" : "COMMIT")) { // broke behind the answer
             ended(as);
             co_return;
@@ -177,7 +162,7 @@ asio::awaitable<result> transaction::run_last(std::string_view sql, const params
     } catch (...) {
         failure = std::current_exception();
     }
-    if (session.sent() == sent || !is_connection_error(failure)) {
+    if (session.sent() == sent || !detail::is_a<connection_error>(failure)) {
         if (!is_cancellation(failure)) state_ = ending::open;
         std::rethrow_exception(failed(failure, sql));
     }
@@ -213,7 +198,7 @@ asio::awaitable<void> transaction::run_last(const statement_list& all)
     if (!rides) std::rethrow_exception(failure);
     lost_ = false; // what failed() made of it came before the outcome was known
     failure_ = nullptr;
-    if (session.sent() == sent || !is_connection_error(failure)) {
+    if (session.sent() == sent || !detail::is_a<connection_error>(failure)) {
         if (!is_cancellation(failure)) state_ = ending::open;
         std::rethrow_exception(failed(failure, {}));
     }

@@ -1,6 +1,7 @@
 #include "cache/redis/instance.hpp"
 
 #include "connection/clock.hpp"
+#include "resilience/is_a.hpp"
 
 #include <pgcoro/error/error.hpp>
 
@@ -28,13 +29,8 @@ circuit_breaker_options breaker_for(const redis_options& o, const redis_instance
 
 bool is_late(const std::exception_ptr& failure)
 {
-    try {
-        std::rethrow_exception(failure);
-    } catch (const boost::system::system_error& e) {
-        return e.code() == asio::error::timed_out;
-    } catch (...) {
-        return false;
-    }
+    return is_a<boost::system::system_error>(failure,
+                                             [](auto& e) { return e.code() == asio::error::timed_out; });
 }
 
 } // namespace

@@ -2,7 +2,8 @@
 #include "support.hpp"
 
 #include <memory>
-#include <string>
+#include <tuple>
+#include <vector>
 
 namespace
 {
@@ -144,6 +145,26 @@ BOOST_AUTO_TEST_CASE(who_waits_for_a_primary_ends)
         co_await c.query_value<int>("select 1"); // it knows the standby
         waiting = true;
         co_await c.execute("create table never ()");
+    });
+}
+
+BOOST_AUTO_TEST_CASE(all_that_a_connection_does_ends_at_every_step)
+{
+    end_after_every_step([](witness w) -> asio::awaitable<void> {
+        auto held = w;
+        auto c = co_await pgcoro::connection::connect(options_of(1).connection);
+        co_await c.execute("create temporary table numbers (n int)");
+        const std::vector<std::tuple<int>> some{{1}, {2}, {3}};
+        co_await c.copy_in("numbers", some);
+        auto rows = c.stream<int>("select n from numbers");
+        for (auto n = co_await rows.next(); n;) n = co_await rows.next();
+        auto out = c.copy_out<int>("select n from numbers");
+        for (auto n = co_await out.next(); n;) n = co_await out.next();
+        auto batch = c.pipeline();
+        auto one = batch.query_value<int>("select 1");
+        auto two = batch.query_value<int>("select 2");
+        co_await batch.run();
+        BOOST_TEST(one.get() + two.get() == 3);
     });
 }
 
