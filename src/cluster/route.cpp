@@ -143,8 +143,10 @@ asio::awaitable<cluster_route> cluster_impl::reader(commit_token seen, std::vect
                 throw connection_error(
                     connection_failure::wrong_role,
                     "no host of cluster '" + options_.pool.name +
-                        "' is fit for a read: no primary, and no replica known to be up to date within max_lag (" +
-                        state_text() + "); only a primary can tell that: set max_lag to 0 to read without one");
+                        "' is fit for a read: no primary, and no replica known to be up to date within "
+                        "max_lag (" +
+                        state_text() +
+                        "); only a primary can tell that: set max_lag to 0 to read without one");
             kick_all();
             news = wait_for_news();
         }

@@ -111,8 +111,8 @@ private:
                      contexts_waiters::of(executor)};
         std::lock_guard lock(mutex_);
         waiting_.emplace(std::move(added));
-        waiting_->context.enter(*this);
         if (told_) return complete(wake::done);
+        waiting_->context.enter(*this);
         // Before anyone may resume the waiter, who then touches the timer on another thread.
         if (timer)
             timer->async_wait([weak = weak_from_this()](boost::system::error_code ec) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <fstream>
@@ -172,6 +173,23 @@ pid_t spawn(const command& what)
         throw std::system_error(reason, std::generic_category(), "cannot run " + what.argv[0] + who);
     }
     return child;
+}
+
+std::string trimmed(std::string text)
+{
+    while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
+    return text;
+}
+
+std::string tail(const std::string& text, std::size_t most)
+{
+    std::vector<std::string> lines;
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);) lines.push_back("  " + line + "\n");
+    std::string result;
+    for (std::size_t i = lines.size() > most ? lines.size() - most : 0; i < lines.size(); ++i)
+        result += lines[i];
+    return result.empty() ? "  (empty)" : trimmed(result);
 }
 
 outcome run(command what, std::string_view input, std::chrono::milliseconds timeout)

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -70,6 +71,12 @@ struct outcome
 
     bool succeeded() const { return !timed_out && status == 0; }
 };
+
+/// Without the white space at its end.
+std::string trimmed(std::string text);
+
+/// The last lines of what a program said, indented; "(empty)" when it said nothing.
+std::string tail(const std::string& text, std::size_t most = 20);
 
 /// Runs a program to its end, with `input` as its stdin. Kills it when `timeout` is over.
 outcome run(command what, std::string_view input, std::chrono::milliseconds timeout);

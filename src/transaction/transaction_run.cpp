@@ -134,8 +134,8 @@ void transaction_run::succeeded()
 // A write was refused by a standby: what was the primary is none any more, or never was one.
 void transaction_run::evict_if_demoted(const std::exception_ptr& failure)
 {
-    if (is_refused_by_standby(failure) && !options_.read_only && transaction_ && transaction_->failure())
-        pool_.evict();
+    if (options_.read_only || !transaction_ || !transaction_->failure()) return;
+    if (is_refused_by_standby(failure)) pool_.evict();
 }
 
 transaction_run::cause transaction_run::cause_of(const std::exception_ptr& failure) const

@@ -1,5 +1,6 @@
 #include "trial.hpp"
 
+#include "testing/process.hpp"
 #include "under_load.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -26,15 +27,6 @@ bool at_rest(const pgcoro::cluster& c)
         auto& p = h.connections;
         return p.in_use == 0 && p.cleaning == 0 && p.connecting == 0 && p.waiting == 0;
     });
-}
-
-std::string last_lines(const std::string& text)
-{
-    constexpr int most = 40;
-    auto from = text.size();
-    for (int i = 0; i <= most && from != std::string::npos && from > 0; ++i)
-        from = text.rfind('\n', from - 1);
-    return from == std::string::npos || from == 0 ? text : text.substr(from + 1);
 }
 
 // What the layer says it has open: its pools' connections, and one a host to ask for its role.
@@ -72,7 +64,7 @@ void trial::suffer(const fault_kind& kind, watch& seen, findings& found)
         kind.harm(world_, rng_);
     } catch (...) {
         for (auto* h : {&world_.primary(), &world_.replica()})
-            tell_("the log at " + h->name() + " ends with:\n" + last_lines(h->log()));
+            tell_("the log at " + h->name() + " ends with:\n" + pgcoro::testing::tail(h->log(), 40));
         throw;
     }
     auto over = clock::now();

@@ -12,8 +12,8 @@ using namespace std::chrono_literals;
 namespace
 {
 
-// Little WAL is kept, so that its disk can be small, but more than a fault makes before the replica has it: it could
-// never follow again. Few connections, so that they can be used up.
+// Little WAL is kept, so that its disk can be small, but more than a fault makes before the replica has it:
+// it could never follow again. Few connections, so that they can be used up.
 pgcoro::testing::server_options settings(const wall_clock& clock)
 {
     pgcoro::testing::server_options o;

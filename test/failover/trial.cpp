@@ -135,7 +135,8 @@ chaos::findings trial::run()
     };
     if (!chaos::within(chaos::patience, have_tables))
         throw std::runtime_error("the replicas do not get the tables");
-    chaos::under_load(events, *cluster, work, seen, 2 * longest_without_leader, [&] { mistreat(seen, found); });
+    chaos::under_load(events, *cluster, work, seen, 2 * longest_without_leader,
+                      [&] { mistreat(seen, found); });
     found.books = chaos::get(spawn(work.check()), "the check of the books");
     found.failovers = cluster->stats().failovers;
     found.take(work, seen);
