@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/detail/time.hpp>
 #include <pgcoro/export.hpp>
 
 #include <chrono>
@@ -33,13 +34,12 @@ public:
         return d;
     }
 
-    /// That long from `now`. A time too long to count gives never(); zero or less has expired already.
-    static constexpr deadline after(duration in, time_point now = clock::now()) noexcept
+    /// `wait` from `now`. A duration too long to count gives never(); zero or less has expired already.
+    template <class Rep, class Period>
+    static constexpr deadline after(std::chrono::duration<Rep, Period> wait,
+                                    time_point now = clock::now()) noexcept
     {
-        const auto since_epoch = now.time_since_epoch();
-        if (in > duration::zero() && since_epoch > duration::max() - in) return never();
-        if (in < duration::zero() && since_epoch < duration::min() - in) return at(time_point::min());
-        return at(now + in);
+        return at(detail::time_after(now, wait));
     }
 
     constexpr bool is_never() const noexcept { return when_ == time_point::max(); }
