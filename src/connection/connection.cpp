@@ -2,6 +2,8 @@
 
 #include "connection/session.hpp"
 
+#include <pgcoro/detail/time.hpp>
+
 #include <stdexcept>
 
 namespace pgcoro
@@ -51,13 +53,13 @@ asio::awaitable<result> connection::run_kept(std::string_view sql, const params&
 
 asio::awaitable<void> connection::ping(std::chrono::milliseconds within)
 {
-    co_await session().ping(std::chrono::steady_clock::now() + within);
+    co_await session().ping(detail::time_after(within));
 }
 
 asio::awaitable<void> connection::reset(std::chrono::milliseconds within)
 {
     auto& s = session();
-    auto deadline = std::chrono::steady_clock::now() + within;
+    auto deadline = detail::time_after(within);
     s.end_holder();
     std::exception_ptr failure;
     try {

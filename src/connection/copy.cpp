@@ -1,10 +1,8 @@
 #include <pgcoro/connection/copy.hpp>
 
+#include "connection/clock.hpp"
 #include "connection/diagnostics.hpp"
-#include "connection/exchange.hpp"
 #include "connection/operation.hpp"
-
-#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -31,7 +29,7 @@ std::uint64_t failed_copy_row(std::string_view context)
 
 } // namespace
 
-class copy_channel final : public session_holder
+class copy_channel final : public session_holder, private reply_handler
 {
 public:
     explicit copy_channel(statement_host& host)
@@ -41,7 +39,8 @@ public:
 
     void abandon() noexcept override
     {
-        if (session_) session_->holder_ = nullptr;
+        if (session_) session_->holder = nullptr;
+        if (session_) taken_away_ = true;
         session_ = nullptr;
         operation_.reset();
     }
@@ -50,86 +49,81 @@ public:
     asio::awaitable<void> begin(std::string sql)
     {
         sql_ = std::move(sql);
-        auto& s = host_.on();
+        auto& host = host_.get();
+        auto& s = host.on().impl();
         co_await s.make_ready(sql_);
         s.check(sql_, 0);
         span_ = s.span(span_of::statement, sql_);
-        prologue_ = host_.begin(sql_);
+        prologue_ = host.begin(sql_);
         auto all = text_before(prologue_) + sql_;
         if (!prologue_.after.empty()) all.append("; ").append(prologue_.after);
-        begun_ = std::chrono::steady_clock::now();
-        operation_.emplace(s, session::work::statement, deadline(s));
+        begun_ = clock::now();
+        operation_.emplace(s);
         session_ = &s;
-        s.holder_ = this;
-        s.note(sql_, no_params);
-        s.need(PQsendQuery(s.pg(), all.c_str()), sql_);
-        s.wire_->flush();
-        for (;;) {
-            auto answer = co_await s.wire_->next_result();
-            auto status = answer ? PQresultStatus(answer.get()) : PGRES_FATAL_ERROR;
-            if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT) break;
-            bool came_before = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
-            if (!came_before) co_await end(std::move(answer)); // throws
-        }
-        pause();
+        s.holder = this;
+        s.effects.note(sql_, no_params);
+        s.copy_bytes.begin();
+        s.begin(false);
+        s.trip.expect_copy();
+        s.send_script(all);
+        s.socket->flush();
+        bool in_time = co_await s.pump(*this, limit());
+        if (!in_time || !began_) end(in_time);
     }
 
+    // False when the server seems to have refused: then only finish() makes sense, which says why.
     asio::awaitable<bool> send(std::string_view bytes)
     {
+        constexpr std::size_t portion = 16 * 1024 * 1024; // libpq takes an int, and keeps all of it
         auto& s = under_way();
-        // libpq takes it as it is, whatever it has to keep; so its buffer is emptied each time.
-        s.need(PQputCopyData(s.pg(), bytes.data(), static_cast<int>(bytes.size())) > 0, sql_);
-        sent_ += bytes.size();
-        co_await resume(s);
-        bool taken = co_await s.wire_->flush_all();
-        pause();
-        co_return taken;
+        while (!bytes.empty()) {
+            auto part = bytes.substr(0, portion);
+            bytes.remove_prefix(part.size());
+            look_at_answers(s, [&] {
+                s.need(PQputCopyData(s.pg(), part.data(), static_cast<int>(part.size())) > 0, sql_);
+                s.socket->flush();
+            });
+            sent_ += part.size();
+            while (s.trip.is_copying_in() && s.socket->flushing()) {
+                bool in_time = false;
+                auto before = s.socket->unread_bytes();
+                in_time = co_await s.pump(*this, limit());
+                note_read(s, before);
+                if (!in_time) end(in_time);
+            }
+            if (s.is_broken() || !s.trip.is_copying_in()) co_return false;
+        }
+        refused_ = refused_ || s.copy_bytes.is_error_likely(clock::now());
+        co_return !refused_;
     }
 
     asio::awaitable<std::uint64_t> finish()
     {
-        auto& s = under_way();
-        s.need(PQputCopyEnd(s.pg(), nullptr) > 0, sql_);
-        co_await resume(s);
-        s.wire_->flush();
-        co_await end(nullptr);
-        co_return rows_;
+        // A COPY whose rows were not all sent must not succeed.
+        co_await end_copy(refused_ ? "the server seemed to have refused the rows" : nullptr);
+        co_return count_;
     }
 
     asio::awaitable<std::exception_ptr> give_up(std::exception_ptr why)
     {
-        auto& s = under_way();
-        s.need(PQputCopyEnd(s.pg(), "the client gave up") > 0, sql_);
-        co_await resume(s);
-        s.wire_->flush();
         try {
-            co_await end(nullptr);
+            co_await end_copy("the client gave up");
         } catch (const server_error&) { // says that we gave up, and why is known here
         }
         if (span_) span_->failed(why);
-        co_return host_.failed(why, sql_);
+        auto* host = host_.if_lent();
+        co_return host ? host->failed(why, sql_) : why;
     }
 
     asio::awaitable<std::optional<std::string_view>> receive()
     {
-        if (!session_) co_return std::nullopt;
+        if (!session_ && !taken_away_) co_return std::nullopt;
         auto& s = under_way();
-        for (bool waited = false;;) {
-            char* bytes = nullptr;
-            auto n = PQgetCopyData(s.pg(), &bytes, 1);
-            received_.reset(bytes);
-            if (n > 0) {
-                if (waited) pause();
-                received_bytes_ += static_cast<std::uint64_t>(n);
-                co_return std::string_view(bytes, static_cast<std::size_t>(n));
-            }
-            if (n < 0) break;
-            if (s.wire_->broken()) s.fail(nullptr, sql_);
-            if (!waited) co_await resume(s);
-            waited = true;
-            co_await s.wire_->step();
-        }
-        co_await end(nullptr);
+        row_.reset();
+        bool in_time = true;
+        in_time = co_await s.pump(*this, limit());
+        if (in_time && row_) co_return std::string_view(row_.get(), row_size_);
+        end(in_time);
         co_return std::nullopt;
     }
 
@@ -138,72 +132,95 @@ public:
     {
         abandon();
         if (span_) span_->failed(why);
-        return host_.failed(why, sql_);
+        auto* host = host_.if_lent();
+        return host ? host->failed(why, sql_) : why;
     }
 
 private:
-    session& under_way()
+    session_impl& under_way()
     {
+        if (taken_away_) host_reference::throw_not_lent();
         if (!session_) throw std::logic_error("pgcoro: this COPY is over: " + sql_);
         return *session_;
     }
 
-    session::time_point deadline(session& s) const
+    time_limit limit() const { return {.deadline = prologue_.deadline, .renewed = true}; }
+
+    // Does something in which libpq may read, and reads what has arrived, so that an error does not go unseen.
+    template <class F>
+    void look_at_answers(session_impl& s, F f)
     {
-        return std::min(s.response_deadline(), prologue_.deadline);
+        auto before = s.socket->unread_bytes();
+        f();
+        before = std::max(before, s.socket->unread_bytes());
+        if (before > 0) s.socket->read_unasked();
+        note_read(s, before);
+    }
+    void note_read(session_impl& s, std::size_t unread_before)
+    {
+        auto left = s.socket->unread_bytes();
+        s.copy_bytes.arrived(unread_before > left ? unread_before - left : 0, !s.socket->is_encrypted(), clock::now());
     }
 
-    asio::awaitable<void> resume(session& s)
+    void answered(result_ptr got) override
     {
-        auto executor = co_await asio::this_coro::executor;
-        s.wire_->bind(executor);
-        operation_->resume(deadline(s));
+        if (!began_) return; // what goes before it
+        if (PQresultStatus(got.get()) == PGRES_COMMAND_OK)
+            count_ = rows_of(got.get());
+        else if (auto* host = host_.if_lent())
+            host->told(first_value(got.get()));
     }
-    void pause()
+    void failed(round_trip::event, result_ptr why, bool) override
     {
-        auto& s = *session_;
-        if (operation_->pause()) return;
-        abandon();
-        s.fail_overdue(sql_);
+        if (!error_) error_ = std::move(why);
+    }
+    void copy_began() override { began_ = pause = true; }
+    void copied(pq_ptr<char> row, std::size_t size) override
+    {
+        row_ = std::move(row);
+        row_size_ = size;
+        received_ += size;
+        pause = true;
     }
 
-    // The answers that are left; throws the first error among them, or `error`.
-    asio::awaitable<void> end(result_ptr error)
+    // CopyDone, or CopyFail with the reason; and the answers to it.
+    asio::awaitable<void> end_copy(const char* reason)
     {
-        auto& s = *session_;
-        while (!s.wire_->broken()) {
-            auto answer = co_await s.wire_->next_result();
-            if (!answer) break;
-            switch (PQresultStatus(answer.get())) {
-            case PGRES_COMMAND_OK:
-                rows_ = rows_of(answer.get());
-                break;
-            case PGRES_TUPLES_OK:
-                host_.told(first_value(answer.get()));
-                break;
-            default:
-                if (!error) error = std::move(answer);
-            }
+        auto& s = under_way();
+        if (s.trip.is_copying_in() && !s.is_broken()) {
+            s.need(PQputCopyEnd(s.pg(), reason) > 0, sql_);
+            s.trip.copy_in_ended();
+            s.socket->flush();
         }
-        bool in_time = operation_->finish();
-        if (s.options_->observer)
+        bool in_time = co_await s.pump(*this, limit());
+        end(in_time);
+    }
+
+    // All answers are there, or none will come. Throws the first error among them.
+    void end(bool in_time)
+    {
+        auto& s = *session_;
+        operation_->finish();
+        if (s.options->observer)
             s.report({.sql = sql_,
-                      .error = error.get(),
+                      .error = error_.get(),
                       .begun = begun_,
-                      .rows = rows_,
+                      .rows = count_,
                       .bytes_sent = sent_,
-                      .bytes_received = received_bytes_});
-        abandon();
+                      .bytes_received = received_});
+        s.holder = nullptr;
+        session_ = nullptr;
+        operation_.reset();
         if (!in_time) s.fail_overdue(sql_);
-        if (!error && !s.wire_->broken()) {
+        if (!error_ && !s.is_broken()) {
             if (span_) {
-                span_->event().rows = rows_;
+                span_->event().rows = count_;
                 span_->end();
             }
-            co_return;
+            return;
         }
         try {
-            s.fail(error.get(), sql_);
+            s.fail(error_.get(), sql_);
         } catch (server_error& e) {
             if (auto row = failed_copy_row(e.diag().context))
                 e.add_note("in row " + std::to_string(row) + " of those copied");
@@ -211,17 +228,22 @@ private:
         }
     }
 
-    statement_host& host_;
-    session* session_ = nullptr;
+    host_reference host_;
+    session_impl* session_ = nullptr; // while it is under way
     std::string sql_;
     prologue prologue_;
-    std::optional<session::operation> operation_;
+    std::optional<operation> operation_;
     session::time_point begun_;
     open_span_ptr span_;
-    std::uint64_t rows_ = 0;
+    result_ptr error_;
+    pq_ptr<char> row_;
+    std::size_t row_size_ = 0;
+    std::uint64_t count_ = 0;
     std::uint64_t sent_ = 0;
-    std::uint64_t received_bytes_ = 0;
-    pq_ptr<char> received_;
+    std::uint64_t received_ = 0;
+    bool began_ = false;
+    bool refused_ = false;
+    bool taken_away_ = false;
 };
 
 void copy_channel_deleter::operator()(copy_channel* c) const noexcept { delete c; }

@@ -108,15 +108,35 @@ sqlstate code_of(const PGresult* error)
 
 bool is_fatal(const PGresult* error)
 {
+    // Poolers send the severity in the field that a server translates, and only there.
     auto* text = PQresultErrorField(error, PG_DIAG_SEVERITY_NONLOCALIZED);
+    if (!text) text = PQresultErrorField(error, PG_DIAG_SEVERITY);
     std::string_view severity = text ? text : "";
     return severity == "FATAL" || severity == "PANIC";
+}
+
+bool may_be_stale_statement(sqlstate code) noexcept
+{
+    constexpr sqlstate insufficient_privilege{"42501"};
+    constexpr sqlstate internal_error{"XX000"}; // "cache lookup failed for type"
+    return code == internal_error || (code.class_code() == "42" && code != insufficient_privilege);
 }
 
 bool is_lost_statement(sqlstate code, std::string_view routine) noexcept
 {
     return code == sqlstates::invalid_sql_statement_name ||
            (code == sqlstates::feature_not_supported && routine == "RevalidateCachedQuery");
+}
+
+std::size_t size_of_notice(const PGresult* notice) noexcept
+{
+    // PostgreSQL's documentation, "Error and Notice Message Fields": type, length, fields of a code and a text that ends
+    // with a zero byte, and a zero byte.
+    constexpr std::string_view codes = "SVCMDHPpqWstcdnFLR";
+    std::size_t size = 1 + 4 + 1;
+    for (char code : codes)
+        if (auto* text = PQresultErrorField(notice, code)) size += 1 + std::string_view(text).size() + 1;
+    return size;
 }
 
 diagnostics read_diagnostics(const PGresult* result)
@@ -127,6 +147,7 @@ diagnostics read_diagnostics(const PGresult* result)
     };
     diagnostics d;
     d.severity = get(PG_DIAG_SEVERITY_NONLOCALIZED);
+    if (d.severity.empty()) d.severity = get(PG_DIAG_SEVERITY);
     d.sqlstate = sqlstate(get(PG_DIAG_SQLSTATE));
     d.message = get(PG_DIAG_MESSAGE_PRIMARY);
     d.detail = get(PG_DIAG_MESSAGE_DETAIL);
@@ -143,10 +164,17 @@ diagnostics read_diagnostics(const PGresult* result)
     return d;
 }
 
-void throw_result_error(const PGresult* result, PGconn* conn, int backend_pid, std::string_view sql)
+void throw_lost(diagnostics last_words, PGconn* conn, int backend_pid, std::string_view sql)
+{
+    std::string what = "connection lost (" + describe_peer(conn, backend_pid) + "): " + last_words.severity + " " +
+                       std::string(last_words.sqlstate.str()) + ": " + last_words.message;
+    throw connection_error(connection_failure::lost, what, std::move(last_words), sql);
+}
+
+void throw_result_error(const PGresult* result, PGconn* conn, int backend_pid, std::string_view sql, bool lost)
 {
     auto d = read_diagnostics(result);
-    if (d.sqlstate && !is_fatal(result)) {
+    if (d.sqlstate && !lost && !is_fatal(result)) {
         bool of_statement_cache = (d.sqlstate == sqlstates::invalid_sql_statement_name ||
                                    d.sqlstate == sqlstates::duplicate_prepared_statement) &&
                                   d.message.find(statement_cache::name_prefix) != std::string::npos;
@@ -158,11 +186,9 @@ void throw_result_error(const PGresult* result, PGconn* conn, int backend_pid, s
                 "transaction mode, such as PgBouncer, set connection_options.pooler = transaction");
         throw e;
     }
-    std::string what = "connection lost (" + describe_peer(conn, backend_pid) + "): ";
-    if (d.sqlstate)
-        what += d.severity + " " + std::string(d.sqlstate.str()) + ": " + d.message;
-    else
-        what += without_echo(as_told(result ? PQresultErrorMessage(result) : PQerrorMessage(conn)));
+    if (d.sqlstate) throw_lost(std::move(d), conn, backend_pid, sql);
+    std::string what = "connection lost (" + describe_peer(conn, backend_pid) + "): " +
+                       without_echo(as_told(result ? PQresultErrorMessage(result) : PQerrorMessage(conn)));
     throw connection_error(connection_failure::lost, what, std::move(d), sql);
 }
 

@@ -20,12 +20,23 @@ bool is_fatal(const PGresult* error);
 // type" is told by the routine, because the message is translated.
 bool is_lost_statement(sqlstate code, std::string_view routine) noexcept;
 
+// The bytes that a notice had on its way.
+std::size_t size_of_notice(const PGresult* notice) noexcept;
+
 // All fields of an error or notice result.
 diagnostics read_diagnostics(const PGresult* result);
 
-// The error that a failed result stands for: server_error, or connection_error when the connection is gone.
+// Is this a code by which a server tells that a statement, prepared earlier, no longer fits the tables and types that it
+// uses? The same codes may be the statement's own.
+bool may_be_stale_statement(sqlstate code) noexcept;
+
+// The error that a failed result stands for: server_error, or connection_error when the connection is lost, which the
+// server may have said, or may have done behind an error that does not say so.
 [[noreturn]] void throw_result_error(const PGresult* result, PGconn* conn, int backend_pid,
-                                     std::string_view sql);
+                                     std::string_view sql, bool lost);
+
+// connection_error: the connection is lost, and these were the server's last words.
+[[noreturn]] void throw_lost(diagnostics last_words, PGconn* conn, int backend_pid, std::string_view sql);
 
 // Why an attempt to connect failed: by SQLSTATE where the server said one, else by how far it had come.
 struct connect_failure

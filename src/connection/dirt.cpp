@@ -1,5 +1,7 @@
 #include "connection/dirt.hpp"
 
+#include "connection/statement_text.hpp"
+
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
@@ -23,31 +25,89 @@ struct telling_word
 {
     std::string_view lower;
     std::uint8_t kinds;
+    bool in_queries; // it tells also in SELECT, INSERT, UPDATE …; UPDATE says SET, and leaves nothing behind
 };
-constexpr std::array<telling_word, 7> telling_words{{
-    {"set", kind::settings}, // RESET, set_config, and every UPDATE
-    {"discard", kind::settings},
-    {"listen", kind::listens},
-    {"temp", kind::temporary},
-    {"advisory", kind::advisory},
-    {"hold", kind::cursors},
-    {"prepare", kind::prepared},
+constexpr std::array<telling_word, 8> telling_words{{
+    {"set_config", kind::settings, true},
+    {"set", kind::settings, false}, // RESET, too
+    {"discard", kind::settings, false},
+    {"listen", kind::listens, false},
+    {"temp", kind::temporary, true},
+    {"advisory", kind::advisory, true},
+    {"hold", kind::cursors, false},
+    {"prepare", kind::prepared, false},
 }};
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
+bool begins_with(std::string_view sql, std::string_view word) noexcept
+{
+    return std::ranges::equal(sql.substr(0, word.size()), word, {}, lower);
+}
+
+// An escape may spell a word that is not there otherwise: U&"s\0065t_config".
+bool has_escaped_names(std::string_view sql) noexcept
+{
+    return sql.find("U&\"") != sql.npos || sql.find("u&\"") != sql.npos;
+}
+
+// By the words in it, wherever they stand.
 std::uint8_t kinds_by_words(std::string_view sql) noexcept
 {
-    // An escape may spell a word that is not there otherwise: U&"s\0065t_config".
-    if (sql.find("U&\"") != sql.npos || sql.find("u&\"") != sql.npos) return kind::all;
+    if (has_escaped_names(sql)) return kind::all;
     std::uint8_t found = 0;
     for (std::size_t i = 0; i < sql.size(); ++i) {
         auto first = lower(sql[i]);
         for (auto& word : telling_words) {
             if (word.lower[0] != first || (found & word.kinds) == word.kinds) continue;
-            auto there = sql.substr(i, word.lower.size());
-            if (std::ranges::equal(there, word.lower, {}, lower)) found |= word.kinds;
+            if (begins_with(sql.substr(i), word.lower)) found |= word.kinds;
         }
+    }
+    return found;
+}
+
+// The statement from its first word on, behind white space and comments.
+std::string_view from_first_word(std::string_view sql) noexcept
+{
+    for (;;) {
+        auto begin = sql.find_first_not_of(" \t\r\n\f\v;");
+        if (begin == sql.npos) return {};
+        sql.remove_prefix(begin);
+        if (sql.starts_with("--")) {
+            auto end = sql.find('\n');
+            if (end == sql.npos) return {};
+            sql.remove_prefix(end);
+        } else if (sql.starts_with("/*")) {
+            std::size_t depth = 0; // comments of this kind nest
+            std::size_t at = 0;
+            do {
+                if (sql.substr(at, 2) == "/*") {
+                    ++depth;
+                    at += 2;
+                } else if (sql.substr(at, 2) == "*/") {
+                    --depth;
+                    at += 2;
+                } else {
+                    ++at;
+                }
+            } while (depth > 0 && at < sql.size());
+            sql.remove_prefix(std::min(at, sql.size()));
+        } else {
+            return sql;
+        }
+    }
+}
+
+// Of one statement: those of `by_words` that it may really leave.
+std::uint8_t kinds_of_statement(std::string_view sql, std::uint8_t by_words) noexcept
+{
+    auto statement = from_first_word(sql);
+    if (!is_plain_statement(statement) || has_escaped_names(statement)) return by_words;
+    std::uint8_t found = 0;
+    for (auto& word : telling_words) {
+        if (!word.in_queries || !(by_words & word.kinds)) continue;
+        auto there = std::ranges::search(statement, word.lower, {}, lower);
+        if (!there.empty()) found |= word.kinds;
     }
     return found;
 }
@@ -139,8 +199,6 @@ void add_statement(const json::value& statement, dirt& found, std::uint8_t by_wo
 
 std::optional<json::value> parse(std::string_view sql)
 {
-    constexpr std::size_t longest = 64 * 1024; // the tree is many times as long as the text
-    if (sql.size() > longest) return std::nullopt;
     auto parsed = pg_query_parse(std::string(sql).c_str());
     std::unique_ptr<PgQueryParseResult, void (*)(PgQueryParseResult*)> owner(
         &parsed, [](PgQueryParseResult* p) { pg_query_free_parse_result(*p); });
@@ -155,34 +213,76 @@ std::optional<json::value> parse(std::string_view sql)
 
 } // namespace
 
-dirt dirt_of(std::string_view sql)
+namespace
 {
-    dirt found;
-    auto by_words = kinds_by_words(sql);
-    if (!by_words) return found;
-    auto tree = parse(sql);
+
+std::vector<std::string_view> pieces_of(std::string_view script, const PgQuerySplitResult& found)
+{
+    std::vector<std::string_view> statements;
+    if (found.error) return statements;
+    for (int i = 0; i < found.n_stmts; ++i) {
+        auto& s = *found.stmts[i];
+        auto length = s.stmt_len > 0 ? static_cast<std::size_t>(s.stmt_len) : script.npos; // to the end
+        statements.push_back(script.substr(static_cast<std::size_t>(s.stmt_location), length));
+    }
+    return statements;
+}
+
+// The statements of a text by PostgreSQL's own scanner, which takes a microsecond for some 60 bytes, and may take a body
+// of SQL apart, too; none where it refuses the text.
+std::vector<std::string_view> split(std::string_view script)
+{
+    auto found = pg_query_split_with_scanner(std::string(script).c_str());
+    std::unique_ptr<PgQuerySplitResult, void (*)(PgQuerySplitResult*)> owner(
+        &found, [](PgQuerySplitResult* s) { pg_query_free_split_result(*s); });
+    return pieces_of(script, found);
+}
+
+// What does not fit `budget`, in bytes, is not parsed, and suspected.
+void add_parsed(std::string_view sql, std::uint8_t by_words, std::size_t& budget, dirt& found)
+{
+    bool fits = sql.size() <= budget;
+    budget -= fits ? sql.size() : 0;
+    auto tree = fits ? parse(sql) : std::nullopt;
     auto* statements = tree ? member(*tree, "stmts") : nullptr;
     if (!statements || !statements->is_array()) {
-        found.suspected = by_words;
-        return found;
+        found.suspected |= by_words;
+        return;
     }
     for (auto& each : statements->get_array())
         if (auto* statement = member(each, "stmt")) add_statement(*statement, found, by_words);
+}
+
+} // namespace
+
+dirt dirt_of(std::string_view sql)
+{
+    constexpr std::size_t longest = 256 * 1024;
+    dirt found;
+    auto by_words = kinds_by_words(sql);
+    if (!by_words) return found;
+    if (sql.size() > longest) {
+        found.suspected = by_words;
+        return found;
+    }
+    std::vector<std::string_view> statements{sql};
+    if (sql.find(';') != sql.npos) statements = split(sql);
+    if (statements.empty()) found.suspected = by_words;
+    // The parser, and the tree that it returns as JSON, take a millisecond for some 2,000 bytes, in which nothing else
+    // happens on the thread.
+    std::size_t budget = 4096;
+    for (auto each : statements)
+        if (auto kinds = kinds_of_statement(each, by_words)) add_parsed(each, kinds, budget, found);
     return found;
 }
 
 std::vector<std::string> statements_of(std::string_view script)
 {
-    auto split = pg_query_split_with_parser(std::string(script).c_str());
+    auto found = pg_query_split_with_parser(std::string(script).c_str());
     std::unique_ptr<PgQuerySplitResult, void (*)(PgQuerySplitResult*)> owner(
-        &split, [](PgQuerySplitResult* s) { pg_query_free_split_result(*s); });
+        &found, [](PgQuerySplitResult* s) { pg_query_free_split_result(*s); });
     std::vector<std::string> statements;
-    if (split.error) return statements;
-    for (int i = 0; i < split.n_stmts; ++i) {
-        auto& s = *split.stmts[i];
-        auto length = s.stmt_len > 0 ? static_cast<std::size_t>(s.stmt_len) : script.npos; // to the end
-        statements.emplace_back(script.substr(static_cast<std::size_t>(s.stmt_location), length));
-    }
+    for (auto each : pieces_of(script, found)) statements.emplace_back(each);
     return statements;
 }
 

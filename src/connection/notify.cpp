@@ -10,24 +10,27 @@ namespace pgcoro
 namespace detail
 {
 
-asio::awaitable<std::optional<notification>> session::next_notification(std::chrono::milliseconds limit)
+asio::awaitable<std::optional<notification>> session_impl::next_notification(std::chrono::milliseconds limit)
 {
     co_await make_ready({});
     claim here(*this);
-    auto until = std::chrono::steady_clock::now();
-    bool bounded = limit != std::chrono::milliseconds::max();
-    if (bounded) until += limit;
+    auto until = time_after(limit);
     for (;;) {
-        if (pq_ptr<PGnotify> n(PQnotifies(wire_->get())); n)
-            co_return notification{n->relname, n->extra, n->be_pid};
-        if (wire_->broken()) fail(nullptr, {});
-        if (!bounded) {
-            co_await wire_->step();
+        if (pq_ptr<PGnotify> n(PQnotifies(pg())); n) co_return notification{n->relname, n->extra, n->be_pid};
+        // Also without time: what has arrived is there.
+        bool alive = socket->read_unasked();
+        if (pq_ptr<PGnotify> n(PQnotifies(pg())); n) co_return notification{n->relname, n->extra, n->be_pid};
+        if (!alive || last_words) {
+            broken = true;
+            fail(nullptr, {});
+        }
+        if (until == steady_time::max()) {
+            co_await socket->step();
             continue;
         }
         auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
         if (left.count() <= 0) co_return std::nullopt;
-        co_await wire_->step_within(left);
+        co_await socket->step_within(left);
     }
 }
 

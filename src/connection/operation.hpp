@@ -1,47 +1,43 @@
 // What holds a session while something is under way on it.
 #pragma once
 
-#include "connection/session.hpp"
+#include "connection/session_impl.hpp"
 
 namespace pgcoro::detail
 {
 
-// A cancel request on its way. It outlives the session if it must: PQcancel may block for long.
-struct session::cancel_request
-{
-    std::shared_ptr<one_shot> finished = std::make_shared<one_shot>();
-};
-
-// The session is taken, for something that is not a statement, as long as this lives.
-class session::claim
+// The session is taken, for something that is not a statement of its user's, as long as this lives.
+class claim
 {
 public:
-    explicit claim(session& s)
+    explicit claim(session_impl& s)
         : session_(s)
     {
-        session_.work_ = work::internal;
+        session_.stops.begin(stop_requests::work::internal);
     }
     claim(const claim&) = delete;
     claim& operator=(const claim&) = delete;
-    ~claim() { session_.work_ = work::none; }
+    ~claim() { session_.stops.end(); }
 
 private:
-    session& session_;
+    session_impl& session_;
 };
 
-// From sending to the last answer. Left any other way, the session is interrupted, and the server told to
-// stop. Used as a local of a coroutine, so that it also ends when the coroutine is destroyed.
-class session::operation
+// From sending to the last answer. Left any other way, the session is interrupted, and the server told to stop. Used as
+// a local of a coroutine, so that it also ends when the coroutine is destroyed.
+class operation
 {
 public:
-    // `of`: a statement, or internal, where a claim is held.
-    operation(session& s, work of, time_point deadline)
+    // A statement of the user's; or something under a claim.
+    enum class kind : bool { statement, under_claim };
+
+    explicit operation(session_impl& s, kind what = kind::statement)
         : session_(s)
-        , of_(of)
+        , kind_(what)
     {
-        session_.work_ = of;
-        if (of == work::statement) ++session_.sent_;
-        session_.wire_->begin(deadline, !session_.watched_);
+        if (kind_ == kind::under_claim) return;
+        session_.stops.begin(stop_requests::work::statement);
+        ++session_.sent;
     }
     operation(const operation&) = delete;
     operation& operator=(const operation&) = delete;
@@ -49,47 +45,27 @@ public:
     ~operation()
     {
         if (finished_) return;
-        in_time();
-        session_.interrupted_ = true;
-        if (!session_.broken()) session_.ask_to_stop();
+        session_.interrupt();
+        end();
     }
 
-    // Nobody waits for the server for a while, so that no time counts. False when the connection was cut
-    // because the deadline had passed.
-    bool pause() noexcept
-    {
-        if (session_.wire_->end()) return true;
-        session_.broken_ = true;
-        // It may still go on at the server, and hold its locks: who works there does not see that the client
-        // left.
-        session_.ask_to_stop();
-        return false;
-    }
-    // The server is waited for again, or has shown that it works.
-    void resume(time_point deadline) { session_.wire_->begin(deadline, !session_.watched_); }
-
-    // All answers are there. False when the connection was cut meanwhile because the deadline had passed.
-    bool finish() noexcept
+    // All answers are there, or none will come.
+    void finish() noexcept
     {
         finished_ = true;
-        return in_time();
+        session_.end_trip();
+        end();
     }
 
 private:
-    bool in_time() noexcept
+    // The last that is done here: another thread may wait for it to go on with the session.
+    void end() noexcept
     {
-        if (of_ == work::statement) {
-            auto expected = work::statement;
-            if (!session_.work_.compare_exchange_strong(expected, work::none)) {
-                std::lock_guard lock(session_.cancel_mutex_); // cancel() may not be through yet
-                session_.work_ = work::none;
-            }
-        }
-        return pause();
+        if (kind_ == kind::statement) session_.stops.end();
     }
 
-    session& session_;
-    work of_;
+    session_impl& session_;
+    kind kind_;
     bool finished_ = false;
 };
 

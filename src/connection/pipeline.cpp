@@ -78,6 +78,9 @@ boost::asio::awaitable<void> detail::run_statements(statement_host& host, statem
     if (failure) std::rethrow_exception(failure);
 }
 
-boost::asio::awaitable<void> pipeline::run() { return detail::run_statements(*host_, take(), barrier_); }
+boost::asio::awaitable<void> pipeline::run()
+{
+    co_await detail::run_statements(host_.get(), take(), barrier_);
+}
 
 } // namespace pgcoro

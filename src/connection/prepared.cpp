@@ -1,7 +1,6 @@
 #include <pgcoro/connection/prepared.hpp>
 
-#include "connection/exchange.hpp"
-#include "connection/session.hpp"
+#include "connection/session_impl.hpp"
 
 #include <stdexcept>
 

@@ -1,10 +1,8 @@
 #include "connection/row_source.hpp"
 
+#include "connection/clock.hpp"
 #include "connection/diagnostics.hpp"
 
-#include <boost/asio/this_coro.hpp>
-
-#include <algorithm>
 #include <stdexcept>
 
 namespace pgcoro::detail
@@ -12,122 +10,108 @@ namespace pgcoro::detail
 
 asio::awaitable<void> row_source::open()
 {
-    auto& s = host_.on();
+    auto& host = host_.get();
+    auto& s = host.on().impl();
     co_await s.make_ready(sql_);
-    if (!begun_once_) {
+    if (!prologue_made_) {
         span_ = s.span(span_of::statement, sql_);
         commented_ = s.comment(sql_, span_.get());
     }
-    bool prepares = s.statements_.enabled() && commented_.empty();
-    auto* known = prepares ? s.statements_.find(sql_, args_) : nullptr;
+    bool prepares = s.statements.enabled() && commented_.empty();
+    auto* known = prepares ? s.statements.find(sql_, args_) : nullptr;
     if (!known) s.check(sql_, args_.size());
-    if (!begun_once_) prologue_ = host_.begin(sql_);
+    if (!prologue_made_) prologue_ = host.begin(sql_);
     prologue_.after = {}; // the next statement will do: here it would only come behind the rows
-    begun_once_ = true;
+    prologue_made_ = true;
 
     request r;
     r.sql = sql_;
     r.args = &args_;
     r.with = &prologue_;
     r.sent_as = commented_;
-    idle_ = PQtransactionStatus(s.pg()) == PQTRANS_IDLE && prologue_.before.empty();
-    begun_ = std::chrono::steady_clock::now();
-    exchange_ = {};
-    singly_ = false;
-    operation_.emplace(s, session::work::statement, std::min(s.response_deadline(), prologue_.deadline));
+    idle_ = s.is_idle() && prologue_.before.empty();
+    begun_ = clock::now();
+    error_.reset();
+    operation_.emplace(s);
     session_ = &s;
-    s.holder_ = this;
-    s.send(r, known, exchange_);
-    want_rows_singly();
-    s.wire_->flush();
-}
-
-// libpq wants to be told when the statement's turn comes, and before it has seen any of the answer.
-void row_source::want_rows_singly()
-{
-    if (singly_ || exchange_.done() || exchange_.pieces[exchange_.at] != session::piece::main) return;
-    singly_ = true;
-#ifdef LIBPQ_HAS_CHUNK_MODE
-    session_->need(PQsetChunkedRowsMode(session_->pg(), static_cast<int>(chunk_)), sql_);
-#else
-    session_->need(PQsetSingleRowMode(session_->pg()), sql_);
-#endif
+    s.holder = this;
+    state_ = state::under_way;
+    // Always pipelined: libpq leaves the row mode when it goes on to the next request of a pipeline. Else it would keep it
+    // for the first statement of the next one.
+    s.send(r, known, true);
+    s.trip.want_rows();
+    s.socket->flush();
 }
 
 void row_source::abandon() noexcept
 {
-    over_ = true;
-    if (session_) session_->holder_ = nullptr;
+    if (state_ == state::under_way) state_ = state::taken_away;
+    if (session_) session_->holder = nullptr;
     session_ = nullptr;
     operation_.reset();
 }
 
-// All answers are there.
-void row_source::finish()
+void row_source::answered(result_ptr got)
+{
+    auto n = static_cast<std::uint64_t>(PQntuples(got.get()));
+    bool only_columns = n == 0 && count_ == 0 && PQresultStatus(got.get()) == PGRES_TUPLES_OK;
+    count_ += n;
+    if (session_->options->observer) bytes_ += bytes_of(got.get());
+    if (n == 0 && !only_columns) return;
+    rows_ = std::move(got);
+    pause = true;
+}
+
+void row_source::failed(round_trip::event, result_ptr why, bool is_known)
+{
+    if (error_) return;
+    error_ = std::move(why);
+    error_is_known_ = is_known;
+}
+
+// All answers are there, or none will come.
+void row_source::finish(bool in_time)
 {
     auto& s = *session_;
-    bool in_time = operation_->finish();
-    s.settle(exchange_);
-    if (s.options_->observer)
+    operation_->finish();
+    if (s.options->observer)
         s.report({.sql = sql_,
-                  .error = exchange_.error.get(),
+                  .error = error_.get(),
                   .begun = begun_,
-                  .rows = rows_,
+                  .rows = count_,
                   .bytes_sent = args_.bytes(),
                   .bytes_received = bytes_,
-                  .prepared_now = !exchange_.prepares.empty()});
+                  .prepared_now = !s.preparing.empty()});
+    state_ = state::over;
     abandon();
+    if (misused_copy_)
+        throw std::logic_error("pgcoro: COPY … FROM STDIN and TO STDOUT go through copy_in and copy_out, not "
+                               "through a stream; the connection is given up");
     if (!in_time) s.fail_overdue(sql_);
-    if (!exchange_.error && !s.broken()) {
+    if (!error_ && !s.is_broken()) {
         if (span_) {
-            span_->event().rows = rows_;
+            span_->event().rows = count_;
             span_->end();
         }
         return;
     }
-    bool lost = s.forget_lost_statement(exchange_, sql_);
-    if (lost && idle_ && !again_ && rows_ == 0) {
+    bool stale = s.forget_stale_statement(error_.get(), error_is_known_, sql_);
+    if (stale && idle_ && !again_ && count_ == 0) {
         again_ = true; // prepared anew, once
-        over_ = false;
+        state_ = state::not_begun;
         return;
     }
-    s.fail(exchange_.error.get(), sql_);
+    s.fail(error_.get(), sql_);
 }
 
 asio::awaitable<result_ptr> row_source::take_next()
 {
-    auto executor = co_await asio::this_coro::executor;
-    while (!over_) {
-        if (!session_) co_await open();
-        auto& s = *session_;
-        auto& w = *s.wire_;
-        if (w.busy()) {
-            w.bind(executor);
-            operation_->resume(std::min(s.response_deadline(), prologue_.deadline));
-            while (w.busy()) co_await w.step();
-        }
-        // While the caller looks at the rows, the server's silence is no fault.
-        if (!operation_->pause()) {
-            abandon();
-            s.fail_overdue(sql_);
-        }
-        result_ptr answer(PQgetResult(s.pg()));
-        bool gone = !answer && w.broken();
-        auto what = gone ? session::taken::nothing : s.take(exchange_, answer);
-        if (what == session::taken::main) {
-            auto n = static_cast<std::uint64_t>(PQntuples(answer.get()));
-            bool only_columns = PQresultStatus(answer.get()) == PGRES_TUPLES_OK && rows_ == 0;
-            rows_ += n;
-            if (s.options_->observer) bytes_ += bytes_of(answer.get());
-            if (n > 0 || only_columns) co_return answer;
-            if (drops_statements(answer.get())) s.statements_.clear();
-            continue;
-        }
-        bool fatal = exchange_.error && is_fatal(exchange_.error.get());
-        if (gone || fatal || w.broken() || exchange_.done())
-            finish();
-        else if (!exchange_.error) // behind an error nothing more is run
-            want_rows_singly();
+    while (state_ != state::over) {
+        if (state_ == state::taken_away) host_.throw_not_lent();
+        if (state_ == state::not_begun) co_await open();
+        bool in_time = co_await session_->pump(*this, {.deadline = prologue_.deadline, .renewed = true});
+        if (rows_) co_return std::move(rows_);
+        finish(in_time);
     }
     co_return nullptr;
 }
@@ -135,6 +119,7 @@ asio::awaitable<result_ptr> row_source::take_next()
 asio::awaitable<result_ptr> row_source::next()
 {
     std::exception_ptr failure;
+    bool begun = state_ != state::taken_away;
     try {
         auto answer = co_await take_next();
         co_return answer;
@@ -142,8 +127,9 @@ asio::awaitable<result_ptr> row_source::next()
         failure = std::current_exception();
     }
     if (span_) span_->failed(failure);
-    if (session_ || begun_once_) failure = host_.failed(failure, sql_);
+    if (auto* host = host_.if_lent(); host && begun && prologue_made_) failure = host->failed(failure, sql_);
     abandon();
+    if (begun) state_ = state::over;
     std::rethrow_exception(failure);
 }
 

@@ -1,9 +1,9 @@
 // Several statements in one text, by the simple protocol.
+#include "connection/clock.hpp"
 #include "connection/diagnostics.hpp"
-#include "connection/exchange.hpp"
 #include "connection/operation.hpp"
+#include "connection/statement_text.hpp"
 
-#include <algorithm>
 #include <stdexcept>
 
 namespace pgcoro::detail
@@ -11,23 +11,30 @@ namespace pgcoro::detail
 namespace
 {
 
-// The line of a position that is counted in characters from 1; 0 when there is none.
-std::size_t line_of(std::string_view text, int position)
+class script_answers final : public reply_handler
 {
-    if (position <= 0) return 0;
-    std::size_t line = 1;
-    int character = 1;
-    for (char c : text) {
-        if (character >= position) break;
-        if (c == '\n') ++line;
-        if ((static_cast<unsigned char>(c) & 0xC0) != 0x80) ++character; // UTF-8: not the first of its bytes
+public:
+    void answered(result_ptr got) override
+    {
+        if (PQresultStatus(got.get()) == PGRES_EMPTY_QUERY) return;
+        ++succeeded;
+        last = std::move(got);
     }
-    return line;
-}
+    void failed(round_trip::event, result_ptr why, bool) override
+    {
+        if (!error) error = std::move(why);
+    }
+    void copy_misused() override { copied = true; }
+
+    std::size_t succeeded = 0;
+    result_ptr last;
+    result_ptr error;
+    bool copied = false;
+};
 
 } // namespace
 
-asio::awaitable<std::uint64_t> session::run_script(statement_host& host, std::string sql)
+asio::awaitable<std::uint64_t> session_impl::run_script(statement_host& host, std::string sql)
 {
     co_await make_ready(sql);
     check(sql, 0);
@@ -37,60 +44,35 @@ asio::awaitable<std::uint64_t> session::run_script(statement_host& host, std::st
     text += sql;
     if (!with.after.empty()) text.append("\n; ").append(with.after);
 
-    auto begun = std::chrono::steady_clock::now();
-    operation op(*this, work::statement, std::min(response_deadline(), with.deadline));
-    note_script(sql);
-    need(PQsendQuery(wire_->get(), text.c_str()), sql);
-    wire_->flush();
-    std::uint64_t done = 0;
-    std::uint64_t statements = 0; // of the script
-    bool copied = false;
-    result_ptr error;
-    result_ptr last; // where something goes after the script, its result in the end
-    for (;;) {
-        auto answer = co_await wire_->next_result();
-        if (!answer) break;
-        switch (PQresultStatus(answer.get())) {
-        case PGRES_EMPTY_QUERY:
-            break;
-        case PGRES_COPY_IN:
-            PQputCopyEnd(wire_->get(), "a script has no data: use copy_in");
-            wire_->flush();
-            break;
-        case PGRES_COPY_OUT: // nobody wants it; told when it is through
-            copied = true;
-            co_await wire_->discard_copy();
-            break;
-        case PGRES_FATAL_ERROR:
-        case PGRES_BAD_RESPONSE:
-        case PGRES_NONFATAL_ERROR:
-            if (!error) error = std::move(answer);
-            break;
-        default:
-            if (drops_statements(answer.get())) statements_.clear();
-            if (++done > with.before.size()) ++statements;
-            last = std::move(answer);
-        }
-        if (wire_->broken()) break;
-    }
-    bool in_time = op.finish();
-    if (options_->observer) report({.sql = sql, .error = error.get(), .begun = begun});
+    script_answers answers;
+    auto begun = clock::now();
+    operation op(*this);
+    effects.note_script(sql);
+    begin(false);
+    send_script(text);
+    socket->flush();
+    bool in_time = co_await pump(answers, {.deadline = with.deadline});
+    op.finish();
+    auto* error = answers.error.get();
+    if (options->observer) report({.sql = sql, .error = error, .begun = begun});
     if (!in_time) fail_overdue(sql);
-    if (wire_->broken() || (error && is_fatal(error.get()))) fail(error.get(), sql);
+    if (is_broken()) fail(error, sql);
+    auto before = with.before.size();
+    auto done = answers.succeeded > before ? answers.succeeded - before : 0;
     if (error) {
-        auto d = read_diagnostics(error.get());
+        auto d = read_diagnostics(error);
         if (d.position > static_cast<int>(offset)) d.position -= static_cast<int>(offset);
         auto line = line_of(sql, d.position);
         server_error e(std::move(d), sql);
-        e.add_note("in statement " + std::to_string(statements + 1) + " of the script" +
+        e.add_note("in statement " + std::to_string(done + 1) + " of the script" +
                    (line > 0 ? ", in line " + std::to_string(line) : ""));
         throw e;
     }
-    if (copied)
+    if (answers.copied)
         throw std::logic_error(
             "pgcoro: COPY … TO STDOUT in a script: its rows were thrown away; use copy_out");
-    if (!with.after.empty() && last) host.told(first_value(last.get()));
-    co_return statements - (with.after.empty() ? 0 : 1);
+    if (!with.after.empty() && answers.last) host.told(first_value(answers.last.get()));
+    co_return done - (with.after.empty() ? 0 : 1);
 }
 
 } // namespace pgcoro::detail

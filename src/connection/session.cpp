@@ -1,65 +1,126 @@
-#include "connection/session.hpp"
-
 #include "connection/clock.hpp"
 #include "connection/connect.hpp"
 #include "connection/diagnostics.hpp"
-#include "connection/exchange.hpp"
-#include "connection/operation.hpp"
+#include "connection/session_impl.hpp"
 #include "connection/settings.hpp"
 
 #include <pgcoro/observer/observer.hpp>
 
-#include <boost/asio/this_coro.hpp>
-
 #include <algorithm>
-#include <cerrno>
 #include <stdexcept>
-
-#include <sys/socket.h>
 
 namespace pgcoro::detail
 {
 
-session::session(std::shared_ptr<const connection_options> options, std::string label,
-                 std::unique_ptr<wire> w)
-    : options_(std::move(options))
-    , label_(std::move(label))
-    , wire_(std::move(w))
-    , backend_pid_(PQbackendPID(wire_->get()))
-    , canceller_(PQgetCancel(wire_->get()), &PQfreeCancel)
+session_impl::session_impl(std::shared_ptr<const connection_options> with, std::string name, std::unique_ptr<wire> w)
+    : options(std::move(with))
+    , label(std::move(name))
+    , socket(std::move(w))
+    , backend_pid(PQbackendPID(socket->get()))
+    , stops(socket->get())
     // A transaction's session behind a pooler is not the one that a statement was prepared in.
-    , statements_(options_->pooler == pooler_mode::transaction ? 0 : options_->statement_cache_size)
+    , statements(options->pooler == pooler_mode::transaction ? 0 : options->statement_cache_size)
 {
-    if (options_->pooler == pooler_mode::transaction)
-        settings_of_transaction_ = settings_statement(*options_, true);
+    if (options->pooler == pooler_mode::transaction) settings_of_transaction = settings_statement(*options, true);
     PQsetNoticeReceiver(
-        wire_->get(),
+        socket->get(),
         [](void* self, const PGresult* notice) {
-            auto& s = *static_cast<session*>(self);
-            if (!s.options_->observer) return;
+            auto& s = *static_cast<session_impl*>(self);
+            // While nothing is asked of the server, libpq passes on as a notice also the error that ends the session.
+            if (is_fatal(notice)) s.last_words = read_diagnostics(notice);
+            s.copy_bytes.explained(size_of_notice(notice));
+            if (!s.options->observer) return;
             auto d = read_diagnostics(notice);
-            s.options_->observer->on_notice(
-                {s.label_, d.severity, d.sqlstate.str(), d.message, d.detail, d.hint});
+            s.options->observer->on_notice({s.label, d.severity, d.sqlstate.str(), d.message, d.detail, d.hint});
         },
         this);
 }
 
+std::string session_impl::peer() const { return describe_peer(pg(), backend_pid); }
+
+void session_impl::check_idle() const
+{
+    if (stops.busy())
+        throw std::logic_error("pgcoro: an operation is already under way on this connection; one at a time");
+}
+
+void session_impl::fail(const PGresult* error, std::string_view sql)
+{
+    if (socket->broken() || (error && is_fatal(error))) broken = true;
+    if (socket->guard().is_cut()) fail_overdue(sql); // which is why it broke
+    if (!error && last_words) throw_lost(*last_words, pg(), backend_pid, sql);
+    throw_result_error(error, pg(), backend_pid, sql, broken);
+}
+
+void session_impl::fail_overdue(std::string_view sql)
+{
+    broken = true;
+    std::string what =
+        "no answer from the server (" + peer() + ") within the time given, so the connection was given up";
+    if (!sql.empty())
+        what += ". A statement's time is statement_timeout " +
+                std::to_string(options->statement_timeout.count()) + " ms + response_grace " +
+                std::to_string(options->response_grace.count()) +
+                " ms: raise response_grace where SET raises statement_timeout";
+    throw connection_error(connection_failure::timeout, what, {}, sql);
+}
+
+std::uint32_t session_impl::count_repeats(const void* known) noexcept
+{
+    repeats = known && known == last_known ? repeats + 1 : 1;
+    last_known = known;
+    return repeats;
+}
+
+void session_impl::report(const run_report& r)
+{
+    auto now = clock::now();
+    query_event event;
+    event.pool = label;
+    event.sql = r.sql;
+    event.duration = now - r.begun;
+    event.rows = r.rows;
+    auto code = r.error ? code_of(r.error) : sqlstate();
+    if (code || !(r.error || socket->broken())) event.sqlstate = code.str();
+    event.prepared_now = r.prepared_now;
+    event.operation = operation_name;
+    event.waited = std::exchange(waited, {});
+    if (sent_at != steady_time()) {
+        auto answered = answered_at == steady_time() ? now : answered_at;
+        event.sending = sent_at - r.begun;
+        event.server = answered - sent_at;
+        event.receiving = now - answered;
+    }
+    event.bytes_sent = r.bytes_sent;
+    event.bytes_received = r.bytes_received;
+    event.repeats = r.repeats;
+    options->observer->on_query(event);
+}
+
+host_reference::host_reference(statement_host& host)
+    : host_(&host)
+    , lent_(host.on().tenure())
+{}
+
+statement_host* host_reference::if_lent() const noexcept { return lent_->holder.load() ? host_ : nullptr; }
+
+statement_host& host_reference::get() const
+{
+    if (auto* host = if_lent()) return *host;
+    throw_not_lent();
+}
+
+void host_reference::throw_not_lent()
+{
+    throw std::logic_error("pgcoro: the connection that this pipeline, stream or COPY runs on was closed, or its lease "
+                           "was released: create it again on the connection in use now");
+}
+
+session::session(std::unique_ptr<session_impl> impl) noexcept
+    : impl_(std::move(impl))
+{}
+
 session::~session() { end_use(); }
-
-void session::end_use() noexcept
-{
-    end_holder();
-    if (!tenure_) return;
-    tenure_->holder = nullptr;
-    tenure_.reset();
-    statements_.unpin_all();
-}
-
-std::shared_ptr<const tenure> session::tenure()
-{
-    if (!tenure_) tenure_ = std::make_shared<detail::tenure>(this);
-    return tenure_;
-}
 
 asio::awaitable<owned<session>> session::connect(std::shared_ptr<const connection_options> options,
                                                  std::string label, time_point deadline)
@@ -71,9 +132,9 @@ asio::awaitable<owned<session>> session::connect(std::shared_ptr<const connectio
     std::exception_ptr failure;
     try {
         auto connected = co_await connect_wire(*options, deadline);
-        made.reset(new session(options, label, std::move(connected)));
+        made.reset(new session(std::make_unique<session_impl>(options, label, std::move(connected))));
         if (options->pooler == pooler_mode::session)
-            co_await made->make_settings(std::min(deadline, clock::now() + options->connect_timeout));
+            co_await made->impl().make_settings(std::min(deadline, time_after(options->connect_timeout)));
     } catch (const error&) {
         failure = std::current_exception();
     }
@@ -97,210 +158,102 @@ asio::awaitable<owned<session>> session::connect(std::shared_ptr<const connectio
     co_return made;
 }
 
-session::time_point session::response_deadline() const noexcept
+asio::awaitable<result> session::run(request r) { return impl_->traced ? impl_->run_traced(r) : impl_->run_plain(r); }
+
+asio::awaitable<void> session::command(std::string_view sql, time_point deadline, std::string& tag)
 {
-    if (options_->statement_timeout.count() == 0) return time_point::max();
-    return coarse_now() + options_->statement_timeout + options_->response_grace;
+    time_limit limit{.deadline = deadline};
+    return impl_->traced ? impl_->command_traced(sql, limit, tag) : impl_->command_plain(sql, limit, tag);
 }
 
-bool session::looks_dead() const noexcept
+asio::awaitable<std::uint64_t> session::run_script(statement_host& host, std::string sql)
 {
-    if (broken()) return true;
-    char byte;
-    auto n = ::recv(PQsocket(wire_->get()), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    return impl_->run_script(host, std::move(sql));
 }
 
-void session::fail(const PGresult* result, std::string_view sql)
+asio::awaitable<std::optional<notification>> session::next_notification(std::chrono::milliseconds limit)
 {
-    if (wire_->broken() || (result && is_fatal(result))) broken_ = true;
-    if (wire_->guard().is_cut()) fail_overdue(sql); // which is why it broke
-    throw_result_error(result, wire_->get(), backend_pid_, sql);
+    return impl_->next_notification(limit);
 }
 
-void session::fail_overdue(std::string_view sql)
+asio::awaitable<void> session::ping(time_point deadline) { return impl_->ping(deadline); }
+asio::awaitable<void> session::recover(time_point deadline, bool rollback) { return impl_->recover(deadline, rollback); }
+asio::awaitable<void> session::make_ready(std::string_view sql) { return impl_->make_ready(sql); }
+asio::awaitable<void> session::undo(time_point deadline, bool all) { return impl_->undo(deadline, all); }
+
+std::uint64_t session::sent() const noexcept { return impl_->sent; }
+bool session::broken() const noexcept { return impl_->is_broken(); }
+bool session::busy() const noexcept { return impl_->stops.busy(); }
+bool session::ready() const noexcept { return impl_->is_ready(); }
+bool session::clean() const noexcept
 {
-    std::string what =
-        "no answer from the server (" + peer() + ") within the time given, so the connection was given up";
-    if (!sql.empty())
-        what += ". A statement's time is statement_timeout " +
-                std::to_string(options_->statement_timeout.count()) + " ms + response_grace " +
-                std::to_string(options_->response_grace.count()) +
-                " ms: raise response_grace where SET raises statement_timeout";
-    throw connection_error(connection_failure::timeout, what, {}, sql);
+    return !impl_->stops.busy() && impl_->is_ready() && !impl_->is_broken() && impl_->is_idle();
+}
+PGTransactionStatusType session::transaction_status() const noexcept { return PQtransactionStatus(impl_->pg()); }
+std::shared_ptr<one_shot> session::idle_event() { return impl_->stops.idle_event(); }
+
+bool session::looks_dead()
+{
+    auto& s = *impl_;
+    if (s.is_broken() || s.last_words) return true;
+    return !s.socket->read_unasked() || s.last_words;
 }
 
-void session::need(int sent, std::string_view sql)
+void session::give_up() noexcept { impl_->broken = true; }
+void session::cancel() { impl_->stops.cancel(); }
+
+void session::abort()
 {
-    if (!sent) fail(nullptr, sql);
+    impl_->stops.request_at_the_end();
+    impl_->socket->guard().cut();
 }
 
-void session::check_idle() const
+bool session::dirty() const noexcept { return impl_->effects.any(); }
+void session::watch_dirt() noexcept { impl_->effects.watch(); }
+void session::keep_dirt() { impl_->effects.keep(); }
+
+void session::end_holder() noexcept { impl_->end_holder(); }
+
+void session::end_use() noexcept
 {
-    if (busy())
-        throw std::logic_error("pgcoro: an operation is already under way on this connection; one at a time");
+    impl_->end_holder();
+    if (!impl_->token) return;
+    impl_->token->holder = nullptr;
+    impl_->token.reset();
+    impl_->statements.unpin_all();
 }
 
-asio::awaitable<void> session::make_ready(std::string_view sql)
+void session::end_lease() noexcept
 {
-    check_idle();
-    auto executor = co_await asio::this_coro::executor;
-    wire_->bind(executor);
-    if (!ready()) co_await recover(response_deadline(), false);
-    if (broken())
-        throw connection_error(
-            connection_failure::lost,
-            "the connection was lost before this statement (" + peer() + "): get another one", {}, sql);
+    impl_->traced = false;
+    impl_->operation_name = {};
+    impl_->waited = {};
+    impl_->last_known = nullptr;
 }
 
-asio::awaitable<result> session::run_plain(request r)
+std::shared_ptr<const tenure> session::tenure()
 {
-    check_idle();
-    auto executor = co_await asio::this_coro::executor;
-    wire_->bind(executor);
-    if (!ready() || broken()) co_await make_ready(r.sql);
-
-    auto& args = r.args ? *r.args : no_params;
-    auto* observer = options_->observer;
-    for (bool again = false;; again = true) {
-        bool prepares = statements_.enabled() && r.sent_as.empty();
-        auto* known = prepares ? statements_.find(r.sql, args) : nullptr;
-        if (!known) check(r.sql, args.size()); // which those that are known have passed
-        run_report told{.sql = r.sql};
-        if (observer) {
-            told.begun = clock::now();
-            told.repeats = count_repeats(known);
-        }
-        bool idle = PQtransactionStatus(wire_->get()) == PQTRANS_IDLE && r.with->before.empty();
-        result_ptr got;
-        exchange x;
-        operation op(*this, work::statement, std::min(response_deadline(), r.with->deadline));
-        send(r, known, x);
-        wire_->flush();
-        if (observer) told.sent = clock::now();
-        while (!x.done()) {
-            while (wire_->busy()) {
-                if (!wire_->only_reads()) {
-                    auto& stamp = wire_->flushing() ? told.sent : told.answered;
-                    co_await wire_->step();
-                    if (observer && (&stamp == &told.sent || stamp == time_point())) stamp = clock::now();
-                    continue;
-                }
-                auto [ec] = co_await wire_->readable();
-                if (ec) throw boost::system::system_error(ec);
-                if (observer && told.answered == time_point()) told.answered = clock::now();
-                wire_->consume();
-            }
-            result_ptr answer(PQgetResult(wire_->get()));
-            if (!answer && wire_->broken()) break; // a broken connection's end of all
-            auto what = take(x, answer);
-            if (what == taken::main)
-                got = std::move(answer);
-            else if (what == taken::after)
-                *r.after_result = std::move(answer);
-            if (wire_->broken() || (x.error && is_fatal(x.error.get()))) break;
-        }
-        bool in_time = op.finish();
-        settle(x);
-        if (got && drops_statements(got.get())) statements_.clear();
-        if (observer) {
-            told.error = x.error.get();
-            told.prepared_now = !x.prepares.empty();
-            told.bytes_sent = args.bytes();
-            if (got) {
-                told.rows = rows_of(got.get());
-                told.bytes_received = bytes_of(got.get());
-            }
-            report(told);
-        }
-        if (in_time && !x.error && !broken_) {
-            if (x.rolled_back) throw_rolled_back();
-            co_return result(got.release());
-        }
-        if (r.kept) *r.kept = std::move(got);
-        if (r.committed) *r.committed = x.committed;
-        if (!in_time) fail_overdue(r.sql);
-
-        if (forget_lost_statement(x, r.sql)) {
-            forget_companions(x, *r.with);
-            if (idle && !again) continue; // prepared anew, once; in a transaction it is too late
-        }
-        fail(x.error.get(), r.sql);
-    }
+    if (!impl_->token) impl_->token = std::make_shared<detail::tenure>(this);
+    return impl_->token;
 }
 
-// By the simple protocol: ROLLBACK, COMMIT, or nothing at all. Within an operation.
-asio::awaitable<void> session::run_simple(std::string_view sql, std::string* tag)
+std::shared_ptr<const void> session::pin(std::string_view sql, const params& types)
 {
-    if (!PQsendQuery(wire_->get(), std::string(sql).c_str())) fail(nullptr, sql);
-    wire_->flush();
-    result_ptr error;
-    for (;;) {
-        auto answer = co_await wire_->next_result();
-        if (!answer) break;
-        if (PQresultStatus(answer.get()) == PGRES_FATAL_ERROR)
-            error = std::move(answer);
-        else if (tag)
-            *tag = PQcmdStatus(answer.get());
-        if (wire_->broken()) break;
-    }
-    if (error || wire_->broken()) fail(error.get(), sql);
+    return impl_->statements.pin(sql, types);
 }
 
-asio::awaitable<void> session::command_plain(std::string_view sql, time_point deadline, std::string& tag)
-{
-    check_idle();
-    auto executor = co_await asio::this_coro::executor;
-    wire_->bind(executor);
-    if (!ready() || broken()) co_await make_ready(sql);
-    operation op(*this, work::statement, std::min(response_deadline(), deadline));
-    co_await run_simple(sql, &tag);
-    if (!op.finish()) fail_overdue(sql);
-}
+PGconn* session::pg() const noexcept { return impl_->pg(); }
+int session::backend_pid() const noexcept { return impl_->backend_pid; }
+std::string session::peer() const { return impl_->peer(); }
+const std::shared_ptr<socket_guard>& session::shared_guard() const noexcept { return impl_->socket->shared_guard(); }
+const connection_options& session::options() const noexcept { return *impl_->options; }
+const std::string& session::settings_of_transaction() const noexcept { return impl_->settings_of_transaction; }
+const std::string& session::timeline() const noexcept { return impl_->timeline; }
+void session::set_timeline(std::string_view name) { impl_->timeline = name; }
+void session::set_watched() noexcept { impl_->watched = true; }
 
-asio::awaitable<void> session::ping(time_point deadline)
-{
-    check_idle();
-    auto executor = co_await asio::this_coro::executor;
-    wire_->bind(executor);
-    if (!ready()) co_await recover(deadline, false);
-    if (broken()) fail(nullptr, {});
-    claim here(*this);
-    operation op(*this, work::internal, deadline);
-    co_await run_simple("");
-    if (!op.finish()) fail_overdue({});
-}
-
-std::uint32_t session::count_repeats(const void* known) noexcept
-{
-    repeats_ = known && known == last_known_ ? repeats_ + 1 : 1;
-    last_known_ = known;
-    return repeats_;
-}
-
-void session::report(const run_report& r)
-{
-    auto now = clock::now();
-    query_event event;
-    event.pool = label_;
-    event.sql = r.sql;
-    event.duration = now - r.begun;
-    event.rows = r.rows;
-    auto code = r.error ? code_of(r.error) : sqlstate();
-    if (code || !(r.error || wire_->broken())) event.sqlstate = code.str();
-    event.prepared_now = r.prepared_now;
-    event.operation = operation_;
-    event.waited = std::exchange(waited_, {});
-    if (r.sent != time_point()) {
-        auto answered = r.answered == time_point() ? now : r.answered;
-        event.sending = r.sent - r.begun;
-        event.server = answered - r.sent;
-        event.receiving = now - answered;
-    }
-    event.bytes_sent = r.bytes_sent;
-    event.bytes_received = r.bytes_received;
-    event.repeats = r.repeats;
-    options_->observer->on_query(event);
-}
+void session::name_operation(std::string_view name) noexcept { impl_->operation_name = name; }
+std::string_view session::operation_name() const noexcept { return impl_->operation_name; }
+void session::waited_for(std::chrono::nanoseconds time) noexcept { impl_->waited = time; }
 
 } // namespace pgcoro::detail

@@ -71,15 +71,12 @@ public:
     void add(statement added)
     {
         entries_.push_front(std::move(added));
-        auto candidates = entries_.size() - 1; // not what was just added
-        for (; entries_.size() > capacity_ && candidates > 0; --candidates) {
-            if (pinned(entries_.back())) { // not looked at again before all others
-                entries_.relocate(entries_.begin(), std::prev(entries_.end()));
-                continue;
-            }
-            unwanted_.push_back(entries_.back().name);
-            entries_.pop_back();
-        }
+        shrink_to(capacity_, 1);
+    }
+    // The same before one is prepared, so that the server never has more than the capacity.
+    void make_room()
+    {
+        if (enabled()) shrink_to(capacity_ - 1, 0);
     }
 
     // As long as what this gives lives, or until unpin_all(), the statement does not make room for others.
@@ -113,8 +110,17 @@ public:
         entries_.clear();
     }
 
-    // Statements to be deallocated with the next round trip that has room for it.
-    std::vector<std::string>& unwanted() noexcept { return unwanted_; }
+    // Names that the server knows and nobody uses any more: to be closed when that can do no harm.
+    const std::vector<std::string>& unwanted() const noexcept { return unwanted_; }
+    // The server does not know this name any more.
+    void closed(const std::string& name) { std::erase(unwanted_, name); }
+
+    // May another one be prepared, while so many are on their way? The server keeps no more than twice the capacity: as
+    // long as unwanted ones cannot be closed, further texts run unprepared.
+    bool has_room(std::size_t on_their_way) const noexcept
+    {
+        return entries_.size() + unwanted_.size() + on_their_way < 2 * capacity_;
+    }
 
     void clear() noexcept
     {
@@ -156,6 +162,20 @@ private:
         statement, boost::multi_index::indexed_by<boost::multi_index::sequenced<>,
                                                   boost::multi_index::hashed_unique<
                                                       boost::multi_index::identity<statement>, hash, equal>>>;
+
+    // Gives up those used least recently, but for the pinned ones and the `newest` first.
+    void shrink_to(std::size_t most, std::size_t newest)
+    {
+        auto candidates = entries_.size() - std::min(newest, entries_.size());
+        for (; entries_.size() > most && candidates > 0; --candidates) {
+            if (pinned(entries_.back())) { // not looked at again before all others
+                entries_.relocate(entries_.begin(), std::prev(entries_.end()));
+                continue;
+            }
+            unwanted_.push_back(entries_.back().name);
+            entries_.pop_back();
+        }
+    }
 
     bool pinned(const statement& s) const
     {

@@ -1,6 +1,5 @@
 // Statements of a user who is traced: each has a span and, if wanted, the context in its text.
-#include "connection/exchange.hpp"
-#include "connection/session.hpp"
+#include "connection/session_impl.hpp"
 
 namespace pgcoro::detail
 {
@@ -22,36 +21,35 @@ std::string with_traceparent(std::string_view sql, const trace_context& context)
 
 void session::trace(const trace_context& context) noexcept
 {
-    trace_ = context;
-    bool spans = options_->observer && options_->observer->wants_spans();
-    traced_ = context.sampled() && context.valid() && (spans || options_->traceparent_comments);
+    auto& s = *impl_;
+    s.parent = context;
+    bool spans = s.options->observer && s.options->observer->wants_spans();
+    s.traced = context.sampled() && context.valid() && (spans || s.options->traceparent_comments);
 }
 
-open_span_ptr session::span(span_of of, std::string_view sql) const
+open_span_ptr session::span(span_of of, std::string_view sql) const { return impl_->span(of, sql); }
+void session::place(open_span& s) const { impl_->place(s); }
+
+open_span_ptr session_impl::span(span_of of, std::string_view sql) const
 {
-    if (!traced_) return nullptr;
-    auto made = open_span::begin(options_->observer, of, trace_);
+    if (!traced) return nullptr;
+    auto made = open_span::begin(options->observer, of, parent);
     if (!made) return nullptr;
     place(*made);
     made->event().sql = sql;
-    made->event().operation = operation_;
+    made->event().operation = operation_name;
     return made;
 }
 
-void session::place(open_span& s) const
+void session_impl::place(open_span& s) const { s.at(label, PQdb(pg()), PQhost(pg()), PQport(pg())); }
+
+std::string session_impl::comment(std::string_view sql, const open_span* under) const
 {
-    s.at(label_, PQdb(wire_->get()), PQhost(wire_->get()), PQport(wire_->get()));
+    if (!traced || !options->traceparent_comments) return {};
+    return with_traceparent(sql, under ? under->context() : parent);
 }
 
-std::string session::comment(std::string_view sql, const open_span* under) const
-{
-    if (!traced_ || !options_->traceparent_comments) return {};
-    return with_traceparent(sql, under ? under->context() : trace_);
-}
-
-asio::awaitable<result> session::run(request r) { return traced_ ? run_traced(r) : run_plain(r); }
-
-asio::awaitable<result> session::run_traced(request r)
+asio::awaitable<result> session_impl::run_traced(request r)
 {
     auto under = span(span_of::statement, r.sql);
     auto commented = r.describe ? std::string() : comment(r.sql, under.get());
@@ -60,17 +58,12 @@ asio::awaitable<result> session::run_traced(request r)
     co_return co_await spanned(under.get(), std::move(running), &open_span::gave);
 }
 
-asio::awaitable<void> session::command(std::string_view sql, time_point deadline, std::string& tag)
-{
-    return traced_ ? command_traced(sql, deadline, tag) : command_plain(sql, deadline, tag);
-}
-
-asio::awaitable<void> session::command_traced(std::string_view sql, time_point deadline, std::string& tag)
+asio::awaitable<void> session_impl::command_traced(std::string_view sql, time_limit limit, std::string& tag)
 {
     auto under = span(span_of::statement, sql);
     std::exception_ptr failure;
     try {
-        co_await command_plain(sql, deadline, tag);
+        co_await command_plain(sql, limit, tag);
         if (under) under->end();
         co_return;
     } catch (...) {

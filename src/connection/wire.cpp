@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -86,22 +87,24 @@ asio::awaitable<bool> wire::wait_both()
     co_return order[0] == 0;
 }
 
-// Is the next message of the server an ErrorResponse? Under TLS nobody can see.
-bool wire::error_ahead() const noexcept
+std::size_t wire::unread_bytes() const noexcept
 {
-    char type = 0;
-    return !ssl_ && ::recv(PQsocket(conn_), &type, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && type == 'E';
+    int bytes = 0;
+    return !broken() && ::ioctl(PQsocket(conn_), FIONREAD, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
 }
 
-asio::awaitable<bool> wire::flush_all()
+bool wire::read_unasked() noexcept
 {
-    for (flush(); flushing_ && !broken_; flush()) {
-        if (error_ahead()) co_return false;
-        bool readable_now = co_await wait_both();
-        if (readable_now && error_ahead()) co_return false;
-        if (readable_now) consume(); // notices, which else might block the server
+    constexpr int most_reads = 64; // a server that does not stop is no reason to stay here
+    for (int reads = 0; reads < most_reads && !broken(); ++reads) {
+        char byte = 0;
+        auto n = ::recv(PQsocket(conn_), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        bool nothing_there = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+        if (nothing_there && !tls_pending()) return true;
+        consume(); // at the end of the stream libpq reads what came before it, and is broken then
+        static_cast<void>(PQisBusy(conn_)); // parses it
     }
-    co_return !broken_ && !error_ahead();
+    return !broken();
 }
 
 asio::awaitable<void> wire::step()
@@ -134,31 +137,6 @@ asio::awaitable<bool> wire::step_within(std::chrono::milliseconds limit)
     if (order[0] != 0) co_return false;
     consume();
     co_return true;
-}
-
-asio::awaitable<void> wire::discard_copy()
-{
-    for (;;) {
-        char* bytes = nullptr;
-        auto n = PQgetCopyData(conn_, &bytes, 1);
-        pq_ptr<char> owner(bytes);
-        if (n < 0 || broken()) co_return;
-        if (n == 0) co_await step();
-    }
-}
-
-asio::awaitable<result_ptr> wire::next_result()
-{
-    while (busy()) {
-        if (!only_reads()) {
-            co_await step();
-            continue;
-        }
-        auto [ec] = co_await readable();
-        throw_if_failed(ec);
-        consume();
-    }
-    co_return result_ptr(PQgetResult(conn_));
 }
 
 void wire::begin(time_point deadline, bool timed)

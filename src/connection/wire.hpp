@@ -1,6 +1,7 @@
 // One PGconn and its socket on the event loop.
 #pragma once
 
+#include "connection/libpq_result.hpp"
 #include "connection/socket_guard.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -20,20 +21,6 @@ namespace pgcoro::detail
 {
 
 namespace asio = boost::asio;
-
-struct result_deleter
-{
-    void operator()(PGresult* r) const noexcept { PQclear(r); }
-};
-using result_ptr = std::unique_ptr<PGresult, result_deleter>;
-
-// What libpq allocated, and wants to have back.
-struct pq_deleter
-{
-    void operator()(void* p) const noexcept { PQfreemem(p); }
-};
-template <class T>
-using pq_ptr = std::unique_ptr<T, pq_deleter>;
 
 // libpq owns the socket and closes it when it likes: on any error, and between two attempts to connect. Asio
 // would then wait for, or deregister, whoever got the number by then. So Asio waits on a duplicate of the
@@ -61,14 +48,12 @@ public:
     // Lets the socket go: another one will take its place, or none.
     void unbind() noexcept;
 
-    // Has libpq nothing to give before more is sent or received?
-    bool busy() const noexcept { return !broken_ && (flushing_ || PQisBusy(conn_)); }
-
-    // The same two apart, for who sends on while it reads.
+    // libpq holds bytes that the socket did not take.
     bool flushing() const noexcept { return !broken_ && flushing_; }
+    // libpq needs no more bytes to return a result. That says nothing where none is due.
     bool answer_ready() const noexcept { return broken_ || !PQisBusy(conn_); }
 
-    // The next wait while busy() is for bytes to read, and for nothing else: then `co_await readable()` and
+    // The next wait is for bytes to read, and for nothing else: then `co_await readable()` and
     // consume() do it without a coroutine of their own. Otherwise `co_await step()`.
     bool only_reads() const noexcept { return !flushing_ && !ssl_; }
     auto readable()
@@ -84,16 +69,13 @@ public:
     // As step(), for this long at most; false when nothing came.
     asio::awaitable<bool> step_within(std::chrono::milliseconds limit);
 
-    // Waits until the socket took all there is to send. False when the server has an error to tell meanwhile,
-    // as far as that can be seen; it is left for later then. For COPY, which libpq reads no answers of.
-    asio::awaitable<bool> flush_all();
+    // How many bytes have arrived that libpq did not read. Under TLS they are not those of the protocol.
+    std::size_t unread_bytes() const noexcept;
+    bool is_encrypted() const noexcept { return ssl_ != nullptr; }
 
-    // Reads a COPY TO STDOUT that nobody wants to its end.
-    asio::awaitable<void> discard_copy();
-
-    // Waits while busy, then takes the next result: null at the end of a statement's results. A connection
-    // that breaks shows as a result with an error, and PQstatus CONNECTION_BAD.
-    asio::awaitable<result_ptr> next_result();
+    // Reads what has arrived, without waiting, and has libpq look at it. While no answer is due: notifications, notices
+    // and changed settings. False when the stream has ended.
+    bool read_unasked() noexcept;
 
     // Hands libpq's buffer to the socket; to be called after each PQsend….
     void flush() noexcept { flushing_ = PQflush(conn_) == 1; }
@@ -104,14 +86,43 @@ public:
     // For connecting: waits in one direction only.
     asio::awaitable<void> wait(asio::posix::descriptor_base::wait_type direction);
 
-    // From when on, and until when, an operation is bounded in time, here or by whoever calls
-    // guard().expire(). `timed`: by a timer of its own.
+    // While somebody waits for the server: the connection is cut at the deadline, by whoever calls guard().expire() or,
+    // if `timed`, by a timer of its own. However the wait is left, no time counts any more.
+    class bounded_wait
+    {
+    public:
+        bounded_wait(wire& w, time_point deadline, bool timed)
+            : wire_(w)
+            , timed_(timed)
+        {
+            wire_.begin(deadline, timed_);
+        }
+        bounded_wait(const bounded_wait&) = delete;
+        bounded_wait& operator=(const bounded_wait&) = delete;
+        ~bounded_wait()
+        {
+            if (!ended_) wire_.end();
+        }
+        // The server has shown that it works, and has its time again.
+        void renew(time_point deadline) { wire_.begin(deadline, timed_); }
+        // False when the connection was cut.
+        bool end() noexcept
+        {
+            ended_ = true;
+            return wire_.end();
+        }
+
+    private:
+        wire& wire_;
+        bool timed_;
+        bool ended_ = false;
+    };
+
+private:
     void begin(time_point deadline, bool timed);
     bool end() noexcept;
 
-private:
     bool tls_pending() const noexcept;
-    bool error_ahead() const noexcept;
     asio::awaitable<bool> wait_both();
 
     PGconn* conn_ = nullptr;

@@ -2,7 +2,8 @@
 #include "multiplexer/impl.hpp"
 
 #include "connection/clock.hpp"
-#include "connection/exchange.hpp"
+#include "connection/session.hpp"
+#include "connection/statement_text.hpp"
 #include "connection/open_span.hpp"
 #include "pool/ends_by.hpp"
 #include "resilience/text.hpp"

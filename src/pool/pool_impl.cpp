@@ -207,7 +207,7 @@ void pool_impl::on_timer()
             auto& p = places_[slot];
             bool leased = core_.in_use(slot);
             if ((!leased && !core_.cleaning(slot)) || p.connection->is_closed()) continue;
-            p.connection->session().socket().guard().expire(act.now);
+            p.connection->session().guard().expire(act.now);
             if (auto* t = p.used_for; leased && t && !t->reported && act.now - t->begun >= t->report_after) {
                 t->reported = true;
                 transactions.push_back({std::string(t->name),

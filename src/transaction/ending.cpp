@@ -3,7 +3,7 @@
 #include <pgcoro/transaction/transaction.hpp>
 
 #include "connection/diagnostics.hpp"
-#include "connection/exchange.hpp"
+#include "connection/session.hpp"
 #include "connection/session.hpp"
 #include "resilience/is_a.hpp"
 #include "transaction/outcome.hpp"

@@ -1,6 +1,6 @@
 #include <pgcoro/transaction/transaction.hpp>
 
-#include "connection/exchange.hpp"
+#include "connection/session.hpp"
 #include "connection/session.hpp"
 #include "transaction/outcome.hpp"
 
@@ -59,7 +59,7 @@ transaction::transaction(pool& p, lease held, const transaction_options& options
     , attempt_(attempt)
 {
     // Also when nobody asks for anything: an idle transaction keeps its locks.
-    if (!until_.is_never()) lease_->session().socket().guard().limit(until_.time());
+    if (!until_.is_never()) lease_->session().guard().limit(until_.time());
 }
 
 transaction::~transaction()
@@ -73,7 +73,7 @@ void transaction::let_go() noexcept
 {
     if (!lease_) return;
     auto& session = lease_->session();
-    if (!until_.is_never() && !session.socket().guard().unlimit()) session.give_up();
+    if (!until_.is_never() && !session.guard().unlimit()) session.give_up();
     lease_.release();
 }
 

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,27 @@ public:
 
 protected:
     ~statement_host() = default;
+};
+
+struct tenure;
+
+// A host that somebody keeps: a pipeline, a stream. It is the host's as long as its session is lent to the same user, and
+// then nobody's: the connection may be closed, somebody else's, or gone.
+class host_reference
+{
+public:
+    // Throws what on() throws.
+    explicit host_reference(statement_host& host);
+
+    // Throws std::logic_error once it is nobody's.
+    statement_host& get() const;
+    // Null once it is nobody's.
+    statement_host* if_lent() const noexcept;
+    [[noreturn]] static void throw_not_lent();
+
+private:
+    statement_host* host_;
+    std::shared_ptr<const tenure> lent_;
 };
 
 } // namespace detail

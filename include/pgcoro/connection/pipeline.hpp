@@ -39,12 +39,13 @@ boost::asio::awaitable<void> run_statements(statement_host& host, statement_list
 /// Texts and parameters are copied. Sending and reading go on at the same time, so that a pipeline may be of
 /// any length; the results are kept until the handles are gone.
 ///
-/// **Threads:** as its connection. **Lifetime:** not beyond its connection, lease or transaction object.
+/// **Threads:** as its connection. **Lifetime:** not beyond its connection, lease or transaction object. run() throws
+/// `std::logic_error` once the connection was closed or its lease released.
 class pipeline : public statement_list
 {
 public:
-    pipeline(detail::statement_host& host, barrier b) noexcept
-        : host_(&host)
+    pipeline(detail::statement_host& host, barrier b)
+        : host_(host)
         , barrier_(b)
     {}
 
@@ -60,7 +61,7 @@ public:
     boost::asio::awaitable<void> run();
 
 private:
-    detail::statement_host* host_;
+    detail::host_reference host_;
     barrier barrier_;
 };
 

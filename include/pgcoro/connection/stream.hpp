@@ -90,7 +90,8 @@ struct stream_mapping<row>
 /// chunk in which it happened have not. After an error, and after the end, next() gives nothing; after a
 /// `mapping_error` of one row it gives the next.
 /// **Cancellation:** any kind, in next(); the stream is over then. **Threads:** as its connection.
-/// **Lifetime:** not beyond its connection, lease or transaction object. Moved only before the first next().
+/// **Lifetime:** not beyond its connection, lease or transaction object: next() throws `std::logic_error` once the
+/// connection was closed or its lease released, also in the middle of the rows. Moved only before the first next().
 template <class Row>
 class row_stream
 {

@@ -91,4 +91,23 @@ BOOST_AUTO_TEST_CASE(statements_that_are_not_prepared_are_judged_once_and_alike)
     }
 }
 
+BOOST_AUTO_TEST_CASE(set_in_update_leaves_nothing)
+{
+    BOOST_TEST(any("update t set a = 1") == 0);
+    BOOST_TEST(any("/* set */ -- set\n update t set a = 1") == 0);
+    BOOST_TEST(any("with x as (update t set a = 1 returning a) select a from x") == 0);
+    BOOST_TEST(seen("update t set a = set_config('a.b', 'c', false)") == kind::settings);
+    BOOST_TEST(seen("update t set a = 1; set a.b = 1; update t set a = 2") == kind::settings);
+    BOOST_TEST(seen("/* /* nested */ */ set a.b = 1") == kind::settings);
+}
+
+BOOST_AUTO_TEST_CASE(a_large_script_is_judged_statement_by_statement)
+{
+    std::string script;
+    while (script.size() < 60'000) script += "update t set a = a + 1 where id in (1, 2, 3) and a is not null;\n";
+    BOOST_TEST(any(script) == 0);
+    BOOST_TEST(seen(script + "set a.b = 1") == kind::settings);
+    BOOST_TEST(seen("listen x;" + script) == kind::listens);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,67 @@
+// What is under way on a session, and asking the server to stop it.
+#pragma once
+
+#include "connection/one_shot.hpp"
+
+#include <libpq-fe.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+namespace pgcoro::detail
+{
+
+// A request to stop travels on a connection of its own, so that it may come late: the session must not be used before it
+// has ended, or it would stop what comes next.
+class stop_requests
+{
+public:
+    // What is under way: nothing; something that is not cancelled from outside; a statement; a statement that the
+    // server was asked to stop.
+    enum class work : std::uint8_t { none, internal, statement, cancelled_statement };
+
+    explicit stop_requests(PGconn* conn);
+
+    // From any thread.
+    bool busy() const noexcept { return under_way() != work::none; }
+    // From any thread: set once nothing is under way. The last that the end of an operation touches here, unless
+    // somebody waits for it: then that one may go on, and destroy the session.
+    std::shared_ptr<one_shot> idle_event();
+
+    void begin(work what) noexcept { state_ = static_cast<std::uint8_t>(what); }
+    void end() noexcept;
+
+    // Sends a request if a statement is under way. From any thread.
+    void cancel();
+    // Sends a request, unless one is on its way: a second one would be forgotten. One that has ended may have come
+    // before the statement did.
+    void request();
+    // Sends a request that nobody waits for, to end a session. From any thread.
+    void request_at_the_end();
+
+    bool pending() const noexcept { return pending_ != nullptr; }
+    // Set when the request on its way has ended.
+    const std::shared_ptr<one_shot>& ended() const noexcept { return pending_; }
+    void forget() noexcept { pending_.reset(); }
+
+private:
+    static constexpr std::uint8_t awaited = 0x80; // somebody waits for the end, by idle_
+
+    work under_way() const noexcept
+    {
+        return static_cast<work>(state_.load(std::memory_order_relaxed) & ~unsigned{awaited});
+    }
+    void request_with_lock();
+
+    std::shared_ptr<PGcancel> canceller_;
+    std::shared_ptr<one_shot> pending_;
+    std::shared_ptr<one_shot> idle_;
+    // A work, with `awaited`. cancel() changes it and pending_ only together, under the mutex, and only while a statement
+    // runs; the session's user reads pending_ without it once the statement has ended.
+    std::atomic<std::uint8_t> state_{0};
+    std::mutex mutex_;
+};
+
+} // namespace pgcoro::detail
