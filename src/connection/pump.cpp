@@ -222,7 +222,7 @@ asio::awaitable<bool> session_impl::pump(reply_handler& h, time_limit limit)
         }
         if (timed && next == wait::read && answered_at == steady_time()) answered_at = clock::now();
         trip.bytes_arrived();
-        if (limit.renewed && coarse_now() - begun >= often_enough) {
+        if (limit.renewed && !w.broken() && coarse_now() - begun >= often_enough) {
             begun = coarse_now();
             waiting.renew(answer_due(limit));
         }
