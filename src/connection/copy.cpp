@@ -121,7 +121,7 @@ public:
         auto& s = under_way();
         row_.reset();
         bool in_time = true;
-        in_time = co_await s.pump(*this, limit());
+        if (!s.pumped(*this)) in_time = co_await s.pump(*this, limit());
         if (in_time && row_) co_return std::string_view(row_.get(), row_size_);
         end(in_time);
         co_return std::nullopt;

@@ -164,7 +164,7 @@ session_impl::wait session_impl::advance(reply_handler& h)
 {
     auto& w = *socket;
     h.pause = false;
-    while (!h.pause) {
+    while (!h.pause && !trip.is_finished()) {
         if (trip.is_row_mode_due()) set_row_mode(h.chunk);
         switch (trip.next({w.flushing(), !w.answer_ready(), w.broken()})) {
         case round_trip::step::finished:
@@ -200,39 +200,78 @@ steady_time session_impl::answer_due(const time_limit& limit) const noexcept
     return std::min(limit.deadline, due);
 }
 
+pumping::pumping(session_impl& s, reply_handler& h, time_limit limit, start with)
+    : session_(s)
+    , handler_(h)
+    , limit_(limit)
+    , next_(with == start::look_first     ? s.advance(h)
+            : s.socket->flushing() ? wait::read_or_write
+                                   : wait::read)
+{
+    if (next_ == wait::nothing) return;
+    auto due = s.answer_due(limit);
+    if (limit.renewed) begun_ = coarse_now();
+    waiting_.emplace(*s.socket, due, !s.watched);
+}
+
+void pumping::read(boost::system::error_code ec)
+{
+    if (ec) throw boost::system::system_error(ec);
+    session_.socket->consume();
+    go_on();
+}
+
+void pumping::stepped()
+{
+    if (next_ == wait::read_or_write && session_.options->observer) session_.sent_at = clock::now();
+    go_on();
+}
+
+void pumping::go_on()
+{
+    constexpr std::chrono::milliseconds often_enough{500}; // renewing it costs a timer
+    auto& s = session_;
+    if (s.options->observer && next_ == wait::read && s.answered_at == steady_time()) s.answered_at = clock::now();
+    s.trip.bytes_arrived();
+    if (limit_.renewed && !s.socket->broken() && coarse_now() - begun_ >= often_enough) {
+        begun_ = coarse_now();
+        waiting_->renew(s.answer_due(limit_));
+    }
+    next_ = s.advance(handler_);
+}
+
+bool pumping::end() noexcept
+{
+    if (!waiting_ || waiting_->end()) return true;
+    session_.broken = true;
+    // It may still go on at the server, and hold its locks: who works there does not see that the client left.
+    session_.stop_at_server();
+    return false;
+}
+
 asio::awaitable<bool> session_impl::pump(reply_handler& h, time_limit limit)
 {
-    auto next = advance(h);
-    if (next == wait::nothing) co_return true;
-    auto& w = *socket;
     auto executor = co_await asio::this_coro::executor;
-    w.bind(executor);
-    constexpr std::chrono::milliseconds often_enough{500}; // renewing it costs a timer
-    auto begun = coarse_now();
-    wire::bounded_wait waiting(w, answer_due(limit), !watched);
-    bool timed = options->observer != nullptr;
-    do {
-        if (next == wait::read && w.only_reads()) {
-            auto [ec] = co_await w.readable();
-            if (ec) throw boost::system::system_error(ec);
-            w.consume();
+    socket->bind(executor);
+    pumping p(*this, h, limit);
+    while (p.waits()) {
+        if (p.only_reads()) {
+            auto [ec] = co_await socket->readable();
+            p.read(ec);
         } else {
-            co_await w.step();
-            if (timed && next == wait::read_or_write) sent_at = clock::now();
+            co_await socket->step();
+            p.stepped();
         }
-        if (timed && next == wait::read && answered_at == steady_time()) answered_at = clock::now();
-        trip.bytes_arrived();
-        if (limit.renewed && !w.broken() && coarse_now() - begun >= often_enough) {
-            begun = coarse_now();
-            waiting.renew(answer_due(limit));
-        }
-        next = advance(h);
-    } while (next != wait::nothing);
-    if (waiting.end()) co_return true;
-    broken = true;
-    // It may still go on at the server, and hold its locks: who works there does not see that the client left.
-    stops.request();
-    co_return false;
+    }
+    co_return p.end();
+}
+
+void session_impl::stop_at_server() noexcept
+{
+    try {
+        stops.request();
+    } catch (...) { // no memory: the server's own limits end it
+    }
 }
 
 void session_impl::end_trip()
@@ -263,10 +302,10 @@ void session_impl::interrupt() noexcept
     if (is_broken()) return;
     try {
         end_requests();
-        stops.request();
     } catch (...) { // no memory, or the connection is lost
         broken = true;
     }
+    stop_at_server();
 }
 
 asio::awaitable<void> session_impl::drain()

@@ -97,7 +97,7 @@ void round_trip::abandon() noexcept
 
 round_trip::step round_trip::next(io now) const noexcept
 {
-    if (lost_) return step::finished;
+    if (is_finished()) return step::finished;
     auto wait = now.flushing ? step::read_or_write : step::read;
     switch (copying_) {
     case copying::in:
@@ -113,7 +113,6 @@ round_trip::step round_trip::next(io now) const noexcept
     if (queue_open_ && !now.flushing && !now.broken) return step::queue;
     // That libpq is not busy says nothing where no answer is due: it is idle then.
     if (at_ < expected_.size()) return now.broken || !now.busy ? step::take : wait;
-    if (!queue_open_) return step::finished;
     return now.broken ? step::take : step::read_or_write;
 }
 

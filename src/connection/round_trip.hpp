@@ -98,6 +98,11 @@ public:
     // A COPY is expected, and its rows are for the caller.
     void expect_copy() noexcept { copy_expected_ = true; }
 
+    // Nothing is due any more, or nothing will come any more: what next() calls finished, known without asking libpq.
+    bool is_finished() const noexcept
+    {
+        return lost_ || (at_ == expected_.size() && !queue_open_ && copying_ == copying::nothing);
+    }
     // To be asked before next(), and before libpq is asked whether it is busy, which parses what has arrived: libpq is
     // to be told now to hand on the rows of the statement that is due.
     bool is_row_mode_due() const noexcept { return row_mode_due_; }
@@ -125,7 +130,7 @@ public:
     // A COPY for which nobody had expected rows, or had any: its rows are thrown away, or it fails.
     bool is_unwanted_copy() const noexcept { return copying_ != copying::nothing && (!copy_expected_ || abandoned_); }
     // All that is due came in. False also while the queue is open.
-    bool is_answered() const noexcept { return at_ == expected_.size() && !queue_open_; }
+    bool is_answered() const noexcept { return !lost_ && is_finished(); }
     // The connection ended, or is to be ended, before all that was due came in.
     bool lost() const noexcept { return lost_; }
     bool is_pipelined() const noexcept { return pipelined_; }

@@ -109,7 +109,9 @@ asio::awaitable<result_ptr> row_source::take_next()
     while (state_ != state::over) {
         if (state_ == state::taken_away) host_.throw_not_lent();
         if (state_ == state::not_begun) co_await open();
-        bool in_time = co_await session_->pump(*this, {.deadline = prologue_.deadline, .renewed = true});
+        bool in_time = true;
+        if (!session_->pumped(*this))
+            in_time = co_await session_->pump(*this, {.deadline = prologue_.deadline, .renewed = true});
         if (rows_) co_return std::move(rows_);
         finish(in_time);
     }

@@ -140,13 +140,17 @@ public:
     // Does all that can be done without waiting.
     enum class wait : std::uint8_t { nothing, read, read_or_write };
     wait advance(reply_handler& h);
-    // Until the round trip has ended, or its handler pauses it, or rows of a COPY are to be sent. The one loop in which a
-    // session waits for its server. False when the time was over, and the connection was cut.
+    // Until the round trip has ended, or its handler pauses it, or rows of a COPY are to be sent. False when the time was
+    // over, and the connection was cut.
     asio::awaitable<bool> pump(reply_handler& h, time_limit limit);
+    // The same without waiting, where what has arrived is enough; false where it is not.
+    bool pumped(reply_handler& h) { return advance(h) == wait::nothing; }
     // All that was due came in, or never will.
     void end_trip();
     // The same for an operation that its user left: reads to the end of it, and repeats the request to stop.
     asio::awaitable<void> drain();
+    // Asks the server to stop what it does for this session.
+    void stop_at_server() noexcept;
     // An operation was left before its end: nothing more is sent for it, and the server is told to stop.
     void interrupt() noexcept;
 
@@ -235,6 +239,51 @@ private:
     void send_preparation(std::string_view sql, const params& args, const std::string& name);
     void end_requests();
     void was_closed(bool gone);
+};
+
+// Drives a round trip: the only way in which a session waits for its server. Whoever drives it waits as it is told:
+//
+//     pumping p(session, handler, limit);
+//     while (p.waits()) {
+//         if (p.only_reads()) {
+//             auto [ec] = co_await session.socket->readable();
+//             p.read(ec);
+//         } else {
+//             co_await session.socket->step();
+//             p.stepped();
+//         }
+//     }
+//     bool in_time = p.end();
+//
+// That is session_impl::pump(). Single statements do it by themselves, because one more coroutine costs them 900
+// instructions of 11,000. However it is left, no time counts any more.
+class pumping
+{
+public:
+    // `just_sent`: no answer can have arrived yet, and nothing is to be sent but what libpq holds.
+    enum class start : bool { look_first, just_sent };
+
+    pumping(session_impl& s, reply_handler& h, time_limit limit, start with = start::look_first);
+    pumping(const pumping&) = delete;
+    pumping& operator=(const pumping&) = delete;
+
+    bool waits() const noexcept { return next_ != wait::nothing; }
+    bool only_reads() const noexcept { return next_ == wait::read && session_.socket->only_reads(); }
+    void read(boost::system::error_code ec);
+    void stepped();
+    bool end() noexcept;
+
+private:
+    using wait = session_impl::wait;
+
+    void go_on();
+
+    session_impl& session_;
+    reply_handler& handler_;
+    time_limit limit_;
+    wait next_;
+    std::optional<wire::bounded_wait> waiting_;
+    steady_time begun_;
 };
 
 } // namespace pgcoro::detail

@@ -111,7 +111,17 @@ asio::awaitable<result> session_impl::run_plain(request r)
         send(r, known);
         socket->flush();
         if (observer) sent_at = clock::now();
-        bool in_time = co_await pump(answer, {.deadline = r.with->deadline});
+        pumping p(*this, answer, {.deadline = r.with->deadline}, pumping::start::just_sent);
+        while (p.waits()) {
+            if (p.only_reads()) {
+                auto [ec] = co_await socket->readable();
+                p.read(ec);
+            } else {
+                co_await socket->step();
+                p.stepped();
+            }
+        }
+        bool in_time = p.end();
         op.finish();
         if (observer) {
             told.error = answer.error.get();
@@ -148,7 +158,17 @@ asio::awaitable<void> session_impl::run_simple(operation& op, std::string_view s
     begin(false);
     send_script(std::string(sql));
     socket->flush();
-    bool in_time = co_await pump(answer, limit);
+    pumping p(*this, answer, limit, pumping::start::just_sent);
+    while (p.waits()) {
+        if (p.only_reads()) {
+            auto [ec] = co_await socket->readable();
+            p.read(ec);
+        } else {
+            co_await socket->step();
+            p.stepped();
+        }
+    }
+    bool in_time = p.end();
     op.finish();
     if (tag) *tag = std::move(answer.tag);
     if (!in_time) fail_overdue(sql);
