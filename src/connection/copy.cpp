@@ -4,6 +4,8 @@
 #include "connection/diagnostics.hpp"
 #include "connection/operation.hpp"
 
+#include <boost/asio/this_coro.hpp>
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -67,7 +69,17 @@ public:
         s.trip.expect_copy();
         s.send_script(all);
         s.socket->flush();
-        bool in_time = co_await s.pump(*this, limit());
+        std::exception_ptr cancelled;
+        bool in_time = true;
+        try {
+            in_time = co_await s.pump(*this, limit());
+        } catch (const boost::system::system_error&) {
+            cancelled = std::current_exception();
+        }
+        if (cancelled) {
+            co_await answered_after_all(s);
+            std::rethrow_exception(cancelled);
+        }
         if (!in_time || !began_) end(in_time);
     }
 
@@ -142,6 +154,22 @@ private:
         if (taken_away_) host_reference::throw_not_lent();
         if (!session_) throw std::logic_error("pgcoro: this COPY is over: " + sql_);
         return *session_;
+    }
+
+    // A server that waits for rows takes no request to stop: only the end of the COPY ends its statement and lets its
+    // locks go. So one that is cancelled before the server's answer waits for that, with its request on the way.
+    asio::awaitable<void> answered_after_all(session_impl& s)
+    {
+        constexpr std::chrono::seconds most{5};
+        co_await asio::this_coro::reset_cancellation_state();
+        s.stop_at_server();
+        s.trip.abandon();
+        try {
+            co_await s.pump(*this, {.deadline = time_after(most), .of_statement = false});
+        } catch (const boost::system::system_error&) {
+            co_return; // cancelled once more: then it is left as it is
+        }
+        operation_->finish();
     }
 
     time_limit limit() const { return {.deadline = prologue_.deadline, .renewed = true}; }

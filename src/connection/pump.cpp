@@ -48,12 +48,14 @@ round_trip::reply reply_of(const PGresult* got, bool broken)
     return is_fatal(got) || (broken && !code_of(got)) ? round_trip::reply::fatal : round_trip::reply::failed;
 }
 
-// Answers that nobody waits for.
+// Answers that nobody waits for; except that a statement was stopped.
 class nobody final : public reply_handler
 {
 public:
-    void failed(round_trip::event, result_ptr, bool) override { pause = true; }
-    void answered(result_ptr) override { pause = true; }
+    void failed(round_trip::event, result_ptr error, bool) override
+    {
+        if (code_of(error.get()) == sqlstates::query_canceled) pause = true;
+    }
 };
 
 } // namespace
@@ -310,9 +312,9 @@ void session_impl::interrupt() noexcept
 
 asio::awaitable<void> session_impl::drain()
 {
-    // A request to stop may have come before its statement, or ends only one of several: then it is repeated, without
-    // delay when statements that were behind the stopped one are under way.
-    constexpr std::chrono::milliseconds shortest{10};
+    // A request to stop may have come before its statement, and then it is repeated. It stops one statement: of several,
+    // the next one needs another request, soon.
+    constexpr std::chrono::milliseconds shortest{2};
     constexpr std::chrono::milliseconds longest{1000};
     nobody discard;
     auto patience = shortest;

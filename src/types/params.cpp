@@ -1,9 +1,17 @@
 #include <pgcoro/types/params.hpp>
 
-#include <limits>
+#include <string>
 
 namespace pgcoro
 {
+
+void detail::check_value_size(std::size_t bytes)
+{
+    constexpr std::size_t most = (std::size_t(1) << 30) - 1; // MaxAllocSize of PostgreSQL's memutils.h
+    if (bytes > most)
+        throw mapping_error(std::to_string(bytes) + " bytes: PostgreSQL's values, and all parameters of a statement "
+                            "together, have less than 1 GiB; copy_in_bytes() sends a large bytea by pieces");
+}
 
 params::entry& params::begin(oid type, format in)
 {
@@ -16,8 +24,8 @@ params::entry& params::begin(oid type, format in)
 void params::end(entry& added)
 {
     auto size = data_.size() - added.offset;
-    if (data_.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()))
-        throw mapping_error("parameters of more than 2 GiB");
+    detail::check_value_size(size);
+    detail::check_value_size(data_.size()); // they travel in one message, which has the same bound
     added.size = static_cast<std::int32_t>(size);
     data_.push_back('\0'); // libpq reads text parameters up to the NUL
 }

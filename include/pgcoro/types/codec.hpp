@@ -7,6 +7,7 @@
 
 #include <bit>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -44,6 +45,9 @@ constexpr T network_order(T value) noexcept
     else
         return static_cast<T>(__builtin_bswap64(static_cast<std::uint64_t>(value)));
 }
+
+// Throws mapping_error for a value that PostgreSQL cannot hold: its sizes are 31 bits, and its values less than 1 GiB.
+void check_value_size(std::size_t bytes);
 
 } // namespace detail
 
@@ -128,6 +132,7 @@ public:
         auto start = out_.size();
         number(std::int32_t{0});
         write();
+        detail::check_value_size(out_.size() - start - 4);
         auto size = detail::network_order(static_cast<std::int32_t>(out_.size() - start - 4));
         std::memcpy(out_.data() + start, &size, sizeof(size));
     }
