@@ -78,20 +78,16 @@ void become(const command& what, char* const* argv, char* const* environment, in
         if (::setgroups(0, nullptr) != 0 || ::setgid(what.user->gid) != 0 || ::setuid(what.user->uid) != 0)
             return;
     }
+    if (!what.log.empty()) {
+        const int log = ::open(what.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (log < 0 || ::dup2(log, 1) < 0 || ::dup2(log, 2) < 0) return;
+    }
     if (::chdir(what.cwd.c_str()) != 0) return;
     close_others_on_exec();
     ::execve(argv[0], argv, environment);
 }
 
 unique_fd memory_file() { return above_stdio(::memfd_create("pgcoro", MFD_CLOEXEC), "memfd_create"); }
-
-std::string contents(const unique_fd& file)
-{
-    std::string text(static_cast<std::size_t>(std::max<off_t>(::lseek(file.get(), 0, SEEK_END), 0)), '\0');
-    const ssize_t n = ::pread(file.get(), text.data(), text.size(), 0);
-    text.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
-    return text;
-}
 
 struct process_state
 {
@@ -173,6 +169,14 @@ pid_t spawn(const command& what)
         throw std::system_error(reason, std::generic_category(), "cannot run " + what.argv[0] + who);
     }
     return child;
+}
+
+std::string contents(const unique_fd& file)
+{
+    std::string text(static_cast<std::size_t>(std::max<off_t>(::lseek(file.get(), 0, SEEK_END), 0)), '\0');
+    const ssize_t n = ::pread(file.get(), text.data(), text.size(), 0);
+    text.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+    return text;
 }
 
 std::string trimmed(std::string text)

@@ -55,6 +55,9 @@ struct command
     int in = -1; ///< -1: /dev/null, here and below
     int out = -1;
     int err = -1;
+    /// If not empty: the file that stdout and stderr are appended to, in place of `out` and `err`. The child
+    /// opens it after it has become `user`, and creates it with mode 0600.
+    std::filesystem::path log = {};
 };
 
 /// Starts a program and returns its process id. Throws `std::system_error` that names the program if it
@@ -71,6 +74,9 @@ struct outcome
 
     bool succeeded() const { return !timed_out && status == 0; }
 };
+
+/// The text of a regular file, from its beginning.
+std::string contents(const unique_fd& file);
 
 /// Without the white space at its end.
 std::string trimmed(std::string text);

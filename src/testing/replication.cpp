@@ -1,12 +1,7 @@
 // Primaries and standbys: how one becomes the other.
 #include "server_impl.hpp"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <stdexcept>
-#include <system_error>
 #include <thread>
 
 namespace pgcoro::testing
@@ -45,28 +40,27 @@ void wait_until(const server& asked, const std::string& sql, const std::string& 
 
 std::string server::impl::conninfo() const
 {
-    std::string text = "host=" + quoted(folder.string()) + " port=" + std::to_string(port.number()) +
-                       " user=" + quoted(options.superuser);
-    if (!options.password.empty()) text += " password=" + quoted(options.password);
-    return text;
+    return "host=" + quoted(folder.string()) + " port=" + std::to_string(port.number()) +
+           " user=" + quoted(options.superuser);
+}
+
+std::string server::impl::primary_conninfo() const
+{
+    if (!socket_asks_for_password() || options.password.empty()) return conninfo();
+    return conninfo() + " password=" + quoted(options.password);
 }
 
 void server::impl::copy(const impl& primary)
 {
-    const command tool = program("pg_basebackup", {"-D", data.string(), "-d", primary.conninfo(), "-X",
+    const command tool = client("pg_basebackup", {"-D", data.string(), "-d", primary.conninfo(), "-X",
                                                    "stream", "-c", "fast", "--no-sync", "-w"});
     must_succeed("pg_basebackup", run(tool, {}, 120s));
 }
 
 void server::impl::become_standby_of(const impl& primary)
 {
-    write_file(data / "postgresql.conf", setting_line("primary_conninfo", primary.conninfo()), std::ios::app);
-    const auto signal = data / "standby.signal";
-    write_file(signal, {});
-    if (user && ::chown(signal.c_str(), user->uid, user->gid) != 0) {
-        throw std::system_error(errno, std::generic_category(),
-                                "cannot give " + signal.string() + " to user " + user->name);
-    }
+    files.append("data/postgresql.conf", setting_line("primary_conninfo", primary.primary_conninfo()));
+    files.write("data/standby.signal", {});
 }
 
 bool server::in_recovery() const { return psql("select pg_is_in_recovery()") == "t"; }
@@ -85,8 +79,8 @@ void server::follow(const server& primary)
     if (restarts) stop();
     if (running()) {
         // A running standby needs no signal file: it has one.
-        write_file(impl_->data / "postgresql.conf",
-                   setting_line("primary_conninfo", primary.impl_->conninfo()), std::ios::app);
+        impl_->files.append("data/postgresql.conf",
+                            setting_line("primary_conninfo", primary.impl_->primary_conninfo()));
         psql("select pg_reload_conf()");
         return;
     }

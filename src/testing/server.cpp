@@ -1,20 +1,15 @@
 #include <pgcoro/testing/server.hpp>
 
 #include "binaries.hpp"
+#include "secret.hpp"
 #include "server_impl.hpp"
 
-#include <fcntl.h>
 #include <locale.h>
-#include <pwd.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
@@ -29,12 +24,6 @@ namespace
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
-
-std::string read_file(const fs::path& path)
-{
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
 
 std::string percent_encoded(const std::string& text)
 {
@@ -51,31 +40,17 @@ std::string percent_encoded(const std::string& text)
     return result;
 }
 
-/// The user to run as, if this process is root; none: as ourselves.
-std::optional<identity> server_user(const std::string& wanted)
+/// The options with the superuser that the server will have: a replica's is the primary's, because a replica
+/// is a copy of the primary, roles included.
+server_options completed(server_options options, const server_options* primary)
 {
-    if (::geteuid() != 0) return {};
-    const auto candidates =
-        wanted.empty() ? std::vector<std::string>{"postgres", "nobody"} : std::vector{wanted};
-    for (const std::string& name : candidates) {
-        if (const passwd* entry = ::getpwnam(name.c_str()))
-            return identity{entry->pw_uid, entry->pw_gid, name};
+    if (primary) {
+        options.superuser = primary->superuser;
+        options.password = primary->password;
+    } else if (options.password.empty() && options.auth != "trust") {
+        options.password = random_password();
     }
-    throw std::runtime_error("PostgreSQL refuses to run as root, and there is no user " + candidates.front() +
-                             (wanted.empty() ? " or nobody" : "") + " to run it as");
-}
-
-fs::path new_folder(const fs::path& parent, const std::optional<identity>& user)
-{
-    std::string path = (fs::absolute(parent) / "pgcoro-XXXXXX").string();
-    if (!::mkdtemp(path.data())) {
-        throw std::system_error(errno, std::generic_category(), "cannot make a folder " + path);
-    }
-    if (user && ::chown(path.c_str(), user->uid, user->gid) != 0) {
-        throw std::system_error(errno, std::generic_category(),
-                                "cannot give " + path + " to user " + user->name);
-    }
-    return path;
+    return options;
 }
 
 const char* encoding_locale()
@@ -113,13 +88,6 @@ const std::map<std::string, std::string> test_settings = {
 
 } // namespace
 
-void write_file(const fs::path& path, const std::string& text, std::ios::openmode mode)
-{
-    std::ofstream file(path, std::ios::out | mode);
-    file << text;
-    if (!file.flush()) throw std::runtime_error("cannot write " + path.string());
-}
-
 std::string setting_line(const std::string& name, const std::string& value)
 {
     std::string line = name + " = '";
@@ -131,23 +99,17 @@ std::string setting_line(const std::string& name, const std::string& value)
 }
 
 server::impl::impl(server_options given)
-    : options(std::move(given))
+    : options(completed(given, given.replica_of ? &given.replica_of->impl_->options : nullptr))
     , bin(find_binaries(options.bin_dir))
-    , user(server_user(options.run_as))
-    , folder(new_folder(options.parent, user))
-    , data(folder / "data")
-    , watch(folder, user)
+    , files(options.parent, unprivileged_user(options.run_as))
+    , folder(files.path())
+    , data(files.data())
+    , watch(folder, files.user())
 {
     const std::string socket = (folder / (".s.PGSQL." + std::to_string(port.number()))).string();
     if (socket.size() > 107) {
         throw std::runtime_error("the path of the Unix socket would be too long (107 at most): " + socket +
                                  "; choose a shorter server_options::parent");
-    }
-    fs::create_directory(data);
-    fs::permissions(data, fs::perms::owner_all);
-    if (user && ::chown(data.c_str(), user->uid, user->gid) != 0) {
-        throw std::system_error(errno, std::generic_category(),
-                                "cannot give " + data.string() + " to " + user->name);
     }
     const server* primary = std::exchange(options.replica_of, nullptr); // it need not outlive this
     if (primary)
@@ -182,24 +144,26 @@ command server::impl::program(const char* name, std::vector<std::string> argumen
         if (const char* value = std::getenv(variable))
             result.environment.push_back(std::string(variable) + "=" + value);
     }
-    if (!options.password.empty()) result.environment.push_back("PGPASSWORD=" + options.password);
-    result.user = user;
+    result.user = files.user();
     result.cwd = data;
+    return result;
+}
+
+/// A program that connects to the server. Only its own user, and root, can read its environment.
+command server::impl::client(const char* name, std::vector<std::string> arguments) const
+{
+    command result = program(name, std::move(arguments));
+    if (!options.password.empty()) result.environment.push_back("PGPASSWORD=" + options.password);
     return result;
 }
 
 void server::impl::make_cluster()
 {
-    std::vector<std::string> arguments = {"-D",
-                                          data.string(),
-                                          "-U",
-                                          options.superuser,
-                                          "-E",
-                                          "UTF8",
-                                          "-A",
-                                          "trust",
-                                          std::string("--locale=") + encoding_locale(),
-                                          "--no-sync"};
+    // The password is hashed for SCRAM. The lines of pg_hba.conf are replaced before the server starts.
+    const char* method = options.password.empty() ? "trust" : "scram-sha-256";
+    std::vector<std::string> arguments = {
+        "-D", data.string(), "-U", options.superuser, "-E", "UTF8", "-A", method,
+        std::string("--locale=") + encoding_locale(), "--no-sync"};
     if (!options.password.empty()) arguments.push_back("--pwfile=/dev/stdin");
     const outcome result = run(program("initdb", std::move(arguments)), options.password + "\n", 120s);
     must_succeed("initdb", result);
@@ -221,28 +185,26 @@ void server::impl::write_configuration()
     settings.insert(test_settings.begin(), test_settings.end());
     std::string text = "\n";
     for (const auto& [name, value] : settings) text += setting_line(name, value);
-    write_file(data / "postgresql.conf", text, std::ios::app);
+    files.append("data/postgresql.conf", text);
 
     std::string hba;
     for (const std::string& line : options.hba) hba += line + "\n";
-    for (const char* who : {"local all all ", "local replication all "}) hba += who + options.auth + "\n";
+    // By default the folder's mode guards the socket: nobody else can reach it.
+    const std::string local = options.auth.empty() ? "trust" : options.auth;
+    const std::string network = options.auth.empty() ? "scram-sha-256" : options.auth;
+    for (const char* who : {"local all all ", "local replication all "}) hba += who + local + "\n";
     for (const char* address : {"127.0.0.1/32", "::1/128"}) {
-        for (const char* database : {"all", "replication"}) {
-            hba += std::string("host ") + database + " all " + address + " " + options.auth + "\n";
-        }
+        for (const char* database : {"all", "replication"})
+            hba += std::string("host ") + database + " all " + address + " " + network + "\n";
     }
-    write_file(data / "pg_hba.conf", hba);
+    files.write("data/pg_hba.conf", hba);
 }
 
 void server::impl::start()
 {
     if (postmaster != 0 && !gone()) throw std::logic_error("the server runs already");
-    const fs::path log = folder / "log";
-    const unique_fd file(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    if (file.get() < 0)
-        throw std::system_error(errno, std::generic_category(), "cannot open " + log.string());
     command postgres = program("postgres", {"-D", data.string()});
-    postgres.out = postgres.err = file.get();
+    postgres.log = folder / "log";
     postmaster = spawn(postgres);
     wait_until_ready();
 }
@@ -257,7 +219,7 @@ void server::impl::wait_until_ready()
             throw std::runtime_error(
                 (bin / "postgres").string() +
                 (over ? " ended at its start" : " was not ready after " + seconds + " s") +
-                "; the end of its log:\n" + tail(read_file(folder / "log")));
+                "; the end of its log:\n" + tail(files.read("log")));
         }
         std::this_thread::sleep_for(5ms);
     }
@@ -266,7 +228,7 @@ void server::impl::wait_until_ready()
 /// What pg_ctl looks at: the first line of postmaster.pid is the process, the eighth its state.
 bool server::impl::ready() const
 {
-    std::istringstream lines(read_file(data / "postmaster.pid"));
+    std::istringstream lines(files.read("data/postmaster.pid"));
     std::string line;
     for (int number = 1; std::getline(lines, line); ++number) {
         if (number == 1 && line != std::to_string(postmaster)) return false;
@@ -297,6 +259,12 @@ std::string server::impl::uri(const std::string& host, std::string_view database
            "&port=" + std::to_string(port.number()) + "&user=" + percent_encoded(options.superuser);
 }
 
+std::string server::impl::with_password(std::string uri) const
+{
+    if (options.password.empty()) return uri;
+    return uri + "&password=" + percent_encoded(options.password);
+}
+
 server::server(server_options options)
     : impl_(std::make_unique<impl>(std::move(options)))
 {
@@ -308,17 +276,19 @@ server::~server() = default;
 
 std::string server::uri(std::string_view database) const
 {
-    return impl_->uri(impl_->folder.string(), database);
+    std::string uri = impl_->uri(impl_->folder.string(), database);
+    return impl_->socket_asks_for_password() ? impl_->with_password(std::move(uri)) : uri;
 }
 
 std::string server::tcp_uri(std::string_view database) const
 {
     if (!impl_->options.tcp) throw std::logic_error("the server was started without server_options::tcp");
-    return impl_->uri("127.0.0.1", database);
+    return impl_->with_password(impl_->uri("127.0.0.1", database));
 }
 
 const fs::path& server::socket_dir() const noexcept { return impl_->folder; }
 std::uint16_t server::port() const noexcept { return impl_->port.number(); }
+const std::string& server::password() const noexcept { return impl_->options.password; }
 const fs::path& server::folder() const noexcept { return impl_->folder; }
 const fs::path& server::bin_dir() const noexcept { return impl_->bin; }
 pid_t server::pid() const noexcept { return impl_->postmaster; }
@@ -387,12 +357,13 @@ void server::resume(pid_t backend)
     throw std::invalid_argument("process " + std::to_string(backend) + " is not a backend of this server");
 }
 
-std::string server::log() const { return read_file(impl_->folder / "log"); }
+std::string server::log() const { return impl_->files.read("log"); }
 
 std::string server::psql(std::string_view sql, std::string_view database) const
 {
-    const command tool = impl_->program(
-        "psql", {"-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-f", "-", "-d", uri(database)});
+    const command tool = impl_->client(
+        "psql", {"-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-f", "-", "-d",
+                 impl_->uri(impl_->folder.string(), database)});
     const outcome result = run(tool, sql, 60s);
     if (!result.succeeded()) {
         throw std::runtime_error((result.timed_out ? "psql did not end within a minute: " : "psql failed: ") +

@@ -103,7 +103,7 @@ host::host(std::string name, pgcoro::testing::server_options options, std::atomi
 
 std::string host::address() const { return name_ + ":" + std::to_string(port()); }
 
-std::string host::place(pgcoro::testing::server_options options)
+test::server_socket host::place(pgcoro::testing::server_options options)
 {
     disk_.reset();
     server_.emplace(std::move(options));

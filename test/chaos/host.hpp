@@ -65,8 +65,8 @@ public:
     void bring_back();
 
 private:
-    // Gives the socket.
-    std::string place(pgcoro::testing::server_options options);
+    // Returns where the new server listens.
+    test::server_socket place(pgcoro::testing::server_options options);
 
     std::string name_;
     std::optional<pgcoro::testing::server> server_;

@@ -25,9 +25,9 @@ struct server_options
 {
     /// Makes the new server a replica of this one, which must run, on the same machine: copied by
     /// `pg_basebackup`, then a hot standby that streams from it. It begins with the settings of the primary;
-    /// `settings` go on top, for instance `recovery_min_apply_delay` for a replica that lags. Give it the
-    /// primary's `superuser`, `password` and `auth`. Null (default): a new, empty server. Need not outlive
-    /// the constructor.
+    /// `settings` go on top, for instance `recovery_min_apply_delay` for a replica that lags. `superuser` and
+    /// `password` are ignored: a replica has the primary's roles. Null (default): a new, empty server. Need
+    /// not outlive the constructor.
     const server* replica_of = nullptr;
 
     /// Lines of `postgresql.conf`, name to value, unquoted; they override those that tests usually want
@@ -37,14 +37,17 @@ struct server_options
     /// Lines of `pg_hba.conf` that come before the server's own.
     std::vector<std::string> hba;
 
-    /// The authentication method of the server's own `pg_hba.conf` lines, for socket and TCP alike:
-    /// `trust` (default), `scram-sha-256`, `md5` ...
-    std::string auth = "trust";
+    /// The authentication method of the server's own `pg_hba.conf` lines, for the Unix socket and for TCP
+    /// alike: `trust`, `scram-sha-256`, `md5` ... Empty (default): `scram-sha-256` over TCP, and `trust` on
+    /// the socket, which only the user of this process, the user the server runs as, and root can reach.
+    /// `trust` opens the server to every user of the machine as long as `tcp` is true: a superuser runs
+    /// programs (`COPY ... TO PROGRAM`) as the server's user.
+    std::string auth;
 
     /// The name of the database superuser, and the user in `uri()`.
     std::string superuser = "postgres";
 
-    /// The superuser's password; empty (default): none. Not part of `uri()`.
+    /// The superuser's password. Empty (default): a random one; none with the method `trust`.
     std::string password;
 
     /// Listen on 127.0.0.1, and on ::1 where there is one. Without it only on the Unix socket.
@@ -103,13 +106,19 @@ public:
     /// Stops the server at once and removes its folder.
     ~server();
 
-    /// A connection URI for the Unix socket. `database` is taken as it is.
+    /// Returns a connection URI for the Unix socket. `database` is inserted unchanged. The URI contains the
+    /// superuser's password only if `server_options::auth` is given.
     std::string uri(std::string_view database = "postgres") const;
 
-    /// A connection URI for 127.0.0.1. Throws `std::logic_error` without `server_options::tcp`.
+    /// Returns a connection URI for 127.0.0.1. The URI contains the superuser's password if there is one: do
+    /// not pass it in a program's arguments, which every user of the machine can read. Throws
+    /// `std::logic_error` without `server_options::tcp`.
     std::string tcp_uri(std::string_view database = "postgres") const;
 
-    /// The folder that holds the Unix socket: what libpq calls `host`.
+    /// Returns the superuser's password; an empty string if the superuser has no password.
+    const std::string& password() const noexcept;
+
+    /// The folder (mode 0700) that holds the Unix socket: what libpq calls `host`.
     const std::filesystem::path& socket_dir() const noexcept;
 
     /// The port, chosen by the system; the same for as long as this object lives.

@@ -49,7 +49,8 @@ struct trio
     std::string uri() const
     {
         auto at = [](const pgcoro::testing::server& s) { return "127.0.0.1:" + std::to_string(s.port()); };
-        return "postgresql://postgres@" + at(primary) + ',' + at(first) + ',' + at(second) + "/postgres";
+        return "postgresql://postgres:" + primary.password() + '@' + at(primary) + ',' + at(first) + ',' +
+               at(second) + "/postgres";
     }
 
     pgcoro::testing::server primary;

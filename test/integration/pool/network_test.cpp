@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(a_host_that_has_moved_is_found_at_its_new_address)
 {
     pgcoro::testing::server_options moving;
     moving.settings["listen_addresses"] = "127.0.0.1,127.0.0.2";
-    moving.hba = {"host all all 127.0.0.0/8 trust"};
+    moving.hba = {"host all all 127.0.0.0/8 scram-sha-256"};
     pgcoro::testing::server server(moving);
     named_address host("moving.test", "127.0.0.1");
     run([&]() -> asio::awaitable<void> {

@@ -15,7 +15,7 @@ public:
     /// `pool_mode` is "session" or "transaction". At most `size` connections to the server.
     bouncer(const pgcoro::testing::server& behind, const std::string& pool_mode, int size = 4);
 
-    /// Over TCP, with libpq's own parameters only.
+    /// Over TCP, as the superuser and with the password, with libpq's own parameters only.
     std::string uri() const;
     /// Cuts all connections.
     void restart();
@@ -23,6 +23,7 @@ public:
 private:
     void start();
 
+    std::string password_;
     pgcoro::testing::reserved_port port_;
     test::private_program program_;
 };

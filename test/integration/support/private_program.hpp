@@ -1,11 +1,11 @@
 #pragma once
 
+#include "testing/private_folder.hpp"
 #include "testing/process.hpp"
 #include "testing/supervisor.hpp"
 
 #include <filesystem>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,9 +24,9 @@ public:
     /// Ends the program with SIGTERM, or by force.
     ~private_program();
 
-    const std::filesystem::path& folder() const noexcept { return folder_; }
+    const std::filesystem::path& folder() const noexcept { return files_.path(); }
     /// Its working directory, empty at first, by which who watches over it finds it.
-    std::filesystem::path data() const { return folder_ / "data"; }
+    std::filesystem::path data() const { return files_.data(); }
     /// A file in the folder that it can read; gives its path.
     std::string write(const std::string& name, const std::string& text) const;
 
@@ -44,9 +44,8 @@ public:
 
 private:
     std::string name_;
-    std::optional<pgcoro::testing::identity> user_;
-    std::filesystem::path folder_;
-    std::optional<pgcoro::testing::supervisor> watch_;
+    pgcoro::testing::private_folder files_;
+    pgcoro::testing::supervisor watch_;
     pid_t process_ = 0;
 };
 

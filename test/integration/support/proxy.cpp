@@ -18,12 +18,11 @@ namespace test
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
-using local = asio::local::stream_protocol;
 
 struct proxy::link : std::enable_shared_from_this<proxy::link>
 {
     tcp::socket client;
-    local::socket server;
+    tcp::socket server;
     std::string pending; // of the client's, not yet a whole message
     bool started = false;
     bool deaf = false; // swallows all
@@ -114,15 +113,13 @@ asio::awaitable<bool> pass(Link& l, fault::direction way, Socket& to, std::strin
 
 } // namespace
 
-std::string socket_of(const pgcoro::testing::server& s)
-{
-    return (s.socket_dir() / (".s.PGSQL." + std::to_string(s.port()))).string();
-}
+server_socket socket_of(const pgcoro::testing::server& s) { return {s.port(), s.password()}; }
 
-proxy::proxy(std::string server_socket, script faults, const std::string& address, std::uint16_t port)
+proxy::proxy(server_socket server, script faults, const std::string& address, std::uint16_t port)
     : acceptor_(io_, tcp::endpoint(asio::ip::make_address(address), port))
     , port_(acceptor_.local_endpoint().port())
-    , server_(std::move(server_socket))
+    , server_port_(server.port)
+    , password_(std::move(server.password))
     , faults_(std::move(faults))
 {
     asio::co_spawn(io_, listen(), asio::detached);
@@ -135,14 +132,14 @@ proxy::~proxy()
     thread_.join();
 }
 
-void proxy::lead_to(std::string server_socket)
+void proxy::lead_to(server_socket server)
 {
-    asio::post(io_, [this, to = std::move(server_socket)]() mutable { server_ = std::move(to); });
+    asio::post(io_, [this, port = server.port] { server_port_ = port; });
 }
 
-std::string proxy::uri(std::string_view database, std::string_view user) const
+std::string proxy::uri(std::string_view database) const
 {
-    return "postgresql://" + std::string(user) + "@127.0.0.1:" + std::to_string(port_) + "/" +
+    return "postgresql://postgres:" + password_ + "@127.0.0.1:" + std::to_string(port_) + "/" +
            std::string(database) + "?sslmode=disable&gssencmode=disable";
 }
 
@@ -159,11 +156,14 @@ asio::awaitable<void> proxy::listen()
 
 asio::awaitable<void> proxy::serve(std::shared_ptr<link> l)
 {
-    auto [ec] = co_await l->server.async_connect(local::endpoint(server_), asio::as_tuple(asio::deferred));
+    tcp::endpoint there(asio::ip::address_v4::loopback(), server_port_);
+    auto [ec] = co_await l->server.async_connect(there, asio::as_tuple(asio::deferred));
     if (ec) {
         l->close(false);
         co_return;
     }
+    boost::system::error_code ignored;
+    l->server.set_option(tcp::no_delay(true), ignored);
     asio::co_spawn(io_, to_client(l), asio::detached);
     co_await to_server(l);
     l->close(false);

@@ -6,7 +6,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -44,11 +43,17 @@ struct fault
     std::chrono::milliseconds time{0};
 };
 
-/// The server's Unix socket, for a proxy to lead to.
-std::string socket_of(const pgcoro::testing::server& s);
+/// Where a server listens on 127.0.0.1, and the superuser's password there.
+struct server_socket
+{
+    std::uint16_t port;
+    std::string password;
+};
+server_socket socket_of(const pgcoro::testing::server& s);
 
-/// Listens on a TCP port of its own, on a thread of its own. One connection of the server for each of the
-/// client's, without TLS.
+/// Listens on its own TCP port, on its own thread. Opens one connection to the server for each connection of
+/// a client, without TLS. It leads to the server's TCP port, where a password is needed: a proxy in front of
+/// the Unix socket would let every user of the machine in.
 class proxy
 {
 public:
@@ -57,18 +62,18 @@ public:
     /// thread. Bytes of the fault count from the message's first, or the first of what the server says then.
     using script = std::function<std::optional<fault>(std::string_view message)>;
 
-    /// In front of the server's Unix socket. `address` is one of 127.0.0.0/8; port 0: a free one.
-    proxy(std::string server_socket, script faults, const std::string& address = "127.0.0.1",
+    /// `address` is one of 127.0.0.0/8; port 0: a free one.
+    proxy(server_socket server, script faults, const std::string& address = "127.0.0.1",
           std::uint16_t port = 0);
     ~proxy();
     proxy(const proxy&) = delete;
     proxy& operator=(const proxy&) = delete;
 
     std::uint16_t port() const noexcept { return port_; }
-    /// From now on new connections lead to this server's Unix socket.
-    void lead_to(std::string server_socket);
-    /// Parameters for libpq that lead here.
-    std::string uri(std::string_view database = "postgres", std::string_view user = "postgres") const;
+    /// New connections lead to this server. Its password must be the first server's, which `uri()` contains.
+    void lead_to(server_socket server);
+    /// Returns a URI that leads here, as the superuser.
+    std::string uri(std::string_view database = "postgres") const;
 
 private:
     struct link;
@@ -81,7 +86,8 @@ private:
     boost::asio::io_context io_{1};
     boost::asio::ip::tcp::acceptor acceptor_;
     std::uint16_t port_;
-    std::string server_;
+    std::uint16_t server_port_;
+    std::string password_;
     script faults_;
     std::thread thread_;
 };

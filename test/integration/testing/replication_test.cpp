@@ -107,10 +107,11 @@ BOOST_AUTO_TEST_CASE(a_replica_logs_in_with_a_password)
     options.password = "it's a \\secret";
     options.auth = "scram-sha-256";
     server primary(options);
-    const server replica = replica_of(primary, options);
+    const server replica = replica_of(primary, {.auth = "scram-sha-256"}); // the password is the primary's
     primary.psql("create table t as select 1 as x");
     replica.catch_up_with(primary);
     BOOST_TEST(replica.psql(count) == "1");
+    BOOST_TEST(replica.password() == options.password);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

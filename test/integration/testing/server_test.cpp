@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <libpq-fe.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/stat.h>
@@ -17,6 +18,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -133,6 +135,13 @@ holder start_holder()
     }
     std::fclose(lines);
     return result;
+}
+
+boost::test_tools::assertion_result is_root(boost::unit_test::test_unit_id)
+{
+    boost::test_tools::assertion_result answer(::geteuid() == 0);
+    answer.message() << "this process is not root: nobody else's folder is written to";
+    return answer;
 }
 
 void kill_holder(const holder& held)
@@ -299,15 +308,138 @@ BOOST_AUTO_TEST_CASE(psql_returns_rows_and_throws_what_the_server_said)
                           says("\"nowhere\" does not exist"));
 }
 
-BOOST_AUTO_TEST_CASE(a_password_is_asked_for_where_the_method_says_so)
+BOOST_AUTO_TEST_CASE(explicit_scram_asks_on_socket_and_tcp)
 {
     server_options options;
     options.auth = "scram-sha-256";
     options.password = "it's secret";
     const server own(options);
     BOOST_TEST(own.psql("select 1") == "1");
-    BOOST_TEST(PQstatus(connect(own.uri() + "&password=it%27s%20secret").get()) == CONNECTION_OK);
-    BOOST_TEST(PQstatus(connect(own.tcp_uri() + "&password=wrong").get()) == CONNECTION_BAD);
+    for (const std::string& uri : {own.uri(), own.tcp_uri()}) {
+        BOOST_TEST(PQstatus(connect(uri).get()) == CONNECTION_OK);
+        BOOST_TEST(PQstatus(connect(uri + "&password=wrong").get()) == CONNECTION_BAD);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(explicit_trust_asks_nobody)
+{
+    server_options options;
+    options.auth = "trust";
+    const server own(options);
+    BOOST_TEST(own.password() == "");
+    BOOST_TEST(own.tcp_uri().find("password") == std::string::npos);
+    BOOST_TEST(ask(connect(own.tcp_uri()), "select 1") == "1");
+}
+
+BOOST_AUTO_TEST_CASE(tcp_without_the_password_is_refused_by_default)
+{
+    const server& shared = shared_server();
+    const std::string address = "host=127.0.0.1 user=postgres dbname=postgres port=" +
+                                std::to_string(shared.port()) + " passfile=/nonexistent";
+    BOOST_TEST(PQstatus(connect(address).get()) == CONNECTION_BAD);
+    BOOST_TEST(PQstatus(connect(address + " password=" + std::string(32, '0')).get()) == CONNECTION_BAD);
+    BOOST_TEST(PQstatus(connect(address + " password=" + shared.password()).get()) == CONNECTION_OK);
+    BOOST_TEST(shared.password().size() == 32U);
+    BOOST_TEST(shared.uri().find(shared.password()) == std::string::npos);
+    const server other;
+    BOOST_TEST(other.password() != shared.password());
+}
+
+BOOST_AUTO_TEST_CASE(socket_folder_is_closed_to_others)
+{
+    struct stat folder
+    {};
+    BOOST_TEST_REQUIRE(::stat(shared_server().socket_dir().c_str(), &folder) == 0);
+    BOOST_TEST((folder.st_mode & 07777) == 0700U);
+}
+
+BOOST_AUTO_TEST_CASE(another_user_gets_in_neither_way, *boost::unit_test::precondition(is_root))
+{
+    const server& shared = shared_server();
+    struct stat process
+    {};
+    BOOST_TEST_REQUIRE(::stat(("/proc/" + std::to_string(shared.pid())).c_str(), &process) == 0);
+    for (const char* name : {"nobody", "daemon", "games"}) {
+        const passwd* entry = ::getpwnam(name);
+        if (!entry || entry->pw_uid == process.st_uid) continue;
+        for (const std::string& host : {shared.socket_dir().string(), std::string("127.0.0.1"), std::string("::1")}) {
+            pgcoro::testing::command psql;
+            psql.argv = {(shared.bin_dir() / "psql").string(), "-XAtwc", "select 'in'", "-d",
+                         "host=" + host + " port=" + std::to_string(shared.port()) +
+                             " user=postgres dbname=postgres"};
+            psql.environment = {"HOME=/nonexistent", "LC_ALL=C"};
+            psql.user = pgcoro::testing::identity{entry->pw_uid, entry->pw_gid, name};
+            const auto result = pgcoro::testing::run(psql, {}, std::chrono::minutes(1));
+            BOOST_TEST(result.status != 0, name << " got in by " << host << ": " << result.out);
+            const bool refused = result.err.find("Permission denied") != std::string::npos ||
+                                 result.err.find("no password supplied") != std::string::npos ||
+                                 (host == "::1" && result.err.find("refused") != std::string::npos);
+            BOOST_TEST(refused, result.err);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(password_is_in_no_programs_arguments)
+{
+    // Programs that fail when they find it there, in front of the real ones.
+    std::string folder = "/tmp/pgcoro-wrapped-XXXXXX";
+    BOOST_TEST_REQUIRE(::mkdtemp(folder.data()));
+    fs::permissions(folder, fs::perms(0755));
+    for (const char* name : {"postgres", "initdb", "psql", "pg_basebackup"}) {
+        const fs::path wrapper = fs::path(folder) / name;
+        std::ofstream(wrapper) << "#!/bin/sh\ncase \"$*\" in *open-sesame*) echo in its arguments >&2; exit 1;; "
+                                  "esac\nexec " << (shared_server().bin_dir() / name).string() << " \"$@\"\n";
+        fs::permissions(wrapper, fs::perms(0755));
+    }
+    {
+        server_options options;
+        options.bin_dir = folder;
+        options.auth = "scram-sha-256";
+        options.password = "open-sesame";
+        const server primary(options);
+        options.replica_of = &primary;
+        const server replica(options);
+        BOOST_TEST(replica.psql("select 1") == "1");
+        // Nor can what runs in the server read it in its environment.
+        BOOST_TEST(primary.psql("\\! tr '\\000' ' ' </proc/" + std::to_string(primary.pid()) + "/environ")
+                       .find("open-sesame") == std::string::npos);
+    }
+    fs::remove_all(folder);
+}
+
+BOOST_AUTO_TEST_CASE(links_in_the_servers_folder_are_not_followed, *boost::unit_test::precondition(is_root))
+{
+    std::string folder = "/tmp/pgcoro-root-XXXXXX";
+    BOOST_TEST_REQUIRE(::mkdtemp(folder.data()));
+    const fs::path secret = fs::path(folder) / "secret";
+    std::ofstream(secret) << "only root's";
+    fs::permissions(secret, fs::perms::owner_read | fs::perms::owner_write);
+    const auto unchanged = [&] {
+        struct stat now
+        {};
+        std::string text;
+        std::getline(std::ifstream(secret), text);
+        return ::stat(secret.c_str(), &now) == 0 && now.st_uid == 0 && text == "only root's";
+    };
+    const server primary;
+    {
+        server own;
+        const auto replace_by_link = [&](const fs::path& file) {
+            fs::remove(file);
+            fs::create_symlink(secret, file); // as the server's user could
+        };
+        own.stop();
+        replace_by_link(own.folder() / "data" / "standby.signal");
+        BOOST_CHECK_THROW(own.follow(primary), std::runtime_error);
+        replace_by_link(own.folder() / "data" / "postgresql.conf");
+        BOOST_CHECK_THROW(own.follow(primary), std::runtime_error);
+        replace_by_link(own.folder() / "log");
+        BOOST_CHECK_THROW(own.start(), std::exception);
+        BOOST_TEST(own.log() == "");
+        BOOST_TEST(unchanged());
+    }
+    BOOST_TEST(unchanged());
+    fs::remove_all(folder);
 }
 
 BOOST_AUTO_TEST_CASE(hba_lines_given_come_first)
