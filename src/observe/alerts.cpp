@@ -1,5 +1,7 @@
 #include <pgcoro/observe/alerts.hpp>
 
+#include "observe/utf8.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
@@ -122,8 +124,8 @@ alerts::alerts(alert_options options)
     for (std::size_t i = 0; i < states_.size(); ++i) {
         auto& r = options_.rules[i];
         auto& told = states_[i].told;
-        told.name = r.name;
-        told.meaning = r.meaning;
+        told.name = detail::to_utf8(r.name);
+        told.meaning = detail::to_utf8(r.meaning);
         told.severity = r.severity;
         told.threshold = r.threshold;
     }

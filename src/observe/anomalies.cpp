@@ -29,6 +29,18 @@ std::vector<double> known(std::span<const double> values)
 
 } // namespace
 
+void tag_invoke(boost::json::value_from_tag, boost::json::value& to, const anomaly& from)
+{
+    auto finite = [](double value) {
+        return std::isfinite(value) ? boost::json::value(value) : boost::json::value();
+    };
+    to = {{"figure", from.figure},
+          {"value", finite(from.value)},
+          {"median", finite(from.median)},
+          {"score", finite(from.score)},
+          {"compared", from.compared}};
+}
+
 double robust_z_score(double value, std::span<const double> usual)
 {
     auto values = known(usual);

@@ -3,6 +3,7 @@
 
 #include <pgcoro/resilience/failure.hpp>
 
+#include "observe/utf8.hpp"
 #include "resilience/text.hpp"
 
 #include <boost/asio/error.hpp>
@@ -31,7 +32,7 @@ asio::awaitable<health_check> check_health(pool& p, std::chrono::milliseconds wi
     found.response_time = std::chrono::duration<double>(elapsed()).count();
     if (failure) {
         if (is_cancellation(failure)) std::rethrow_exception(failure);
-        found.error = detail::first_line(failure);
+        found.error = detail::to_utf8(detail::first_line(failure));
     }
     co_return found;
 }

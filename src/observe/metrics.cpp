@@ -1,6 +1,7 @@
 // What is told is counted, in the telling thread's own memory.
 #include "observe/labels.hpp"
 #include "observe/metrics_impl.hpp"
+#include "observe/utf8.hpp"
 #include "sql/normalized.hpp"
 #include "sql/statement.hpp"
 
@@ -50,7 +51,7 @@ void count(detail::query_cell& c, const query_event& e, std::chrono::nanoseconds
     if (e.sqlstate == "00000") return;
     c.errors.add();
     std::lock_guard lock(c.mutex);
-    ++c.by_sqlstate[std::string(e.sqlstate)];
+    ++c.by_sqlstate[detail::to_utf8(e.sqlstate)];
 }
 
 void count(detail::transaction_cell& c, const transaction_event& e)
@@ -141,8 +142,9 @@ void metrics::watch(const pool& p)
 {
     auto& o = p.options();
     auto database = o.connection.parameters.find("dbname");
-    impl::watched_pool w{o.name, database == o.connection.parameters.end() ? "" : database->second, o.size,
-                         o.max_overflow, p.probe()};
+    impl::watched_pool w{detail::to_utf8(o.name),
+                         database == o.connection.parameters.end() ? "" : detail::to_utf8(database->second),
+                         o.size, o.max_overflow, p.probe()};
     std::lock_guard lock(impl_->mutex);
     std::erase_if(impl_->pools, [&](auto& other) { return !other.probe(); });
     impl_->pools.push_back(std::move(w));
@@ -153,7 +155,7 @@ void metrics::watch(const cluster& c)
     auto& o = c.options();
     std::lock_guard lock(impl_->mutex);
     std::erase_if(impl_->clusters, [&](auto& other) { return !other.probe(); });
-    impl_->clusters.push_back({o.pool.name, std::string(to_string(o.reads)), c.probe()});
+    impl_->clusters.push_back({detail::to_utf8(o.pool.name), std::string(to_string(o.reads)), c.probe()});
 }
 
 // Kept in the list until what this gives is gone.
@@ -175,12 +177,12 @@ metrics::watching metrics::watch(const circuit_breaker& b) { return keep(&impl::
 
 metrics::watching metrics::watch(std::string name, retry_budget& b)
 {
-    return keep(&impl::budgets, {std::move(name), &b});
+    return keep(&impl::budgets, {detail::to_utf8(name), &b});
 }
 
 metrics::watching metrics::watch(std::string name, const query_cache& c)
 {
-    return keep(&impl::caches, {std::move(name), &c});
+    return keep(&impl::caches, {detail::to_utf8(name), &c});
 }
 
 void metrics::on_query(const query_event& e) noexcept
@@ -235,7 +237,7 @@ void metrics::on_acquire_failed(const acquire_failed_event& e) noexcept
     with(impl_->all, [&](detail::shard& s) {
         auto& c = pool_of(s, impl_->names, e.pool);
         std::lock_guard lock(c.mutex);
-        ++c.refused[std::string(e.why)];
+        ++c.refused[detail::to_utf8(e.why)];
     });
     if (auto* next = impl_->options.next) next->on_acquire_failed(e);
 }
@@ -313,8 +315,9 @@ void metrics::on_breaker(const breaker_event& e) noexcept
 {
     try {
         std::lock_guard lock(impl_->mutex);
-        auto& b = impl_->breakers[std::string(e.name)];
-        b.name = e.name;
+        auto name = detail::to_utf8(e.name);
+        auto& b = impl_->breakers[name];
+        b.name = std::move(name);
         b.state = e.to;
         ++b.changes;
         b.opened += e.to == "open";

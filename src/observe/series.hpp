@@ -1,6 +1,8 @@
 // What is told apart by name, in a bounded number: who comes too late is the last one, "other".
 #pragma once
 
+#include "observe/utf8.hpp"
+
 #include <atomic>
 #include <cstddef>
 #include <memory>
@@ -36,16 +38,20 @@ public:
     std::size_t capacity() const noexcept { return most_ + 1; }
     std::size_t other() const noexcept { return most_; }
 
-    // Its number; other() when there is no room. `describe` gives what is to be kept with a new one.
+    // Returns the number of a name; other() when there is no room. `describe` returns the text to keep with a
+    // new name. Names enter here: two that differ in invalid UTF-8 only are one, because no label may be
+    // exported twice.
     template <class Describe>
-    std::size_t number_of(std::string_view name, Describe describe)
+    std::size_t number_of(std::string_view given, Describe describe)
     {
+        auto name = to_utf8(given);
+        if (name == "other") return other();
         std::lock_guard lock(mutex_);
         if (auto it = numbers_.find(name); it != numbers_.end()) return it->second;
         if (names_.size() >= most_) return other();
         auto n = names_.size();
-        names_.push_back({std::string(name), describe()});
-        numbers_.emplace(name, n);
+        names_.push_back({name, to_utf8(describe())});
+        numbers_.emplace(std::move(name), n);
         return n;
     }
 

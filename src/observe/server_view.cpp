@@ -4,6 +4,7 @@
 #include <pgcoro/observe/server_view.hpp>
 
 #include "connection/session.hpp"
+#include "observe/utf8.hpp"
 #include "sql/normalized.hpp"
 
 #include <pgcoro/connection/identifier.hpp>
@@ -220,6 +221,7 @@ asio::awaitable<server_view> inspect(connection& c, inspect_options options)
     v.cache_hit_ratio = d.cache_hit_ratio;
     v.replicas = co_await try_to_see<replica_view>(c, "standbys", v.not_seen, replicas_sql);
     co_await see_statements(c, v, options.most);
+    detail::make_valid_utf8(v); // a database of the encoding SQL_ASCII sends what it was given
     co_return v;
 }
 
@@ -234,6 +236,7 @@ select quote_ident(schemaname) || '.' || quote_ident(relname) as "table", '' as 
 from pg_stat_user_tables where seq_scan > 0 and n_live_tup >= $1
 order by seq_tup_read desc limit $2)",
                                                  least_rows, most);
+    detail::make_valid_utf8(found);
     co_return found;
 }
 
@@ -252,6 +255,7 @@ where s.idx_scan = 0 and not i.indisunique
     and not exists (select from pg_constraint k where k.conindid = s.indexrelid)
 order by bytes desc limit $1)",
                                                  most);
+    detail::make_valid_utf8(found);
     co_return found;
 }
 

@@ -2,6 +2,7 @@
 #include "observe/labels.hpp"
 #include "observe/metrics_impl.hpp"
 #include "observe/seconds.hpp"
+#include "observe/utf8.hpp"
 
 #include <algorithm>
 
@@ -208,14 +209,14 @@ cluster_figures cluster_figures_of(const std::string& name, const std::string& p
     f.policy = policy;
     for (auto& h : s.hosts) {
         host_figures host;
-        host.name = h.name;
+        host.name = detail::to_utf8(h.name);
         host.role = to_string(h.role);
         if (h.lag) host.lag = seconds(*h.lag);
         host.latency = seconds(h.latency);
         host.reads = h.reads;
         host.writes = h.writes;
         host.failed_checks = h.failed_checks;
-        host.last_failure = h.last_failure;
+        host.last_failure = detail::to_utf8(h.last_failure);
         host.in_use = h.connections.in_use;
         host.idle = h.connections.idle;
         host.waiting = h.connections.waiting;
@@ -309,13 +310,14 @@ void metrics::impl::add_state(metrics_snapshot& to) const
         it->cleaning += now->cleaning;
         it->waiting += now->waiting;
         it->utilization = static_cast<double>(it->in_use) / static_cast<double>(it->size + it->max_overflow);
-        if (!now->last_connect_failure.empty()) it->last_connect_failure = now->last_connect_failure;
+        if (!now->last_connect_failure.empty()) it->last_connect_failure = detail::to_utf8(now->last_connect_failure);
     }
     auto known = breakers;
     for (auto* b : watched_breakers) {
-        auto& f = known[b->options().name];
+        auto name = detail::to_utf8(b->options().name);
+        auto& f = known[name];
         auto now = b->status();
-        f.name = b->options().name;
+        f.name = std::move(name);
         f.state = to_string(now.state);
         f.opened = now.opened;
         f.rejected = now.rejected;

@@ -1,6 +1,7 @@
 #include <pgcoro/observe/span_log.hpp>
 
 #include "observe/seconds.hpp"
+#include "observe/utf8.hpp"
 #include "sql/normalized.hpp"
 #include "sql/statement.hpp"
 
@@ -67,7 +68,7 @@ span_record make_span_record(const span_event& e, bool query_text)
 
     auto& a = r.attributes;
     auto put = [&](const char* key, std::string_view value) {
-        if (!value.empty()) a.emplace(key, value);
+        if (!value.empty()) a.emplace(key, detail::to_utf8(value));
     };
     put("db.system.name", "postgresql");
     put("db.namespace", e.database);
@@ -84,14 +85,14 @@ span_record make_span_record(const span_event& e, bool query_text)
         put("db.query.summary", summary);
         if (query_text && e.sql.size() <= longest_parsed) put("db.query.text", sql::without_constants(e.sql));
         if (!r.failed) a["db.response.returned_rows"] = std::to_string(e.rows);
-        r.name = summary.empty() ? "statement" : summary;
+        r.name = summary.empty() ? "statement" : detail::to_utf8(summary);
         return r;
     }
     r.name = to_string(b.of);
     if (b.of == span_of::attempt) a["pgcoro.attempt"] = std::to_string(e.attempt);
     if (b.of == span_of::transaction) {
         a["pgcoro.attempts"] = std::to_string(e.attempt);
-        if (!e.operation.empty()) r.name.append(" ").append(e.operation);
+        if (!e.operation.empty()) r.name.append(" ").append(detail::to_utf8(e.operation));
     }
     return r;
 }

@@ -31,6 +31,9 @@ struct anomaly
 };
 BOOST_DESCRIBE_STRUCT(anomaly, (), (figure, value, median, score, compared))
 
+/// For `boost::json::value_from`: figures that are not finite are null.
+void tag_invoke(boost::json::value_from_tag, boost::json::value& to, const anomaly& from);
+
 /// What of the last sample is unlike the samples of the hour that began a day before it. Looks at query_rate,
 /// error_rate, slow_rate, avg, p95, utilization, acquire_wait_p95, retries, deadlocks. The strangest first.
 std::vector<anomaly> find_anomalies(const history& h, double least_score = 3.5);
