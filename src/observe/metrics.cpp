@@ -3,7 +3,6 @@
 #include "observe/metrics_impl.hpp"
 #include "observe/utf8.hpp"
 #include "sql/normalized.hpp"
-#include "sql/statement.hpp"
 
 #include <charconv>
 #include <new>
@@ -94,9 +93,9 @@ detail::query_cell& statement(detail::shard& s, detail::catalog& names, const me
 {
     if (!o.by_statement || text.size() > longest_text) return s.statements.at(names.statements.other());
     return s.statements.at(s.known_statements.number_of(text, o.max_texts, [&] {
-        auto known = sql::fingerprint(text);
+        auto known = sql::normalize(text);
         if (!known) return names.statements.other();
-        return names.statements.number_of(in_hex(*known), [&] { return sql::without_constants(text); });
+        return names.statements.number_of(in_hex(known->id), [&] { return std::move(known->text); });
     }));
 }
 

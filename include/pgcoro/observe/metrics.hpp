@@ -26,7 +26,7 @@ struct metrics_options
     std::chrono::milliseconds slow_query{1'000};
 
     /// Figures by statement: those of one shape are one, whatever their literals and spacing. A text's
-    /// fingerprint is made once a thread and text, in some 20 µs.
+    /// fingerprint is made once per thread and text, in some 50 µs.
     bool by_statement = true;
 
     /// So many kinds of statement, operations and transactions are told apart each; later ones are "other".
@@ -51,9 +51,10 @@ struct metrics_options
 ///     metrics.watch(pool);
 ///     … boost::json::value_from(metrics.snapshot())
 ///
-/// **Statements** are told apart by libpg_query's fingerprint; one that PostgreSQL 15's parser does not
-/// understand, or of more than 16 KiB, is "other". **Operations** are what `connection::name_operation`,
-/// `pool::named` and `transaction_options::name` say.
+/// **Statements** are distinguished by their shape: their text without constants and comments. Every literal
+/// of every kind of statement counts as a constant, `CREATE ROLE … PASSWORD '…'` and `NOTIFY` included. A
+/// statement that PostgreSQL 15's parser does not understand, or of more than 16 KiB, is "other".
+/// **Operations** are what `connection::name_operation`, `pool::named` and `transaction_options::name` say.
 ///
 /// **Threads.** All functions from any thread. Each thread counts in memory of its own, without a lock;
 /// snapshot() adds it up. Figures of one snapshot may so be some events apart.
