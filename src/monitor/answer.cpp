@@ -1,8 +1,9 @@
 #include "monitor/answer.hpp"
 
+#include "observe/json_text.hpp"
+
 #include <boost/beast/http/status.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 namespace pgcoro::detail
 {
@@ -17,7 +18,7 @@ answer to_answer(const problem& p)
     answer a;
     a.status = p.status();
     a.type = "application/problem+json";
-    a.body = boost::json::serialize(body);
+    a.body = json_text(std::move(body));
     a.allow = p.allow();
     return a;
 }

@@ -71,8 +71,10 @@ asio::awaitable<void> conversation::run()
         auto request = co_await read(reply);
         bool events = false;
         if (request) {
+            is(seating::state::answering);
             try {
                 auto c = understand(*request, in_.who);
+                if (c.what != resource::health) check_crowd();
                 events = c.what == resource::events && request->method() == http::verb::get;
                 if (!events) reply = co_await ask(c);
             } catch (const problem& p) {
@@ -87,9 +89,19 @@ asio::awaitable<void> conversation::run()
             break;
         }
         if (!reply) break;
+        is(seating::state::writing);
         goes_on = co_await write(*reply, *request);
+        is(seating::state::waiting);
     }
     co_await close();
+}
+
+// Probes come first: the reserve serves no other requests.
+void conversation::check_crowd() const
+{
+    if (in_.seats.crowded())
+        throw problem(http::status::service_unavailable,
+                      "as many connections as monitor_options::max_connections are busy: ask again later");
 }
 
 // The first byte of a request, which may be long in coming.

@@ -1,6 +1,7 @@
 // One connection of the monitor's: requests and answers in turn, or events.
 #pragma once
 
+#include "monitor/seating.hpp"
 #include "monitor/watched.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
@@ -19,15 +20,17 @@ struct house
     watched& known;
     const monitor_options& options;
     admission who;
+    shared_seating& seats;
     std::atomic<std::size_t> streams{0};
 };
 
 class conversation
 {
 public:
-    conversation(boost::asio::ip::tcp::socket socket, house& in)
+    conversation(boost::asio::ip::tcp::socket socket, house& in, seating::id seat)
         : socket_(std::move(socket))
         , in_(in)
+        , seat_(seat)
     {}
 
     // Until either side has enough. What the peer does wrong, or that it goes, is no failure.
@@ -41,9 +44,12 @@ private:
     boost::asio::awaitable<bool> write_text(const std::string& text);
     boost::asio::awaitable<void> close();
     boost::asio::awaitable<void> tell_events();
+    void check_crowd() const;
+    void is(seating::state now) { in_.seats.change(seat_, now); }
 
     boost::asio::ip::tcp::socket socket_;
     house& in_;
+    const seating::id seat_;
     boost::beast::flat_buffer buffer_;
 };
 

@@ -14,7 +14,7 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 
-#include <set>
+#include <map>
 #include <stdexcept>
 
 namespace pgcoro
@@ -65,6 +65,7 @@ struct guest
         : strand(std::move(on))
     {}
     asio::strand<asio::any_io_executor> strand;
+    detail::seating::id seat = 0;
     asio::cancellation_signal end;
 };
 using guest_ptr = std::shared_ptr<guest>;
@@ -90,46 +91,60 @@ struct monitor::impl : std::enable_shared_from_this<impl>
     impl(asio::any_io_executor executor, monitor_sources s, monitor_options o)
         : options(checked(std::move(o)))
         , known(checked(s), options)
-        , in{known, options, {options.token, options.hosts, options.allow_invalidation}}
+        , seats(options.max_connections, reserve)
+        , in{known, options, {options.token, options.hosts, options.allow_invalidation}, seats}
         , acceptor(executor, endpoint_of(options))
-        , ended(executor, options.max_connections)
+        , ended(executor, options.max_connections + reserve)
     {}
+
+    static constexpr std::size_t reserve = 8; // connections that only probes may use
 
     using ends = asio::experimental::concurrent_channel<void(boost::system::error_code, guest_ptr)>;
 
     const monitor_options options;
     detail::watched known;
+    detail::shared_seating seats;
     detail::house in;
     tcp::acceptor acceptor;
     ends ended;
-    std::set<guest_ptr> guests;
+    std::map<detail::seating::id, guest_ptr> guests;
 
     // Runs on a strand of its own, because its time limits run beside it.
     void receive(tcp::socket socket, const guest_ptr& who)
     {
-        guests.insert(who);
+        guests.emplace(who->seat, who);
         // Owns this, for the case that the io_context ends before run() does.
-        auto body = [](tcp::socket s, std::shared_ptr<impl> self) -> asio::awaitable<void> {
-            detail::conversation c(std::move(s), self->in);
+        auto body = [](tcp::socket s, std::shared_ptr<impl> self,
+                       detail::seating::id seat) -> asio::awaitable<void> {
+            detail::conversation c(std::move(s), self->in, seat);
             co_await c.run();
         };
         auto over = [self = shared_from_this(), who](std::exception_ptr) {
             self->ended.try_send(boost::system::error_code(), who);
         };
-        asio::co_spawn(who->strand, body(std::move(socket), shared_from_this()),
+        asio::co_spawn(who->strand, body(std::move(socket), shared_from_this(), who->seat),
                        asio::bind_cancellation_slot(who->end.slot(), over));
     }
 
     asio::awaitable<void> one_ends()
     {
         auto who = co_await ended.async_receive(asio::deferred);
-        guests.erase(who);
+        forget(who);
     }
     void forget_ended()
     {
         while (ended.try_receive(
-            [this](boost::system::error_code, const guest_ptr& who) { guests.erase(who); })) {
+            [this](boost::system::error_code, const guest_ptr& who) { forget(who); })) {
         }
+    }
+    void forget(const guest_ptr& who)
+    {
+        seats.leave(who->seat);
+        guests.erase(who->seat);
+    }
+    static void end(const guest_ptr& who)
+    {
+        asio::dispatch(who->strand, [who] { who->end.emit(asio::cancellation_type::terminal); });
     }
 
     asio::awaitable<void> accept_all()
@@ -137,7 +152,7 @@ struct monitor::impl : std::enable_shared_from_this<impl>
         asio::steady_timer pause(acceptor.get_executor());
         for (;;) {
             forget_ended();
-            if (guests.size() >= options.max_connections) co_await one_ends();
+            while (guests.size() >= options.max_connections + reserve || !seats.may_enter()) co_await one_ends();
             auto who = std::make_shared<guest>(asio::make_strand(acceptor.get_executor()));
             tcp::socket socket(who->strand);
             auto [failed] = co_await acceptor.async_accept(socket, asio::as_tuple(asio::deferred));
@@ -147,6 +162,10 @@ struct monitor::impl : std::enable_shared_from_this<impl>
                 co_await pause.async_wait(asio::deferred);
                 continue;
             }
+            auto place = seats.enter();
+            if (!place) continue; // the one that had to go has just begun to answer; this one asks again
+            who->seat = place->entered;
+            if (place->closed) end(guests.at(*place->closed));
             receive(std::move(socket), who);
         }
     }
@@ -169,8 +188,7 @@ asio::awaitable<void> monitor::run()
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     boost::system::error_code ignored;
     impl_->acceptor.close(ignored);
-    for (auto& who : impl_->guests)
-        asio::dispatch(who->strand, [who] { who->end.emit(asio::cancellation_type::terminal); });
+    for (auto& [seat, who] : impl_->guests) impl_->end(who);
     while (!impl_->guests.empty()) co_await impl_->one_ends();
     std::rethrow_exception(why);
 }

@@ -1,6 +1,7 @@
 #include "monitor/watched.hpp"
 
 #include "monitor/assets.hpp"
+#include "observe/json_text.hpp"
 
 #include <pgcoro/cache/query_cache.hpp>
 #include <pgcoro/error/error.hpp>
@@ -11,7 +12,10 @@
 #include <prometheus/text_serializer.h>
 #endif
 
-#include <boost/json/serialize.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/json/value_from.hpp>
 
 namespace pgcoro::detail
@@ -29,10 +33,10 @@ constexpr std::string_view tables_sql = R"(
            coalesce((select reltuples::bigint from pg_class where oid = to_regclass(t.name)), 0) as rows
     from unnest($1::text[]) with ordinality t(name, nth) order by t.nth)";
 
-answer of_json(const json::value& v)
+answer of_json(json::value v)
 {
     answer a;
-    a.body = json::serialize(v);
+    a.body = json_text(std::move(v));
     return a;
 }
 
@@ -124,7 +128,7 @@ std::shared_ptr<const std::string> watched::dashboard()
         auto now = sources_.metrics->snapshot();
         auto report = judge(now, checked_ ? &*checked_ : nullptr);
         dashboard_ =
-            std::make_shared<const std::string>(json::serialize(dashboard_json(sources_, now, report)));
+            std::make_shared<const std::string>(json_text(dashboard_json(sources_, now, report)));
         dashboard_made_ = clock::now();
     }
     return dashboard_;
@@ -162,18 +166,35 @@ asio::awaitable<std::optional<health_check>> watched::check()
     co_return checked_;
 }
 
+namespace
+{
+
+asio::awaitable<void> ask_for_tables(pool& p, const monitor_options& o, std::vector<needed_table>& tables,
+                                     std::string& failure)
+{
+    try {
+        auto held = co_await p.acquire(o.check_within);
+        held->name_operation("pgcoro monitor");
+        tables = co_await held->query_as<needed_table>(tables_sql, o.tables);
+    } catch (const error& e) {
+        failure = e.what();
+    }
+}
+
+} // namespace
+
 // Without the database's answer what is missing is not known, and the check has said so.
 asio::awaitable<void> watched::look_at_tables(std::vector<needed_table>& tables, health_report& report)
 {
     if (options_.tables.empty() || !sources_.pool) co_return;
+    using namespace asio::experimental::awaitable_operators;
     std::string failure;
-    try {
-        auto held = co_await sources_.pool->acquire(options_.check_within);
-        held->name_operation("pgcoro monitor");
-        tables = co_await held->query_as<needed_table>(tables_sql, options_.tables);
-    } catch (const error& e) {
-        failure = e.what();
-    }
+    asio::steady_timer timer(co_await asio::this_coro::executor, 2 * options_.check_within);
+    auto asking = ask_for_tables(*sources_.pool, options_, tables, failure);
+    auto waiting = timer.async_wait(asio::use_awaitable);
+    auto both = std::move(asking) || std::move(waiting);
+    auto which = co_await std::move(both);
+    if (which.index() == 1) failure = "no answer within monitor_options::check_within";
     if (!failure.empty())
         report.findings.push_back({"the tables could not be looked at", alert_severity::warning, failure,
                                    "look at monitor_options::tables, and at what this role may read"});
@@ -204,7 +225,7 @@ asio::awaitable<answer> watched::health(resource what)
     } else {
         body = {{"status", to_string(report.status)}};
     }
-    auto a = of_json(body);
+    auto a = of_json(std::move(body));
     if (!serves) a.status = http::status::service_unavailable;
     co_return a;
 }

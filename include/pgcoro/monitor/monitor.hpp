@@ -53,13 +53,18 @@ struct monitor_options
     /// Tables that the service cannot do without, as "schema.table": /health/detailed says which are there.
     std::vector<std::string> tables;
 
-    std::size_t max_connections = 64;                 ///< who comes then waits to be accepted; 1 or more
+    /// How many connections may be open; 1 or more. A new one beyond that closes the connection that has
+    /// waited for a request longest, so that nobody can keep probes out by holding connections. A few more
+    /// are served if all are busy, but with `/health` only.
+    std::size_t max_connections = 64;
     std::size_t max_streams = 16;                     ///< of them, event streams; below max_connections
     std::uint32_t max_header_bytes = 8'192;           ///< 256 or more
     std::chrono::milliseconds request_timeout{5'000}; ///< for a request to arrive; at least 1 ms
     std::chrono::milliseconds write_timeout{10'000};  ///< for an answer to be taken; at least 1 ms
     std::chrono::milliseconds idle_timeout{60'000};   ///< between two requests; at least 1 ms
-    std::chrono::milliseconds check_within{2'000};    ///< for the database to answer; at least 1 ms
+    /// For the database to answer, at least 1 ms. `/health` says that it does not after this time: with the
+    /// default well within the second that a readiness probe waits.
+    std::chrono::milliseconds check_within{750};
 
     /// From one event to the next. The dashboard's figures are made, and the database is asked for /health,
     /// no more often than this, however many ask. At least 10 ms.

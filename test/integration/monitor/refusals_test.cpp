@@ -1,6 +1,8 @@
 // What is asked wrongly, or by who may not.
 #include "integration/monitor/support.hpp"
 
+#include <deque>
+
 using namespace pgcoro;
 using std::chrono::milliseconds;
 using response = http_client::response;
@@ -102,6 +104,95 @@ BOOST_AUTO_TEST_CASE(who_does_not_take_its_answers_does_not_keep_others_waiting)
             BOOST_TEST(r.result_int() == 200u);
         }
     });
+}
+
+namespace
+{
+
+// Opens connections that keep their places in the way that `hold` says, many more than there are, and asks for
+// the health in between.
+template <class Hold>
+void probes_get_through(Hold hold)
+{
+    monitor_options o;
+    o.token = "correct horse";
+    watched_service w(o); // with the default timeouts: 5 s and more
+    w.run([&](http_client& first) -> asio::awaitable<void> {
+        std::deque<http_client> held;
+        for (int i = 0; i < 200; ++i) {
+            auto& c = held.emplace_back(w.io.get_executor());
+            co_await c.connect(w.monitor.port());
+            co_await hold(c);
+            if (i % 50 != 49) continue;
+            auto begun = std::chrono::steady_clock::now();
+            http_client probe(w.io.get_executor());
+            co_await probe.connect(w.monitor.port());
+            auto r = co_await probe.ask("GET", "/health");
+            BOOST_TEST(r.result_int() == 200u);
+            BOOST_TEST((std::chrono::steady_clock::now() - begun < std::chrono::seconds(1)));
+        }
+        auto over = co_await first.at_end(); // it has waited longest
+        BOOST_TEST(over);
+    });
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(idle_connections_do_not_keep_a_probe_out)
+{
+    probes_get_through([](http_client&) -> asio::awaitable<void> { co_return; });
+}
+
+BOOST_AUTO_TEST_CASE(unfinished_requests_do_not_keep_a_probe_out)
+{
+    probes_get_through([](http_client& c) -> asio::awaitable<void> { co_await c.send("GET /health HTT"); });
+}
+
+BOOST_AUTO_TEST_CASE(unread_answers_do_not_keep_a_probe_out)
+{
+    std::string many;
+    for (int i = 0; i < 40; ++i) many += "GET /chart.js HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    probes_get_through([&](http_client& c) -> asio::awaitable<void> { co_await c.send(many); });
+}
+
+namespace
+{
+
+void answers_a_probe_in_time(pgcoro::testing::server& server, bool up)
+{
+    pgcoro::metrics metrics;
+    asio::io_context io;
+    pgcoro::pool_options p;
+    p.connection = pgcoro::connection_options::from_uri(server.uri());
+    p.size = 2;
+    pgcoro::pool pool(io.get_executor(), p);
+    monitor_options o;
+    o.port = 0;
+    pgcoro::monitor monitor(io.get_executor(), {.metrics = &metrics, .pool = &pool}, o);
+    run_on(io, [&]() -> asio::awaitable<void> {
+        beside serving(io.get_executor(), [&] { return monitor.run(); });
+        for (int i = 0; i < 3; ++i) {
+            auto begun = std::chrono::steady_clock::now();
+            http_client c(io.get_executor());
+            co_await c.connect(monitor.port());
+            auto r = co_await c.ask("GET", "/health");
+            BOOST_TEST(r.result_int() == (up ? 200u : 503u));
+            BOOST_TEST((std::chrono::steady_clock::now() - begun < std::chrono::seconds(1)));
+        }
+        co_await serving.end();
+    });
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(readiness_is_answered_within_a_second)
+{
+    pgcoro::testing::server server;
+    answers_a_probe_in_time(server, true);
+    server.pause();
+    answers_a_probe_in_time(server, false);
+    server.stop();
+    answers_a_probe_in_time(server, false);
 }
 
 BOOST_AUTO_TEST_CASE(with_a_token_all_but_health_and_the_page_itself_wants_it)
