@@ -7,7 +7,6 @@
 #include <libpq-fe.h>
 
 #include <memory>
-#include <stdexcept>
 #include <vector>
 
 namespace pgcoro::detail
@@ -48,22 +47,9 @@ conn_ptr start_with_nonsense(const conninfo& parameters, const char* where)
 
 } // namespace
 
-conninfo parse_conninfo(const std::string& text)
+conninfo parse_conninfo(std::string_view text)
 {
-    if (text.find('\0') != text.npos)
-        throw std::invalid_argument("malformed connection string: it contains a NUL character");
-    // "postgresql" alone would be an empty list of pairs, and connect to who knows where.
-    if (text.empty()) throw std::invalid_argument("malformed connection string: it is empty");
-    char* message = nullptr;
-    options_ptr parsed(PQconninfoParse(text.c_str(), &message), &PQconninfoFree);
-    if (!parsed) {
-        std::unique_ptr<char, decltype(&PQfreemem)> owner(message, &PQfreemem);
-        std::string why = message ? as_told(message) : "out of memory";
-        // libpq quotes the whole text in some messages, and a password may stand in it.
-        if (auto at = why.find(text); at != why.npos) why.replace(at, text.size(), "(the text given)");
-        throw std::invalid_argument("malformed connection string: " + why);
-    }
-    return to_map(parsed.get());
+    return split_connection_string(text, is_conninfo_keyword, strictness::strict);
 }
 
 bool is_conninfo_keyword(std::string_view keyword)

@@ -1,9 +1,10 @@
 // libpq's connection parameters: parsed, and completed from environment and service file, by libpq itself.
 #pragma once
 
+#include "connection/connection_string.hpp"
+
 #include <pgcoro/export.hpp>
 
-#include <map>
 #include <string>
 #include <string_view>
 
@@ -12,10 +13,8 @@ namespace PGCORO_API pgcoro // the command uses it, too
 namespace detail
 {
 
-using conninfo = std::map<std::string, std::string, std::less<>>;
-
-// A URI or "key=value …" text taken apart. Throws std::invalid_argument.
-conninfo parse_conninfo(const std::string& text);
+// Splits a URI or "key=value …" text, strictly. Throws std::invalid_argument that never quotes the text.
+conninfo parse_conninfo(std::string_view text);
 
 bool is_conninfo_keyword(std::string_view keyword);
 
