@@ -202,7 +202,7 @@ pool_options pool_of(const settings& s)
     o.connection = target_of(s.common, "bench");
     o.connection.statement_cache_size = connection_options().statement_cache_size;
     o.connection.statement_timeout = std::chrono::seconds(30);
-    o.name = o.connection.application_name;
+    o.name = "pgcoro bench";
     o.size = static_cast<std::size_t>(s.bench.clients);
     o.max_overflow = 0;
     return o;

@@ -20,6 +20,8 @@
 #include <exception>
 #include <iostream>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include <unistd.h>
 
@@ -50,6 +52,13 @@ std::optional<std::string> stray_word(const CLI::App& at)
     return rest.front().substr(0, rest.front().find('='));
 }
 
+// Anything else may be part of a connection string that was not quoted, and then it may be a password.
+bool may_be_option(std::string_view word)
+{
+    constexpr std::string_view characters = "abcdefghijklmnopqrstuvwxyz-";
+    return word.starts_with('-') && word.find_first_not_of(characters) == word.npos;
+}
+
 int tell_usage_error(const CLI::App& app, const CLI::ParseError& e)
 {
     auto chosen = app.get_subcommands();
@@ -57,7 +66,9 @@ int tell_usage_error(const CLI::App& app, const CLI::ParseError& e)
     auto name = "pgcoro" + (chosen.empty() ? "" : " " + at.get_name());
     auto stray = stray_word(at);
     if (!stray) stray = stray_word(app);
-    if (stray) {
+    if (stray && !chosen.empty() && !may_be_option(*stray)) {
+        std::cerr << name << ": there is a word that is not an option; quote a value that has spaces\n";
+    } else if (stray) {
         std::cerr << name << ": it does not know '" << *stray << "'";
         if (auto meant = near_word(*stray, known_words(at)))
             std::cerr << ": did you mean '" << *meant << "'?";

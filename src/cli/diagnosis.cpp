@@ -325,12 +325,9 @@ connect_trouble trouble_of(const connection_error& e)
 {
     connect_trouble t{e.why(), "", e.diag().routine, ""};
     if (e.sqlstate()) t.sqlstate = e.sqlstate().str();
-    std::string_view what = e.what(); // its first line is the cause in our words, its last ones the options
-    auto from = what.find('\n');
-    auto to = what.find("\n  options: ");
-    if (from != what.npos && to != what.npos && to > from)
-        t.evidence = boost::replace_all_copy(std::string(what.substr(from + 3, to - from - 3)), "\n  ", "\n");
-    boost::replace_all(t.evidence, "\n\t", " "); // libpq's further lines
+    std::string_view what = e.what(); // its last lines repeat the options
+    t.evidence =
+        boost::replace_all_copy(std::string(what.substr(0, what.find("\n  options: "))), "\n  ", "\n");
     return t;
 }
 

@@ -175,7 +175,7 @@ private:
         o.connection = options_;
         o.size = pool_size;
         o.max_overflow = 0;
-        o.name = options_.application_name;
+        o.name = "pgcoro health";
         pool p(co_await asio::this_coro::executor, o);
         auto begun = clock::now();
         co_await p.warm_up();

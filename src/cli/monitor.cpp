@@ -198,7 +198,7 @@ private:
     {
         pool_options o;
         o.connection = target;
-        o.name = target.application_name;
+        o.name = "pgcoro monitor";
         o.size = 1;
         o.max_overflow = 1; // for the look that follows one that hung
         o.acquire_timeout = timeout_of(s.common);

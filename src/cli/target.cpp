@@ -58,7 +58,7 @@ asio::awaitable<void> keep_failure(asio::awaitable<void> work, std::exception_pt
 connection_options target_of(const common_settings& s, std::string_view command)
 {
     auto o = s.url.empty() ? connection_options::from_env() : connection_options::from_uri(s.url);
-    o.application_name = "pgcoro " + std::string(command);
+    o.parameters.try_emplace("fallback_application_name", "pgcoro " + std::string(command));
     o.connect_timeout = timeout_of(s);
     o.statement_cache_size = 0; // a pooler may stand between
     o.statement_timeout = o.lock_timeout = o.idle_in_transaction_session_timeout =

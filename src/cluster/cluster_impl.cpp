@@ -78,7 +78,7 @@ std::shared_ptr<pool> cluster_impl::make_pool(const cluster_member& m)
 {
     auto o = options_.pool;
     o.connection = m.connection;
-    if (o.connection.application_name.empty()) o.connection.application_name = o.name;
+    o.connection.parameters.try_emplace("fallback_application_name", o.name);
     o.name += '/' + m.name;
     o.on_connect = [weak = weak_from_this(), name = m.name, id = m.id](connection& c) {
         auto self = weak.lock();

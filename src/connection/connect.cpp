@@ -3,27 +3,33 @@
 #include "connection/clock.hpp"
 #include "connection/conninfo.hpp"
 #include "connection/diagnostics.hpp"
-#include "connection/one_shot.hpp"
+#include "connection/mute_hosts.hpp"
+#include "connection/name_lookup.hpp"
 #include "connection/settings.hpp"
 #include "resilience/chance.hpp"
 
-#include <boost/asio/ip/tcp.hpp>
+#include <pgcoro/detail/time.hpp>
+
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <optional>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <sys/socket.h>
+#include <sys/un.h>
 
 namespace pgcoro::detail
 {
 namespace
 {
 
-using tcp = asio::ip::tcp;
 using time_point = wire::time_point;
 
 struct failed_attempt
@@ -43,21 +49,26 @@ std::vector<std::string> split(std::string_view list)
     }
 }
 
-std::string value_of(const conninfo& info, std::string_view keyword)
+[[noreturn]] void refuse(const std::string& what)
 {
-    auto it = info.find(keyword);
-    return it == info.end() ? std::string() : it->second;
+    throw connection_error(connection_failure::options, "connection parameters: " + what);
 }
 
 void check_port(const std::string& port)
 {
-    int number = 0;
-    auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), number);
-    if (port.empty() ||
-        (ec == std::errc() && end == port.data() + port.size() && number > 0 && number < 65536))
-        return;
-    throw connection_error(connection_failure::options,
-                           "connection parameters: port '" + port + "' is no number from 1 to 65535");
+    if (port.find(',') == port.npos && is_port_list(port)) return;
+    refuse("port '" + port + "' is not a number from 1 to 65535");
+}
+
+// libpq finds out only once it connects, and its error looks like that of a server that is not there.
+void check_socket_path(const endpoint& e)
+{
+    if (!e.is_local() || e.host.empty()) return;
+    auto path = e.host + "/.s.PGSQL." + (e.port.empty() ? "5432" : e.port);
+    constexpr auto longest = sizeof(sockaddr_un::sun_path) - 1;
+    if (path.size() > longest)
+        refuse("the path of the Unix socket has " + std::to_string(path.size()) + " bytes, and at most " +
+               std::to_string(longest) + " are possible: " + path);
 }
 
 } // namespace
@@ -71,9 +82,8 @@ std::vector<endpoint> endpoints_of(const conninfo& info)
     bool by_name = hosts.size() > 1 || !hosts[0].empty();
     auto count = by_address ? addresses.size() : hosts.size();
     auto mismatch = [&](const std::string& what, std::size_t n) {
-        throw connection_error(connection_failure::options, "connection parameters: " + std::to_string(n) +
-                                                                ' ' + what + " for " + std::to_string(count) +
-                                                                (by_address ? " addresses" : " hosts"));
+        refuse(std::to_string(n) + ' ' + what + " for " + std::to_string(count) +
+               (by_address ? " addresses" : " hosts"));
     };
     if (by_address && by_name && hosts.size() != count) mismatch("hosts", hosts.size());
     if (ports.size() != 1 && ports.size() != count) mismatch("ports", ports.size());
@@ -82,6 +92,7 @@ std::vector<endpoint> endpoints_of(const conninfo& info)
         auto& port = ports[ports.size() == 1 ? 0 : i];
         check_port(port);
         found.push_back({by_name ? hosts[i] : "", by_address ? addresses[i] : "", port});
+        check_socket_path(found.back());
     }
     if (value_of(info, "load_balance_hosts") == "random") {
         std::ranges::shuffle(found, generator());
@@ -92,7 +103,7 @@ std::vector<endpoint> endpoints_of(const conninfo& info)
 namespace
 {
 
-// The addresses of a name. Asio asks on a thread of its own; the wait, not the question, can be given up.
+// The addresses of a named host; the place itself if there is no name to look up.
 asio::awaitable<std::vector<endpoint>> resolve(endpoint named, time_point deadline)
 {
     if (named.is_local() || !named.hostaddr.empty()) co_return std::vector{named};
@@ -102,38 +113,9 @@ asio::awaitable<std::vector<endpoint>> resolve(endpoint named, time_point deadli
         named.hostaddr = named.host;
         co_return std::vector{named};
     }
-
-    struct lookup
-    {
-        tcp::resolver resolver;
-        boost::system::error_code ec;
-        tcp::resolver::results_type results;
-    };
-    auto executor = co_await asio::this_coro::executor;
-    auto answer = std::make_shared<one_shot>();
-    auto state = std::make_shared<lookup>(lookup{tcp::resolver(executor), {}, {}});
-    state->resolver.async_resolve(
-        named.host, named.port.empty() ? "5432" : named.port, tcp::resolver::numeric_service,
-        [state, answer](boost::system::error_code ec, tcp::resolver::results_type results) {
-            state->ec = ec;
-            state->results = std::move(results);
-            answer->tell();
-        });
-    auto why = co_await answer->async_wait(deadline, asio::deferred);
-    if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
-    auto fail = [&](connection_failure f, const std::string& what) {
-        throw connection_error(f, "cannot resolve host name '" + named.host + "': " + what);
-    };
-    if (why == wake::expired) fail(connection_failure::timeout, "no answer in time");
-    if (state->ec) fail(connection_failure::resolve, state->ec.message());
-
+    auto addresses = co_await look_up(named.host, deadline);
     std::vector<endpoint> found;
-    for (auto& entry : state->results) {
-        auto address = entry.endpoint().address().to_string();
-        auto known = std::ranges::any_of(found, [&](auto& e) { return e.hostaddr == address; });
-        if (!known) found.push_back({named.host, address, named.port});
-    }
-    if (found.empty()) fail(connection_failure::resolve, "it has no address");
+    for (auto& address : addresses) found.push_back({named.host, address, named.port});
     co_return found;
 }
 
@@ -152,18 +134,115 @@ PGconn* start(const conninfo& parameters)
     return conn;
 }
 
-// Has the other side closed the connection, with nothing left to read?
-bool is_at_end(int socket)
+// Copies the first bytes that a server has sent and nobody has read yet. Returns their number; 0 at the
+// end of the stream, -1 if nothing is there.
+ssize_t peek(int socket, std::array<char, 8>& bytes)
 {
-    char byte;
-    auto n = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n == 0 || (n < 0 && errno == ECONNRESET);
+    auto n = ::recv(socket, bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);
+    return n < 0 && errno == ECONNRESET ? 0 : n;
+}
+
+// Can a PostgreSQL server begin its answer with these bytes? To requests for encryption it answers with one
+// letter; to a startup packet with a message whose type is one of few. ("Message Flow" and "Message Formats",
+// chapter 55 of PostgreSQL's documentation.)
+bool may_be_postgres(ConnStatusType asked, std::string_view begin)
+{
+    auto is_one_of = [&](std::string_view letters) { return letters.find(begin[0]) != letters.npos; };
+    switch (asked) {
+    case CONNECTION_SSL_STARTUP:
+        return begin[0] == 'E' || (begin.size() == 1 && is_one_of("SN"));
+    case CONNECTION_GSS_STARTUP:
+        return begin[0] == 'E' || (begin.size() == 1 && is_one_of("GN"));
+    case CONNECTION_AWAITING_RESPONSE:
+        return is_one_of("RENv");
+    default:
+        return true;
+    }
+}
+
+std::string printable(std::string_view bytes)
+{
+    std::string text;
+    for (char c : bytes) text += c >= ' ' && c < 127 ? c : '.';
+    return text;
+}
+
+// Watches the first bytes of each answer while a connection is made.
+class first_answers
+{
+public:
+    explicit first_answers(const conninfo& parameters)
+        // With direct negotiation the server's first bytes are those of TLS.
+        : unseen_(value_of(parameters, "sslnegotiation") == "direct")
+    {}
+
+    // Before libpq reads. Returns what a stranger said; empty if it may be a PostgreSQL server.
+    std::string stranger(PGconn* conn, ConnStatusType asked)
+    {
+        std::array<char, 8> bytes{};
+        auto n = peek(PQsocket(conn), bytes);
+        at_end_ = n == 0;
+        bool first = std::exchange(seen_, {PQsocket(conn), asked}) != seen{PQsocket(conn), asked};
+        if (n <= 0 || !first || unseen_ || PQsslInUse(conn)) return {};
+        std::string_view begin(bytes.data(), static_cast<std::size_t>(n));
+        return may_be_postgres(asked, begin) ? std::string() : printable(begin);
+    }
+    // Had the server closed the connection, with nothing left to read?
+    bool at_end() const noexcept { return at_end_; }
+
+private:
+    using seen = std::pair<int, ConnStatusType>;
+    bool unseen_;
+    bool at_end_ = false;
+    seen seen_{-1, CONNECTION_BAD};
+};
+
+// The part of a connect that all its attempts share.
+struct login
+{
+    conninfo parameters;
+    std::string statement; // see login_statement()
+    std::string password_hint;
+};
+
+std::vector<server_limit> read_limits(const PGresult* r)
+{
+    std::vector<server_limit> limits;
+    auto text = [&](int row, int column) { return std::string(PQgetvalue(r, row, column)); };
+    for (int i = 0; i < PQntuples(r); ++i) limits.push_back({text(i, 0), text(i, 1), !PQgetisnull(r, i, 2)});
+    return limits;
+}
+
+// The other statement that makes settings has columns called set_config.
+bool is_limits(const PGresult* r) { return PQfnumber(r, "setting") == 1; }
+
+// Runs the login statement. Fills `failure` if it did not work.
+asio::awaitable<void> set_up(wire& made, const std::string& sql, std::vector<server_limit>& limits,
+                             std::optional<connect_failure>& failure)
+{
+    if (!PQsendQuery(made.get(), sql.c_str())) {
+        failure = {connection_failure::lost, {}, error_text(made.get())};
+        co_return;
+    }
+    made.flush();
+    for (;;) {
+        auto answer = co_await made.next_result();
+        if (!answer) break;
+        if (PQresultStatus(answer.get()) == PGRES_TUPLES_OK) {
+            if (is_limits(answer.get())) limits = read_limits(answer.get());
+            continue;
+        }
+        if (!failure) failure = read_setup_failure(answer.get(), made.broken());
+        if (made.broken()) break;
+    }
+    if (!failure && made.broken()) failure = {connection_failure::lost, {}, error_text(made.get())};
 }
 
 // One address. `failure` is filled, and null returned, when it did not work.
-asio::awaitable<std::unique_ptr<wire>> attempt(const conninfo& parameters, time_point deadline,
-                                               connect_failure& failure)
+asio::awaitable<std::unique_ptr<wire>> attempt(const login& how, time_point deadline,
+                                               std::vector<server_limit>& limits, connect_failure& failure)
 {
+    auto& parameters = how.parameters;
     auto executor = co_await asio::this_coro::executor;
     auto begun = clock::now();
     auto made = std::make_unique<wire>(start(parameters));
@@ -187,35 +266,64 @@ asio::awaitable<std::unique_ptr<wire>> attempt(const conninfo& parameters, time_
     timer.async_wait([guard](boost::system::error_code ec) {
         if (!ec) guard->expire(clock::now());
     });
+    auto overdue = [&](const char* at) {
+        auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - begun);
+        failure = {connection_failure::timeout,
+                   {},
+                   "no answer within " + std::to_string(waited.count()) + " ms (" + at + ")"};
+    };
+    first_answers answers(parameters);
     for (auto next = PGRES_POLLING_WRITING; next != PGRES_POLLING_OK;) {
         made->bind(executor); // libpq may have opened another socket
-        auto direction = next == PGRES_POLLING_READING ? asio::posix::descriptor_base::wait_read
-                                                       : asio::posix::descriptor_base::wait_write;
+        bool reads = next == PGRES_POLLING_READING;
+        auto direction =
+            reads ? asio::posix::descriptor_base::wait_read : asio::posix::descriptor_base::wait_write;
         if (!guard->is_cut()) co_await made->wait(direction);
         made->unbind();
         if (guard->is_cut()) {
-            auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - begun);
-            failure = {connection_failure::timeout,
-                       {},
-                       "no answer within " + std::to_string(waited.count()) + " ms (" +
-                           (reached <= CONNECTION_STARTED ? "connecting" : "logging in") + ")"};
+            overdue(reached <= CONNECTION_STARTED ? "connecting" : "logging in");
             co_return nullptr;
         }
         reached = PQstatus(conn);
-        bool gone = direction == asio::posix::descriptor_base::wait_read && is_at_end(PQsocket(conn));
+        if (reads) {
+            auto stranger = answers.stranger(conn, reached);
+            if (!stranger.empty()) {
+                failure = {connection_failure::protocol,
+                           {},
+                           "what answers there is not a PostgreSQL server: its answer begins with \"" +
+                               stranger + '"'};
+                co_return nullptr;
+            }
+        }
         next = PQconnectPoll(conn);
         if (next == PGRES_POLLING_FAILED) {
             failure = read_connect_failure(conn, reached, any_role);
             // A server that goes away in answer to the request for TLS says nothing about TLS.
-            if (gone && failure.why == connection_failure::tls) failure.why = connection_failure::lost;
+            if (reads && answers.at_end() && failure.why == connection_failure::tls)
+                failure.why = connection_failure::lost;
+            bool needs_password = failure.why == connection_failure::authentication &&
+                                  (!failure.diag.sqlstate || failure.diag.sqlstate == sqlstate("28P01"));
+            if (needs_password && !how.password_hint.empty()) failure.message += "; " + how.password_hint;
+            co_return nullptr;
+        }
+    }
+    PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
+    PQsetnonblocking(conn, 1);
+    made->bind(executor);
+    if (!how.statement.empty()) {
+        std::optional<connect_failure> failed;
+        co_await set_up(*made, how.statement, limits, failed);
+        if (guard->is_cut()) {
+            overdue("making the settings of the connection options");
+            co_return nullptr;
+        }
+        if (failed) {
+            failure = std::move(*failed);
             co_return nullptr;
         }
     }
     guard->end();
     timer.cancel();
-    PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
-    PQsetnonblocking(conn, 1);
-    made->bind(executor);
     co_return made;
 }
 
@@ -235,66 +343,150 @@ asio::awaitable<std::unique_ptr<wire>> attempt(const conninfo& parameters, time_
         }
     };
     auto& worst = *std::ranges::max_element(failed, {}, rank);
-    std::string what = "cannot connect to PostgreSQL: " + std::string(to_string(worst.failure.why));
-    for (auto& a : failed) what += "\n  " + a.where + ": " + a.failure.message;
+    std::string what = "cannot connect to " + worst.where + ": " + worst.failure.message;
+    for (auto& a : failed)
+        if (&a != &worst) what += "\n  nor to " + a.where + ": " + a.failure.message;
     what += "\n  options: " + options.describe();
     auto diag = worst.failure.diag;
     throw connection_error(worst.failure.why, what, std::move(diag));
 }
 
+// The time for one address: chosen in the options, or given as a parameter in seconds, of which 0 and less
+// are no limit, as libpq has it; or the default.
+std::chrono::milliseconds timeout_of(const connection_options& options, const conninfo& completed)
+{
+    auto text = value_of(completed, "connect_timeout");
+    if (options.connect_timeout.is_chosen() || text.empty()) return options.connect_timeout;
+    int seconds = 0;
+    std::from_chars(text.data(), text.data() + text.size(), seconds);
+    return seconds > 0 ? std::chrono::seconds(seconds) : std::chrono::milliseconds::max();
+}
+
+// The first that was said of: the options, their settings, the parameters, service file and environment;
+// empty if nothing was, or if the startup packet's `options` say it.
+std::string application_name_of(const connection_options& options, const conninfo& completed)
+{
+    constexpr std::string_view name = "application_name";
+    if (!options.application_name.empty()) return options.application_name;
+    if (auto set = value_of(options.settings, name); !set.empty()) return set;
+    if (auto given = value_of(options.parameters, name); !given.empty()) return given;
+    if (auto set = setting_in(value_of(options.parameters, "options"), name); !set.empty()) return set;
+    if (auto found = value_of(completed, name); !found.empty()) return found;
+    return setting_in(value_of(completed, "options"), name);
+}
+
+// Refuses parameters that cannot be honoured.
+login prepare_login(const connection_options& options, const conninfo& completed)
+{
+    if (auto wrong = unusable_parameter(completed); !wrong.empty()) refuse(wrong);
+    auto given = value_of(completed, "options");
+    for (auto& encoding :
+         {value_of(options.settings, "client_encoding"), setting_in(given, "client_encoding")})
+        if (!encoding.empty()) {
+            if (auto wrong = unusable_parameter({{"client_encoding", encoding}}); !wrong.empty())
+                refuse(wrong);
+        }
+    login how;
+    how.parameters = options.parameters;
+    auto& p = how.parameters;
+    p["options"] = startup_options(options, given);
+    if (p["options"].empty()) p.erase("options");
+    p["client_encoding"] = "UTF8";
+    if (auto name = application_name_of(options, completed); !name.empty()) p["application_name"] = name;
+    p.try_emplace("fallback_application_name", "pgcoro");
+    how.statement = login_statement(options);
+    how.password_hint = ignored_password_file(completed);
+    return how;
+}
+
+// As in libpq, a server that refuses a user ends the search: the others would refuse, too. Wrong options are
+// wrong everywhere.
+bool is_final(connection_failure why)
+{
+    return why == connection_failure::authentication || why == connection_failure::no_such_database ||
+           why == connection_failure::options;
+}
+
+// Was the place given all the time of a connect, or long enough to call it mute where the caller had less?
+bool is_mute(connection_failure why, clock::time_point begun, std::chrono::milliseconds limit)
+{
+    return why == connection_failure::timeout &&
+           clock::now() - begun >= std::min(limit, std::chrono::milliseconds(1000));
+}
+
 } // namespace
 
-asio::awaitable<std::unique_ptr<wire>> connect_wire(const connection_options& options, time_point deadline)
+asio::awaitable<opened_connection> open_connection(std::shared_ptr<const connection_options> options,
+                                                   time_point deadline)
 {
-    options.validate();
-    auto effective = complete_conninfo(options.parameters);
-    auto parameters = options.parameters;
-    parameters["options"] = startup_options(options, value_of(effective, "options"));
-    if (parameters["options"].empty()) parameters.erase("options");
-    parameters["client_encoding"] = "UTF8";
-    if (!options.application_name.empty()) parameters["application_name"] = options.application_name;
-    parameters.try_emplace("fallback_application_name", "pgcoro");
+    options->validate();
+    auto completed = complete_conninfo(options->parameters);
+    auto how = prepare_login(*options, completed);
+    auto limit = timeout_of(*options, completed);
 
-    auto role = value_of(effective, "target_session_attrs");
+    auto role = value_of(completed, "target_session_attrs");
     static constexpr std::array<std::string_view, 7> roles{"",        "any",     "read-write",    "read-only",
                                                            "primary", "standby", "prefer-standby"};
     if (std::ranges::find(roles, role) == roles.end())
-        throw connection_error(
-            connection_failure::options,
-            "connection parameters: target_session_attrs '" + role +
-                "' is none of any, read-write, read-only, primary, standby, prefer-standby");
+        refuse("target_session_attrs '" + role +
+               "' is none of any, read-write, read-only, primary, standby, prefer-standby");
     std::vector<std::string> passes{role.empty() ? "any" : role};
     if (role == "prefer-standby") passes = {"standby", "any"}; // all hosts are tried for one before the other
 
     std::vector<failed_attempt> failed;
-    auto until = [&] { return std::min(deadline, clock::now() + options.connect_timeout); };
+    auto until = [&] { return std::min(deadline, time_after(limit)); };
+    auto& mute = mute_hosts::of_the_process();
     for (auto& pass : passes) {
-        parameters["target_session_attrs"] = pass;
-        for (auto& named : endpoints_of(effective)) {
+        how.parameters["target_session_attrs"] = pass;
+        auto hosts = endpoints_of(completed);
+        mute.put_last(hosts, &endpoint::describe);
+        for (auto& named : hosts) {
             std::vector<endpoint> addresses;
+            auto begun = clock::now();
             try {
                 addresses = co_await resolve(named, until());
             } catch (const connection_error& e) {
+                if (is_mute(e.why(), begun, limit)) mute.timed_out(named.describe());
                 failed.push_back({named.describe(), {e.why(), {}, e.message()}});
             }
+            mute.put_last(addresses, &endpoint::describe);
+            bool all_mute = !addresses.empty();
             for (auto& address : addresses) {
-                parameters["host"] = address.host;
-                parameters["hostaddr"] = address.hostaddr;
-                parameters["port"] = address.port;
+                how.parameters["host"] = address.host;
+                how.parameters["hostaddr"] = address.hostaddr;
+                how.parameters["port"] = address.port;
+                begun = clock::now();
                 connect_failure failure{};
-                auto made = co_await attempt(parameters, until(), failure);
-                if (made) co_return made;
+                std::vector<server_limit> limits;
+                auto made = co_await attempt(how, until(), limits, failure);
+                bool silent = !made && is_mute(failure.why, begun, limit);
+                all_mute = all_mute && silent;
+                if (silent) {
+                    mute.timed_out(address.describe());
+                } else {
+                    mute.answered(address.describe());
+                    mute.answered(named.describe());
+                }
+                if (made) {
+                    opened_connection opened;
+                    opened.connection = std::move(made);
+                    opened.settings = statement_after_reset(*options, limits);
+                    opened.in_force =
+                        limits.empty()
+                            ? options
+                            : std::make_shared<const connection_options>(in_force(*options, limits));
+                    co_return opened;
+                }
                 failed.push_back({address.describe(), failure});
-                // As libpq has it: a server that knows us and refuses is not asked around for. A wrong option
-                // is wrong everywhere.
-                if (failure.why == connection_failure::authentication ||
-                    failure.why == connection_failure::no_such_database ||
-                    failure.why == connection_failure::options || clock::now() >= deadline)
-                    throw_all(options, failed);
+                if (is_final(failure.why) || clock::now() >= deadline) {
+                    if (silent) mute.timed_out(named.describe());
+                    throw_all(*options, failed);
+                }
             }
+            if (all_mute) mute.timed_out(named.describe());
         }
     }
-    throw_all(options, failed);
+    throw_all(*options, failed);
 }
 
 } // namespace pgcoro::detail

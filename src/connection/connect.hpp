@@ -1,4 +1,5 @@
-// Connecting: names resolved without blocking, hosts and addresses tried in order, each under its deadline.
+// Connecting: names resolved without blocking, hosts and addresses tried in order, each under its deadline;
+// then the settings that the options ask for.
 #pragma once
 
 #include "connection/conninfo.hpp"
@@ -24,7 +25,7 @@ struct endpoint
     std::string describe() const
     {
         auto name = host.empty() ? (hostaddr.empty() ? std::string("local socket") : hostaddr) : host;
-        if (!hostaddr.empty() && hostaddr != host) name += " (" + hostaddr + ")";
+        if (!hostaddr.empty() && hostaddr != name) name += " (" + hostaddr + ")";
         return name + " port " + (port.empty() ? "5432" : port);
     }
 };
@@ -32,9 +33,18 @@ struct endpoint
 // The lists of hosts, addresses and ports, as libpq's documentation has them go together.
 std::vector<endpoint> endpoints_of(const conninfo& info);
 
-// A logged-in, non-blocking connection. Throws connection_error with every attempt and why it failed.
-// Ends by `deadline` at the latest; each address has options.connect_timeout. Cancellation: any kind.
-asio::awaitable<std::unique_ptr<wire>> connect_wire(const connection_options& options,
-                                                    wire::time_point deadline);
+struct opened_connection
+{
+    std::unique_ptr<wire> connection;
+    // The options as they hold in this session: its timeouts are those in force, whoever set them.
+    std::shared_ptr<const connection_options> in_force;
+    // A statement that makes again what RESET ALL undoes; empty if there is nothing to make.
+    std::string settings;
+};
+
+// Returns a logged-in, non-blocking connection. Throws connection_error with every attempt and why it failed.
+// Ends by `deadline` at the latest; each address has the connect_timeout. Cancellation: any kind.
+asio::awaitable<opened_connection> open_connection(std::shared_ptr<const connection_options> options,
+                                                   wire::time_point deadline);
 
 } // namespace pgcoro::detail

@@ -6,8 +6,17 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cerrno>
+#include <charconv>
 #include <memory>
+#include <system_error>
 #include <vector>
+
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace pgcoro::detail
 {
@@ -52,6 +61,12 @@ conninfo parse_conninfo(std::string_view text)
     return split_connection_string(text, is_conninfo_keyword, strictness::strict);
 }
 
+std::string value_of(const conninfo& parameters, std::string_view keyword)
+{
+    auto it = parameters.find(keyword);
+    return it == parameters.end() ? std::string() : it->second;
+}
+
 bool is_conninfo_keyword(std::string_view keyword)
 {
     static const auto known = [] {
@@ -85,6 +100,52 @@ bool is_acceptable(const conninfo& parameters)
     // Of all parameters libpq checks this one last: if it complains of it, it took the others.
     auto conn = start_with_nonsense(parameters, "target_session_attrs");
     return std::string_view(PQerrorMessage(conn.get())).find(nonsense) != std::string_view::npos;
+}
+
+bool is_utf8(std::string_view encoding)
+{
+    std::string letters; // the server compares names of encodings by these alone
+    for (unsigned char c : encoding)
+        if (std::isalnum(c)) letters += static_cast<char>(std::tolower(c));
+    return letters == "utf8" || letters == "unicode";
+}
+
+std::string unusable_parameter(const conninfo& completed)
+{
+    auto encoding = value_of(completed, "client_encoding");
+    if (!encoding.empty() && !is_utf8(encoding))
+        return "client_encoding '" + encoding +
+               "' cannot be honoured, because pgcoro decodes all text as UTF-8: set it to UTF8 or leave it "
+               "out "
+               "(also in PGCLIENTENCODING)";
+    auto replication = value_of(completed, "replication");
+    constexpr std::array<std::string_view, 5> off{"", "false", "off", "no", "0"};
+    if (std::ranges::find(off, replication) == off.end())
+        return "replication '" + replication +
+               "' cannot be honoured, because a replication connection runs no queries with parameters";
+    for (auto* keyword : {"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval",
+                          "keepalives_count", "tcp_user_timeout"}) {
+        auto value = value_of(completed, keyword);
+        int number = 0;
+        auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), number);
+        if (!value.empty() && (ec != std::errc() || end != value.data() + value.size()))
+            return std::string(keyword) + " '" + value + "' is not a whole number";
+    }
+    return {};
+}
+
+std::string ignored_password_file(const conninfo& completed)
+{
+    auto file = value_of(completed, "passfile");
+    if (file.empty() || !value_of(completed, "password").empty()) return {};
+    struct stat found = {};
+    auto ignored = "the password file " + file + " was ignored: ";
+    if (::stat(file.c_str(), &found) != 0)
+        return errno == ENOENT ? std::string() : ignored + std::generic_category().message(errno);
+    if (!S_ISREG(found.st_mode)) return ignored + "it is not a plain file";
+    if (found.st_mode & (S_IRWXG | S_IRWXO)) return ignored + "others may access it; run: chmod 600 " + file;
+    if (::access(file.c_str(), R_OK) != 0) return ignored + std::generic_category().message(errno);
+    return {};
 }
 
 } // namespace pgcoro::detail

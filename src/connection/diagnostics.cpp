@@ -9,18 +9,32 @@ namespace pgcoro::detail
 namespace
 {
 
+// Why a server, or a pooler before it, ended a login.
 connection_failure why_refused(sqlstate code)
 {
     if (code == sqlstates::too_many_connections) return connection_failure::too_many_connections;
-    if (code == sqlstates::invalid_catalog_name) return connection_failure::no_such_database;
+    if (code == sqlstates::invalid_catalog_name || code == sqlstate("57P04"))
+        return connection_failure::no_such_database;
     if (code.class_code() == "28" || code == sqlstate("42501")) return connection_failure::authentication;
-    switch (classify(code)) {
-    case failure_class::server_unavailable:
-    case failure_class::connection_lost:
-        return connection_failure::starting_up;
-    default:
-        return connection_failure::other;
-    }
+    // A setting that the server does not know, or a value that it does not take; a database that takes no
+    // connections.
+    if (code.class_code() == "22" || code.class_code() == "42" || code.class_code() == "55")
+        return connection_failure::options;
+    if (code.class_code() == "0A") return connection_failure::protocol;
+    // Of these PgBouncer has 08P01 for whatever it cannot do now, such as query_wait_timeout.
+    if (code.class_code() == "08" || code.class_code() == "57") return connection_failure::starting_up;
+    return connection_failure::other;
+}
+
+// PgBouncer reports some permanent failures as 08P01, too. Its messages are not translated.
+connection_failure why_refused_by_pooler(std::string_view message)
+{
+    if (message.starts_with("unsupported startup parameter")) return connection_failure::options;
+    if (message.starts_with("no such database")) return connection_failure::no_such_database;
+    for (auto* begin : {"no such user", "password authentication failed", "SASL authentication failed",
+                        "authentication failed", "SSL required"})
+        if (message.starts_with(begin)) return connection_failure::authentication;
+    return connection_failure::starting_up;
 }
 
 // With verbosity VERBOSE libpq writes "FATAL:  28P01: password authentication failed …": severity and words
@@ -64,6 +78,27 @@ std::string without_echo(std::string message)
     constexpr std::string_view echo = "\ninvalid socket";
     if (message.ends_with(echo)) message.resize(message.size() - echo.size());
     return message;
+}
+
+// libpq's message in one line, without the address that it begins with: that stands before the reason
+// already.
+std::string reason_of(std::string_view text)
+{
+    constexpr std::string_view found = " failed: ";
+    auto line = text.substr(0, text.find('\n'));
+    if (auto at = line.find(found); line.starts_with("connection to server ") && at != line.npos)
+        text.remove_prefix(at + found.size());
+    std::string one;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '\n') {
+            one += text[i];
+            continue;
+        }
+        bool goes_on = i + 1 < text.size() && text[i + 1] == '\t';
+        one += goes_on ? ". " : "; ";
+        if (goes_on) ++i;
+    }
+    return one;
 }
 
 bool is_standby(const PGconn* conn)
@@ -192,22 +227,39 @@ void throw_result_error(const PGresult* result, PGconn* conn, int backend_pid, s
     throw connection_error(connection_failure::lost, what, std::move(d), sql);
 }
 
+connect_failure read_setup_failure(const PGresult* result, bool broken)
+{
+    connect_failure failure{connection_failure::lost, read_diagnostics(result), {}};
+    auto& d = failure.diag;
+    if (!d.sqlstate) {
+        failure.message = without_echo(as_told(PQresultErrorMessage(result)));
+        return failure;
+    }
+    failure.why = why_refused(d.sqlstate);
+    // PgBouncer lets a login through, and has a server for the first statement only.
+    if (d.sqlstate == sqlstate("08P01")) failure.why = why_refused_by_pooler(d.message);
+    failure.message = d.message + " (" + std::string(d.sqlstate.str()) + ")";
+    if (!broken) failure.message = "the settings of the connection options were refused: " + failure.message;
+    return failure;
+}
+
 connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool any_role)
 {
-    connect_failure failure{connection_failure::other, {}, error_text(conn)};
-    if (auto said = parse_verbose(failure.message); said.code) {
+    auto text = error_text(conn);
+    connect_failure failure{connection_failure::other, {}, reason_of(text)};
+    if (auto said = parse_verbose(text); said.code) {
         failure.why = why_refused(said.code);
-        failure.message = said.severity + " " + std::string(said.code.str()) + ": " + said.message;
+        failure.message = said.message + " (" + std::string(said.code.str()) + ")";
         failure.diag.severity = said.severity;
         failure.diag.sqlstate = said.code;
         failure.diag.message = said.message;
         failure.diag.routine = said.routine;
-        // PgBouncer's, which are not translated.
-        if (said.code == sqlstate("08P01") && said.message.find("unsupported startup parameter") == 0) {
-            failure.why = connection_failure::options;
-            failure.message +=
-                "; this is a pooler such as PgBouncer, not a server: set connection_options.pooler "
-                "to session or transaction, as its pool_mode is";
+        if (said.code == sqlstate("08P01")) {
+            failure.why = why_refused_by_pooler(said.message);
+            if (failure.why == connection_failure::options)
+                failure.message +=
+                    "; this is a pooler such as PgBouncer, not a server: set connection_options.pooler "
+                    "to session or transaction, as its pool_mode is";
         }
         return failure;
     }
@@ -226,8 +278,12 @@ connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool 
         failure.why = connection_failure::tls;
         break;
     default:
-        failure.why =
-            PQconnectionNeedsPassword(conn) ? connection_failure::authentication : connection_failure::lost;
+        if (PQconnectionNeedsPassword(conn))
+            failure.why = connection_failure::authentication;
+        else if (PQsslInUse(conn) && text.find(" alert ") != text.npos) // OpenSSL's, which nobody translates
+            failure.why = connection_failure::tls;
+        else
+            failure.why = connection_failure::lost;
     }
     return failure;
 }

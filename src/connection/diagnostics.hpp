@@ -47,6 +47,8 @@ struct connect_failure
 };
 // `reached` is the last status before the failure; `any_role`: no target_session_attrs were asked for.
 connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool any_role);
+// Why the statement that makes the settings of a new session failed.
+connect_failure read_setup_failure(const PGresult* result, bool broken);
 
 // COMMIT was answered with ROLLBACK, which the server does not call an error.
 [[noreturn]] void throw_rolled_back();

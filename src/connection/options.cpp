@@ -1,6 +1,7 @@
 #include <pgcoro/connection/options.hpp>
 
 #include "connection/conninfo.hpp"
+#include "connection/settings.hpp"
 
 #include <cstdlib>
 #include <stdexcept>
@@ -21,17 +22,27 @@ std::string_view to_string(pooler_mode m) noexcept
     return "none";
 }
 
+std::string_view to_string(cancel_encryption e) noexcept
+{
+    return e == cancel_encryption::require ? "require" : "prefer";
+}
+
 connection_options connection_options::from_uri(std::string_view uri)
 {
     connection_options made;
-    made.parameters = detail::parse_conninfo(std::string(uri));
+    made.parameters = detail::parse_conninfo(uri);
     return made;
 }
 
 connection_options connection_options::from_env()
 {
     auto* url = std::getenv("DATABASE_URL");
-    return url && *url ? from_uri(url) : connection_options();
+    if (!url || !*url) return {};
+    try {
+        return from_uri(url);
+    } catch (const std::invalid_argument& e) {
+        throw std::invalid_argument(std::string("environment variable DATABASE_URL: ") + e.what());
+    }
 }
 
 void connection_options::validate() const
@@ -51,10 +62,27 @@ void connection_options::validate() const
     check("lock_timeout", lock_timeout, milliseconds(0));
     check("idle_in_transaction_session_timeout", idle_in_transaction_session_timeout, milliseconds(0));
     check("response_grace", response_grace, milliseconds(0));
-    for (auto& [keyword, value] : parameters)
+    auto has_nul = [](std::string_view text) { return text.find('\0') != text.npos; };
+    for (auto& [keyword, value] : parameters) {
         if (!detail::is_conninfo_keyword(keyword))
             throw std::invalid_argument("connection_options.parameters: libpq knows no parameter '" +
                                         keyword + "'");
+        if (has_nul(value))
+            throw std::invalid_argument("connection_options.parameters: the value of '" + keyword +
+                                        "' has a NUL character, which libpq cannot take");
+    }
+    for (auto& [name, value] : settings) {
+        if (!detail::is_setting_name(name))
+            throw std::invalid_argument("connection_options.settings: '" + name +
+                                        "' is not the name of a setting, which has letters, digits, '_', '.' "
+                                        "and '$' and begins with a letter or '_'");
+        if (has_nul(value))
+            throw std::invalid_argument("connection_options.settings: the value of '" + name +
+                                        "' has a NUL character, which the server cannot take");
+    }
+    if (has_nul(application_name))
+        throw std::invalid_argument("connection_options.application_name has a NUL character, which the "
+                                    "server cannot take");
 }
 
 std::string connection_options::describe() const

@@ -131,10 +131,10 @@ asio::awaitable<owned<session>> session::connect(std::shared_ptr<const connectio
     owned<session> made;
     std::exception_ptr failure;
     try {
-        auto connected = co_await connect_wire(*options, deadline);
-        made.reset(new session(std::make_unique<session_impl>(options, label, std::move(connected))));
-        if (options->pooler == pooler_mode::session)
-            co_await made->impl().make_settings(std::min(deadline, time_after(options->connect_timeout)));
+        auto opened = co_await open_connection(options, deadline);
+        auto impl = std::make_unique<session_impl>(opened.in_force, label, std::move(opened.connection));
+        if (!opened.settings.empty()) impl->effects.add_opening(std::move(opened.settings));
+        made.reset(new session(std::move(impl)));
     } catch (const error&) {
         failure = std::current_exception();
     }

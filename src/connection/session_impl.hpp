@@ -173,7 +173,6 @@ public:
     asio::awaitable<void> command_plain(std::string_view sql, time_limit limit, std::string& tag);
     asio::awaitable<void> command_traced(std::string_view sql, time_limit limit, std::string& tag);
     asio::awaitable<result_ptr> run_each(const std::vector<session_effects::remembered>& statements, time_limit limit);
-    asio::awaitable<void> make_settings(steady_time deadline);
     asio::awaitable<void> ping(steady_time deadline);
     asio::awaitable<std::uint64_t> run_script(statement_host& host, std::string sql);
     asio::awaitable<std::optional<notification>> next_notification(std::chrono::milliseconds limit);

@@ -1,7 +1,6 @@
 // Undoing what a session's user changed beyond transactions.
 #include "connection/diagnostics.hpp"
 #include "connection/operation.hpp"
-#include "connection/settings.hpp"
 
 #include <pgcoro/connection/identifier.hpp>
 
@@ -76,22 +75,6 @@ asio::awaitable<result_ptr> session_impl::run_each(const std::vector<session_eff
     if (answers.error || is_broken())
         fail(answers.error.get(), answers.failed_one < list.size() ? list[answers.failed_one].sql : std::string_view());
     co_return std::move(answers.last);
-}
-
-// Those of the startup packet, where a pooler refuses them there.
-asio::awaitable<void> session_impl::make_settings(steady_time deadline)
-{
-    auto sql = settings_statement(*options, false);
-    if (sql.empty()) co_return;
-    effects.add_opening(std::move(sql));
-    claim here(*this);
-    try {
-        co_await run_each(effects.opening(), {.deadline = deadline, .of_statement = false});
-    } catch (const server_error& e) {
-        throw connection_error(connection_failure::options,
-                               "the settings of the connection options were refused: " + e.message(),
-                               e.diag());
-    }
 }
 
 } // namespace pgcoro::detail

@@ -177,6 +177,7 @@ bool connection_error::is_transient() const noexcept
     case connection_failure::authentication:
     case connection_failure::no_such_database:
     case connection_failure::tls:
+    case connection_failure::protocol:
         return false;
     default:
         return true;
@@ -208,6 +209,8 @@ std::string_view to_string(connection_failure f) noexcept
         return "server has the wrong role";
     case connection_failure::lost:
         return "connection lost";
+    case connection_failure::protocol:
+        return "not a PostgreSQL server";
     case connection_failure::other:
         break;
     }

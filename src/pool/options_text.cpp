@@ -13,6 +13,8 @@
 #include <stdexcept>
 #include <variant>
 
+#include <unistd.h>
+
 namespace pgcoro
 {
 namespace
@@ -32,7 +34,8 @@ struct named_option
     const char* variable;
     std::variant<of_pool<std::size_t>, of_pool<milliseconds>, of_pool<double>, of_pool<std::string>,
                  of_pool<pre_ping>, of_pool<reset_mode>, of_connection<milliseconds>,
-                 of_connection<std::size_t>, of_connection<pooler_mode>>
+                 of_connection<timeout_option>, of_connection<std::size_t>, of_connection<pooler_mode>,
+                 of_connection<cancel_encryption>>
         member;
 };
 
@@ -63,6 +66,7 @@ const named_option known_options[] = {
     {"response_grace", "POOL_RESPONSE_GRACE", &connection_options::response_grace},
     {"statement_cache_size", "POOL_STATEMENT_CACHE_SIZE", &connection_options::statement_cache_size},
     {"pooler", "POOL_POOLER", &connection_options::pooler},
+    {"cancel_encryption", "POOL_CANCEL_ENCRYPTION", &connection_options::cancel_encryption},
 };
 
 [[noreturn]] void refuse(const std::string& what, std::string_view value, const std::string& range)
@@ -122,6 +126,13 @@ pooler_mode read_pooler_mode(const std::string& what, std::string_view text)
     refuse(what, text, "none, session or transaction");
 }
 
+cancel_encryption read_cancel_encryption(const std::string& what, std::string_view text)
+{
+    for (auto e : {cancel_encryption::prefer, cancel_encryption::require})
+        if (text == to_string(e)) return e;
+    refuse(what, text, "prefer or require");
+}
+
 void set(pool_options& options, const named_option& option, const std::string& what, std::string_view text)
 {
     struct reader
@@ -140,6 +151,10 @@ void set(pool_options& options, const named_option& option, const std::string& w
         {
             options.connection.*m = read_duration(what, text);
         }
+        void operator()(of_connection<timeout_option> m) const
+        {
+            options.connection.*m = read_duration(what, text);
+        }
         void operator()(of_connection<std::size_t> m) const
         {
             options.connection.*m = read_count(what, text);
@@ -147,6 +162,10 @@ void set(pool_options& options, const named_option& option, const std::string& w
         void operator()(of_connection<pooler_mode> m) const
         {
             options.connection.*m = read_pooler_mode(what, text);
+        }
+        void operator()(of_connection<cancel_encryption> m) const
+        {
+            options.connection.*m = read_cancel_encryption(what, text);
         }
     };
     std::visit(reader{options, what, text}, option.member);
@@ -162,16 +181,51 @@ std::string text_of(const boost::json::value& value)
     return {digits.data(), end.ptr};
 }
 
+// A misspelt variable would be ignored otherwise, and its option keep the default.
+void refuse_unknown_variables()
+{
+    for (auto** entry = ::environ; entry && *entry; ++entry) {
+        std::string_view name(*entry);
+        name = name.substr(0, name.find('='));
+        if (!name.starts_with("POOL_")) continue;
+        if (std::ranges::find(known_options, name, &named_option::variable) != std::end(known_options))
+            continue;
+        std::string all;
+        for (auto& option : known_options) all.append(all.empty() ? "" : ", ").append(option.variable);
+        throw std::invalid_argument("environment variable " + std::string(name) +
+                                    " is not known; those that begin with POOL_ are " + all);
+    }
+}
+
+// Which variable gave the option that validate() refuses? It names the option behind the last '.' before " is
+// ".
+std::string variable_of(std::string_view refusal)
+{
+    auto name = refusal.substr(0, refusal.find(" is "));
+    name = name.substr(name.rfind('.') == name.npos ? 0 : name.rfind('.') + 1);
+    auto* option = std::ranges::find(known_options, name, &named_option::name);
+    if (option == std::end(known_options)) return {};
+    auto* text = std::getenv(option->variable);
+    return text && *text ? option->variable : "";
+}
+
 } // namespace
 
 pool_options pool_options::from_env()
 {
+    refuse_unknown_variables();
     pool_options options;
     options.connection = connection_options::from_env();
     for (auto& option : known_options)
         if (auto* text = std::getenv(option.variable); text && *text)
             set(options, option, std::string("environment variable ") + option.variable, text);
-    options.validate();
+    try {
+        options.validate();
+    } catch (const std::invalid_argument& e) {
+        auto variable = variable_of(e.what());
+        if (variable.empty()) throw;
+        throw std::invalid_argument("environment variable " + variable + ": " + e.what());
+    }
     return options;
 }
 
@@ -181,9 +235,11 @@ pool_options pool_options::from_json(const boost::json::object& json)
     for (auto& [key, value] : json) {
         auto what = "pool option \"" + std::string(key) + "\"";
         if (key == "url") {
-            options.connection.parameters = connection_options::from_uri(text_of(value)).parameters;
+            if (!value.is_string()) throw std::invalid_argument(what + " must be a string");
+            options.connection.parameters = connection_options::from_uri(value.get_string()).parameters;
         } else if (key == "settings") {
-            if (!value.is_object()) refuse(what, text_of(value), "an object of server settings");
+            if (!value.is_object())
+                throw std::invalid_argument(what + " must be an object of server settings");
             for (auto& [name, setting] : value.get_object())
                 options.connection.settings.insert_or_assign(std::string(name), text_of(setting));
         } else if (auto* option =

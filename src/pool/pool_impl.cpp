@@ -25,7 +25,7 @@ pool_impl::pool_impl(asio::any_io_executor executor, pool_options options)
     , timer_(executor_)
 {
     auto c = options_.connection;
-    if (c.application_name.empty()) c.application_name = options_.name;
+    c.parameters.try_emplace("fallback_application_name", options_.name);
     if (!c.observer) c.observer = options_.observer;
     connection_options_ = std::make_shared<const connection_options>(std::move(c));
 }

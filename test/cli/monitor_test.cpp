@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(what_waiting_does_not_mend_ends_it_at_once)
 {
     auto got = pgcoro_command("monitor --interval 0.1" + at(shared_server().uri("no_such_database")));
     BOOST_TEST(got.code == 2);
-    BOOST_TEST(has(got.err, "no such database"));
+    BOOST_TEST(has(got.err, "does not exist (3D000)"));
     BOOST_TEST(has(got.err, "pgcoro doctor"));
 }
 

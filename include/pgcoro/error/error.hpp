@@ -108,6 +108,7 @@ enum class connection_failure {
     starting_up,          ///< the server starts up, shuts down or recovers
     wrong_role,           ///< a primary was asked for and this is a standby, or the reverse
     lost,                 ///< it was there and broke
+    protocol,             ///< what answers there is not a PostgreSQL server
     other,
 };
 
@@ -125,7 +126,8 @@ public:
     /// As error::code(); without a SQLSTATE one that equals `condition::connection_lost` or
     /// `condition::server_unavailable`, as why() has it.
     boost::system::error_code code() const noexcept override;
-    /// True for what waiting may mend; false for options, authentication, database name and TLS.
+    /// Returns true for what waiting may mend; false for options, authentication, database name, TLS and
+    /// protocol.
     bool is_transient() const noexcept override;
     bool invalidates_transaction() const noexcept override { return true; }
     bool invalidates_connection() const noexcept override { return true; }

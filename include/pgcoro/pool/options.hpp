@@ -36,8 +36,7 @@ struct pool_options
     /// Where to connect, and what each session starts with.
     connection_options connection;
 
-    /// The pool's name in errors, events and, unless the connection options name another, in
-    /// pg_stat_activity's application_name.
+    /// The pool's name in errors, events and, where nothing else sets `application_name`, in pg_stat_activity.
     std::string name = "pgcoro";
 
     /// How many connections are kept open for the next caller. 1 to 10,000. More is seldom faster: a server
@@ -136,8 +135,11 @@ struct pool_options
     /// POOL_PING_TIMEOUT, POOL_KEEPALIVE, POOL_MAX_CONNECTING, POOL_MAX_WAITERS, POOL_CLEANUP_TIMEOUT,
     /// POOL_LEAK_THRESHOLD, POOL_REPORT_TRANSACTIONS_AFTER, POOL_RESET, POOL_POOLER, POOL_STATEMENT_TIMEOUT,
     /// POOL_LOCK_TIMEOUT, POOL_IDLE_IN_TRANSACTION_SESSION_TIMEOUT, POOL_CONNECT_TIMEOUT, POOL_RESPONSE_GRACE,
-    /// POOL_STATEMENT_CACHE_SIZE. Durations are seconds, or have a unit: "500ms", "30s", "5min", "1h".
-    /// Throws `std::invalid_argument` that names the variable, its value and what it may be.
+    /// POOL_STATEMENT_CACHE_SIZE, POOL_CANCEL_ENCRYPTION. Durations are seconds, or have a unit: "500ms",
+    /// "30s", "5min", "1h".
+    /// @par Errors
+    /// Throws `std::invalid_argument` that names the variable, its value and what it may be; also for a
+    /// variable that begins with POOL_ and is not one of these.
     static pool_options from_env();
 
     /// From JSON: the same options by their names in this struct, those of the connection included; "url" for

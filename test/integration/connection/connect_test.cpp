@@ -1,9 +1,16 @@
 // Reaching a server and logging in.
 #include "integration/connection/cancelling.hpp"
+#include "integration/resolver.hpp"
+
+#include "connection/conninfo.hpp"
+#include "connection/session.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
 
+#include <filesystem>
 #include <fstream>
+#include <thread>
 
 using pgcoro::connection;
 using pgcoro::connection_failure;
@@ -40,6 +47,41 @@ public:
 private:
     asio::io_context io_;
     asio::ip::tcp::socket socket_;
+};
+
+// Answers each connection with the same words, whatever it is asked.
+class stranger
+{
+public:
+    explicit stranger(std::string words)
+        : acceptor_(io_, {asio::ip::make_address("127.0.0.1"), 0})
+        , thread_([this, words = std::move(words)] {
+            boost::system::error_code ec;
+            while (!ec) {
+                asio::ip::tcp::socket client(io_);
+                acceptor_.accept(client, ec);
+                if (ended_ || ec) return;
+                std::array<char, 512> asked;
+                boost::system::error_code ignored;
+                client.read_some(asio::buffer(asked), ignored);
+                asio::write(client, asio::buffer(words), ignored);
+                client.read_some(asio::buffer(asked), ignored); // until the other side hangs up
+            }
+        })
+    {}
+    ~stranger()
+    {
+        ended_ = true;
+        asio::ip::tcp::socket(io_).connect(acceptor_.local_endpoint());
+        thread_.join();
+    }
+    std::string port() const { return std::to_string(acceptor_.local_endpoint().port()); }
+
+private:
+    asio::io_context io_;
+    asio::ip::tcp::acceptor acceptor_;
+    std::atomic<bool> ended_ = false;
+    std::thread thread_;
 };
 
 connection_options tcp_options() { return connection_options::from_uri(shared_server().tcp_uri()); }
@@ -367,6 +409,175 @@ BOOST_AUTO_TEST_CASE(a_cancelled_connect_leaves_no_session)
     }
     BOOST_TEST(completed);
     while (count() != "0") std::this_thread::yield();
+}
+
+BOOST_AUTO_TEST_CASE(first_line_of_an_error_has_address_and_reason)
+{
+    auto first_line = [](const pgcoro::connection_error& e) {
+        std::string what = e.what();
+        return what.substr(0, what.find('\n'));
+    };
+    dead_port dead;
+    auto options = tcp_options();
+    options.parameters["host"] = "localhost";
+    options.parameters["hostaddr"] = "127.0.0.1";
+    options.parameters["dbname"] = "missing";
+    BOOST_TEST(first_line(connect_failure(options)) == "cannot connect to localhost (127.0.0.1) port " +
+                                                           shared_port() +
+                                                           ": database \"missing\" does not exist (3D000)");
+    options.parameters["port"] = dead.port();
+    auto e = connect_failure(options);
+    BOOST_TEST(first_line(e).starts_with("cannot connect to localhost (127.0.0.1) port " + dead.port() +
+                                         ": Connection refused"),
+               e.what());
+    // The attempt that came farthest is the first; the others follow.
+    options.parameters["host"] = "localhost,localhost";
+    options.parameters["hostaddr"] = "127.0.0.1,127.0.0.1";
+    options.parameters["port"] = dead.port() + "," + shared_port();
+    e = connect_failure(options);
+    BOOST_TEST(contains(first_line(e), "does not exist"));
+    BOOST_TEST(contains(e.what(), "\n  nor to localhost (127.0.0.1) port " + dead.port()));
+}
+
+BOOST_AUTO_TEST_CASE(what_waiting_cannot_mend_is_permanent)
+{
+    auto check = [](const connection_options& options, connection_failure why, std::string_view words) {
+        auto e = connect_failure(options);
+        BOOST_TEST(e.why() == why, e.what());
+        BOOST_TEST(!e.is_transient(), e.what());
+        BOOST_TEST(contains(e.what(), words), e.what());
+    };
+    auto options = tcp_options();
+    options.settings["no_such_setting"] = "1";
+    check(options, connection_failure::options, "no_such_setting");
+    options = tcp_options();
+    options.settings["work_mem"] = "much";
+    check(options, connection_failure::options, "much");
+    options = tcp_options();
+    options.parameters["host"] = "/" + std::string(120, 'x');
+    check(options, connection_failure::options, "path of the Unix socket");
+    for (auto* keyword : {"keepalives_idle", "tcp_user_timeout", "connect_timeout"}) {
+        options = tcp_options();
+        options.parameters[keyword] = "soon";
+        check(options, connection_failure::options, "'soon' is not a whole number");
+    }
+    shared_server().psql("create database closed allow_connections false");
+    check(connection_options::from_uri(shared_server().uri("closed")), connection_failure::options, "closed");
+    shared_server().psql("drop database closed");
+}
+
+BOOST_AUTO_TEST_CASE(a_server_of_another_protocol_is_permanent)
+{
+    for (auto* sslmode : {"prefer", "disable", "require"})
+        for (std::string words :
+             {"HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-OpenSSH_9.2p1\r\n", "J\0\0\0\n8.0.36",
+              "220 mail.example.com ESMTP\r\n", "-ERR unknown command\r\n"}) {
+            stranger other(words);
+            auto options = tcp_options();
+            options.parameters["port"] = other.port();
+            options.parameters["sslmode"] = sslmode;
+            auto e = connect_failure(options);
+            BOOST_TEST(e.why() == connection_failure::protocol, sslmode << ", " << words << ": " << e.what());
+            BOOST_TEST(!e.is_transient());
+            BOOST_TEST(contains(e.what(), "not a PostgreSQL server"));
+        }
+}
+
+BOOST_AUTO_TEST_CASE(login_refused_for_now_is_transient)
+{
+    // What PgBouncer and a server that shuts down answer to a startup packet.
+    for (auto [code, message] :
+         {std::pair("08P01", "query_wait_timeout"), std::pair("08P01", "server login has been failing"),
+          std::pair("08006", "connection failure"), std::pair("57P01", "terminating connection"),
+          std::pair("57P02", "terminating connection"),
+          std::pair("57P03", "the database system is starting up"), std::pair("53200", "out of memory")}) {
+        std::string fields =
+            std::string("SFATAL") + '\0' + "VFATAL" + '\0' + 'C' + code + '\0' + 'M' + message + '\0' + '\0';
+        auto size = static_cast<char>(fields.size() + 4);
+        stranger server(std::string("E\0\0\0", 4) + size + fields);
+        auto options = tcp_options();
+        options.parameters["port"] = server.port();
+        options.parameters["sslmode"] = "disable";
+        auto e = connect_failure(options);
+        BOOST_TEST(e.is_transient(), e.what());
+        BOOST_TEST(contains(e.what(), std::string(message) + " (" + code + ")"), e.what());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_ignored_password_file_is_named)
+{
+    pgcoro::testing::server server(with_password());
+    auto options = connection_options::from_uri(server.tcp_uri());
+    options.parameters.erase("password");
+    auto file = server.folder() / "passwords";
+    std::ofstream(file) << "*:*:*:*:open sesame\n";
+    options.parameters["passfile"] = file.string();
+    std::filesystem::permissions(file, std::filesystem::perms(0600));
+    check_connects(options);
+    std::filesystem::permissions(file, std::filesystem::perms(0644));
+    auto e = connect_failure(options);
+    BOOST_TEST(e.why() == connection_failure::authentication);
+    BOOST_TEST(contains(e.what(), "the password file " + file.string() + " was ignored"), e.what());
+    BOOST_TEST(contains(e.what(), "chmod 600"), e.what());
+    options.parameters["passfile"] = server.folder().string();
+    BOOST_TEST(contains(connect_failure(options).what(), "it is not a plain file"));
+    options.parameters["password"] = "wrong";
+    BOOST_TEST(!contains(connect_failure(options).what(), "was ignored"));
+}
+
+BOOST_AUTO_TEST_CASE(a_name_that_hangs_holds_up_no_other_name)
+{
+    named_address hangs("hangs.example", "127.0.0.1", std::chrono::seconds(60));
+    named_address quick("quick.example");
+    auto slow = tcp_options();
+    slow.parameters["host"] = "hangs.example";
+    slow.connect_timeout = std::chrono::milliseconds(20);
+    auto fast = tcp_options();
+    fast.parameters["host"] = "quick.example";
+    auto begun = std::chrono::steady_clock::now();
+    run([&]() -> asio::awaitable<void> {
+        // More callers than there are threads: they share one look-up.
+        for (int i = 0; i < 80; ++i) {
+            auto e = co_await failure_of<pgcoro::connection_error>(connection::connect(slow));
+            BOOST_TEST(e.why() == connection_failure::timeout);
+        }
+    });
+    run([&]() -> asio::awaitable<void> {
+        auto conn = co_await connection::connect(fast);
+        co_await check_usable(conn);
+    });
+    BOOST_TEST((std::chrono::steady_clock::now() - begun < std::chrono::seconds(50))); // before that answer
+}
+
+BOOST_AUTO_TEST_CASE(a_context_ends_while_a_look_up_hangs)
+{
+    named_address hangs("hung.example", "127.0.0.1", std::chrono::seconds(20));
+    auto options = tcp_options();
+    options.parameters["host"] = "hung.example";
+    auto begun = std::chrono::steady_clock::now();
+    {
+        asio::io_context io;
+        auto connect = [&]() -> asio::awaitable<void> { auto c = co_await connection::connect(options); };
+        asio::co_spawn(io, connect(), asio::detached);
+        io.poll();
+    }
+    BOOST_TEST((std::chrono::steady_clock::now() - begun < std::chrono::seconds(15)));
+}
+
+BOOST_AUTO_TEST_CASE(a_mute_host_is_tried_last_from_then_on)
+{
+    black_hole hole;
+    auto options = tcp_options();
+    options.connect_timeout = std::chrono::milliseconds(500);
+    options.parameters["host"] = "127.0.0.1,localhost";
+    options.parameters["port"] = hole.port() + "," + shared_port();
+    check_connects(options);
+    options.connect_timeout = std::chrono::hours(1); // the first host would take all of it
+    check_connects(options);
+    options.parameters["host"] = "127.0.0.1"; // alone it is asked all the same
+    options.parameters["port"] = hole.port();
+    options.connect_timeout = std::chrono::milliseconds(50);
+    BOOST_TEST(connect_failure(options).why() == connection_failure::timeout);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -113,4 +113,35 @@ BOOST_AUTO_TEST_CASE(the_environment_spells_them_as_users_of_pools_know_them)
         });
 }
 
+BOOST_AUTO_TEST_CASE(environment_errors_name_the_variable)
+{
+    auto refused = [](const char* name, const char* value) {
+        variable set(name, value);
+        try {
+            pool_options::from_env();
+        } catch (const std::invalid_argument& e) {
+            return std::string(e.what());
+        }
+        return std::string("accepted");
+    };
+    auto begins = [&](const char* name, const char* value, const std::string& begin) {
+        auto what = refused(name, value);
+        BOOST_TEST(what.starts_with(begin), what);
+    };
+    begins("POOL_SISE", "3",
+           "environment variable POOL_SISE is not known; those that begin with POOL_ are POOL_NAME,");
+    begins("POOL_SIZE", "0", "environment variable POOL_SIZE: pool_options.size is 0 and must be 1 to 10000");
+    begins("POOL_CONNECT_TIMEOUT", "0",
+           "environment variable POOL_CONNECT_TIMEOUT: connection_options.connect_timeout");
+    begins("POOL_CANCEL_ENCRYPTION", "always",
+           "environment variable POOL_CANCEL_ENCRYPTION is 'always' and must be");
+    begins("DATABASE_URL", "postgresql://u:p@h:x/db",
+           "environment variable DATABASE_URL: malformed connection string");
+    variable encryption("POOL_CANCEL_ENCRYPTION", "require");
+    BOOST_TEST((pool_options::from_env().connection.cancel_encryption == pgcoro::cancel_encryption::require));
+    variable timeout("POOL_LOCK_TIMEOUT", "10s"); // chosen, though it is the default's value
+    BOOST_TEST(pool_options::from_env().connection.lock_timeout.is_chosen());
+    BOOST_TEST(!pool_options::from_env().connection.statement_timeout.is_chosen());
+}
+
 BOOST_AUTO_TEST_SUITE_END()
