@@ -1,6 +1,9 @@
 // Encrypted connections, with a certificate made for the occasion.
 #include "integration/connection/support.hpp"
 
+#include "connection/cancel_request.hpp"
+#include "connection/session.hpp"
+
 #include <filesystem>
 
 using pgcoro::connection;
@@ -161,6 +164,21 @@ BOOST_AUTO_TEST_CASE(the_next_host_is_tried_when_one_has_no_tls)
     options.parameters["port"] =
         std::to_string(shared_server().port()) + "," + std::to_string(t.server.port());
     with_connection(options, [](connection& c) { return check_usable(c); });
+}
+
+BOOST_AUTO_TEST_CASE(required_encryption_allows_no_clear_text_cancel)
+{
+    using pgcoro::cancel_encryption;
+    with_connection(tls_options(*shared_tls_server(), "require"), [](connection& c) -> asio::awaitable<void> {
+        pgcoro::detail::cancel_target target(c.session().pg());
+        BOOST_TEST(target.allows(cancel_encryption::prefer));
+#ifdef LIBPQ_HAS_ASYNC_CANCEL
+        BOOST_TEST(target.allows(cancel_encryption::require));
+#else
+        BOOST_TEST(!target.allows(cancel_encryption::require)); // such a libpq encrypts none
+#endif
+        co_return;
+    });
 }
 
 BOOST_AUTO_TEST_SUITE_END()
