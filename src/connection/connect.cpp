@@ -216,6 +216,13 @@ std::vector<server_limit> read_limits(const PGresult* r)
 // The other statement that makes settings has columns called set_config.
 bool is_limits(const PGresult* r) { return PQfnumber(r, "setting") == 1; }
 
+// Before there is a session. Bounded by the guard, as all of the attempt.
+asio::awaitable<result_ptr> next_result(wire& w)
+{
+    while (w.flushing() || !w.answer_ready()) co_await w.step();
+    co_return result_ptr(PQgetResult(w.get()));
+}
+
 // Runs the login statement. Fills `failure` if it did not work.
 asio::awaitable<void> set_up(wire& made, const std::string& sql, std::vector<server_limit>& limits,
                              std::optional<connect_failure>& failure)
@@ -226,7 +233,7 @@ asio::awaitable<void> set_up(wire& made, const std::string& sql, std::vector<ser
     }
     made.flush();
     for (;;) {
-        auto answer = co_await made.next_result();
+        auto answer = co_await next_result(made);
         if (!answer) break;
         if (PQresultStatus(answer.get()) == PGRES_TUPLES_OK) {
             if (is_limits(answer.get())) limits = read_limits(answer.get());

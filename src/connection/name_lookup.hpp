@@ -27,8 +27,8 @@ struct lookup_answer
 // hangs leaves threads for the others.
 //
 // Throws connection_error: timeout if there is no answer by the deadline; resolve if there is no address.
-// Cancellation of any kind ends the wait with operation_aborted. So do deadline and the destruction of the
-// caller's I/O context; the look-up itself goes on and harms nobody.
+// Cancellation of any kind ends the wait with operation_aborted. The look-up itself cannot be stopped: it goes
+// on after a deadline, a cancellation or the end of the caller's I/O context, on its own thread.
 asio::awaitable<std::vector<std::string>> look_up(std::string name, clock::time_point deadline);
 
 // Who shares which look-up: a pure state machine, one per process, under a lock of its user's.

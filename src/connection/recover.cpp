@@ -32,12 +32,11 @@ asio::awaitable<void> session_impl::recover(steady_time deadline, bool rollback)
         if (!waiting.end()) fail_overdue({});
         interrupted = false;
     }
-    if (stops.pending()) {
+    if (auto request = stops.pending()) {
         // A request that is still on its way when the session is used again would stop the wrong statement.
-        auto ended = stops.ended();
-        auto why = co_await ended->async_wait(deadline, asio::deferred);
+        auto why = co_await request->ended->async_wait(deadline, asio::deferred);
         if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
-        if (why == wake::expired) {
+        if (why == wake::expired || request->overdue) {
             broken = true;
             throw connection_error(
                 connection_failure::timeout,

@@ -17,7 +17,7 @@ session_impl::session_impl(std::shared_ptr<const connection_options> with, std::
     , label(std::move(name))
     , socket(std::move(w))
     , backend_pid(PQbackendPID(socket->get()))
-    , stops(socket->get())
+    , stops(socket->get(), socket->executor(), options->cancel_encryption, socket->shared_guard())
     // A transaction's session behind a pooler is not the one that a statement was prepared in.
     , statements(options->pooler == pooler_mode::transaction ? 0 : options->statement_cache_size)
 {

@@ -103,7 +103,7 @@ public:
 
     PGconn* pg() const noexcept { return socket->get(); }
     bool is_broken() const noexcept { return broken || socket->broken(); }
-    bool is_ready() const noexcept { return !interrupted && !stops.pending(); }
+    bool is_ready() const noexcept { return !interrupted && stops.pending() == nullptr; }
     bool is_idle() const noexcept { return PQtransactionStatus(pg()) == PQTRANS_IDLE; }
     std::string peer() const;
 

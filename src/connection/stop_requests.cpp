@@ -1,25 +1,16 @@
 #include "connection/stop_requests.hpp"
 
-#include "connection/cancel_threads.hpp"
-
-#include <array>
 #include <utility>
 
 namespace pgcoro::detail
 {
-namespace
-{
 
-void send_cancel(PGcancel* canceller)
-{
-    std::array<char, 256> why{}; // nobody to tell: what was to be stopped ends by its own bounds then
-    PQcancel(canceller, why.data(), why.size());
-}
-
-} // namespace
-
-stop_requests::stop_requests(PGconn* conn)
-    : canceller_(PQgetCancel(conn), &PQfreeCancel)
+stop_requests::stop_requests(PGconn* conn, asio::any_io_executor executor, cancel_encryption encryption,
+                             std::shared_ptr<socket_guard> guard)
+    : target_(std::make_shared<cancel_target>(conn))
+    , executor_(std::move(executor))
+    , encryption_(encryption)
+    , guard_(std::move(guard))
 {}
 
 void stop_requests::end() noexcept
@@ -72,16 +63,19 @@ void stop_requests::request()
 
 void stop_requests::request_with_lock()
 {
-    if (pending_ && !pending_->told()) return;
-    pending_ = std::make_shared<one_shot>();
+    if (pending_ && !pending_->ended->told()) return;
+    if (!target_->allows(encryption_)) return guard_->cut();
+    pending_ = std::make_shared<pending_request>();
     // Also when the session is gone meanwhile: a server that works does not see that its client left.
-    cancel_threads::of_the_process().run([canceller = canceller_] { send_cancel(canceller.get()); },
-                                         [ended = pending_] { ended->tell(); });
+    cancel_request::start(target_, executor_, [request = pending_](cancel_result how) {
+        request->overdue = how == cancel_result::overdue;
+        request->ended->tell();
+    });
 }
 
 void stop_requests::request_at_the_end()
 {
-    cancel_threads::of_the_process().run([canceller = canceller_] { send_cancel(canceller.get()); }, [] {});
+    if (target_->allows(encryption_)) cancel_request::start(target_, executor_, [](cancel_result) {});
 }
 
 } // namespace pgcoro::detail

@@ -1,9 +1,9 @@
 // What is under way on a session, and asking the server to stop it.
 #pragma once
 
+#include "connection/cancel_request.hpp"
 #include "connection/one_shot.hpp"
-
-#include <libpq-fe.h>
+#include "connection/socket_guard.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -22,7 +22,17 @@ public:
     // server was asked to stop.
     enum class work : std::uint8_t { none, internal, statement, cancelled_statement };
 
-    explicit stop_requests(PGconn* conn);
+    // What a request in progress comes to.
+    struct pending_request
+    {
+        std::shared_ptr<one_shot> ended = std::make_shared<one_shot>();
+        std::atomic<bool> overdue{false}; // it may still arrive: the session must not be used any more
+    };
+
+    // Requests are sent from this executor, whose context must go on running. Where none may be sent, because it would be
+    // in clear text, the connection is cut by its guard instead.
+    stop_requests(PGconn* conn, asio::any_io_executor executor, cancel_encryption encryption,
+                  std::shared_ptr<socket_guard> guard);
 
     // From any thread.
     bool busy() const noexcept { return under_way() != work::none; }
@@ -41,9 +51,8 @@ public:
     // Sends a request that nobody waits for, to end a session. From any thread.
     void request_at_the_end();
 
-    bool pending() const noexcept { return pending_ != nullptr; }
-    // Set when the request on its way has ended.
-    const std::shared_ptr<one_shot>& ended() const noexcept { return pending_; }
+    // The request on its way, or that has ended and was not forgotten; null for none.
+    const std::shared_ptr<pending_request>& pending() const noexcept { return pending_; }
     void forget() noexcept { pending_.reset(); }
 
 private:
@@ -55,8 +64,11 @@ private:
     }
     void request_with_lock();
 
-    std::shared_ptr<PGcancel> canceller_;
-    std::shared_ptr<one_shot> pending_;
+    const std::shared_ptr<cancel_target> target_;
+    const asio::any_io_executor executor_;
+    const cancel_encryption encryption_;
+    const std::shared_ptr<socket_guard> guard_;
+    std::shared_ptr<pending_request> pending_;
     std::shared_ptr<one_shot> idle_;
     // A work, with `awaited`. cancel() changes it and pending_ only together, under the mutex, and only while a statement
     // runs; the session's user reads pending_ without it once the statement has ended.

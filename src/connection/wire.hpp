@@ -45,6 +45,8 @@ public:
     // Waits happen on the I/O context of this executor from now on. Cheap when it is the same as before.
     // Throws boost::system::system_error when the process has no descriptor left.
     void bind(const asio::any_io_executor& executor);
+    // The executor of the last bind().
+    asio::any_io_executor executor() { return socket_->get_executor(); }
     // Lets the socket go: another one will take its place, or none.
     void unbind() noexcept;
 

@@ -41,8 +41,9 @@ BOOST_AUTO_TEST_CASE(a_malformed_url_is_wrong_usage_and_its_password_is_not_repe
 
 BOOST_AUTO_TEST_CASE(url_that_was_not_quoted_does_not_show_the_password)
 {
-    for (auto* arguments : {"health --url postgresql://u:1 geheim2@h/x", "health --url host=h password=1 geheim2",
-                            "health --url host=h password=geheim2", "health --url host=h -geheim2"}) {
+    for (auto* arguments :
+         {"health --url postgresql://u:1 geheim2@h/x", "health --url host=h password=1 geheim2",
+          "health --url host=h password=geheim2", "health --url host=h -geheim2"}) {
         auto got = pgcoro_command(arguments);
         BOOST_TEST(got.code == 64, arguments);
         BOOST_TEST((got.out + got.err).find("geheim") == std::string::npos, got.err);

@@ -36,7 +36,8 @@ struct pool_options
     /// Where to connect, and what each session starts with.
     connection_options connection;
 
-    /// The pool's name in errors, events and, where nothing else sets `application_name`, in pg_stat_activity.
+    /// The pool's name in errors and events; in pg_stat_activity, too, where nothing else sets
+    /// `application_name`.
     std::string name = "pgcoro";
 
     /// How many connections are kept open for the next caller. 1 to 10,000. More is seldom faster: a server
