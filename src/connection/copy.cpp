@@ -77,6 +77,7 @@ public:
             cancelled = std::current_exception();
         }
         if (cancelled) {
+            co_await asio::this_coro::reset_cancellation_state(); // or nothing can be waited for
             co_await answered_after_all(s);
             std::rethrow_exception(cancelled);
         }
@@ -161,7 +162,6 @@ private:
     asio::awaitable<void> answered_after_all(session_impl& s)
     {
         constexpr std::chrono::seconds most{5};
-        co_await asio::this_coro::reset_cancellation_state();
         s.stop_at_server();
         s.trip.abandon();
         try {
