@@ -1,6 +1,7 @@
 #include "connection/one_shot.hpp"
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
 
 namespace pgcoro::detail
 {
@@ -18,8 +19,10 @@ contexts_waiters& contexts_waiters::of(const boost::asio::any_io_executor& execu
     thread_local known last{};
     auto& context = boost::asio::query(executor, boost::asio::execution::context);
     auto ended = ended_.load(std::memory_order_relaxed);
-    if (last.context != &context || last.ended != ended)
+    if (last.context != &context || last.ended != ended) {
+        boost::asio::make_strand(executor); // the service of strands is older, and so ends after this one
         last = {&context, &boost::asio::use_service<contexts_waiters>(context), ended};
+    }
     return *last.waiters;
 }
 
@@ -39,6 +42,7 @@ void contexts_waiters::leave(one_shot& event)
 
 void contexts_waiters::shutdown()
 {
+    ending_ = true;
     for (;;) {
         std::shared_ptr<one_shot> next;
         {
@@ -79,7 +83,7 @@ void one_shot::give_up(wake why)
 // the waiter's executor, and the waiter may end its io_context.
 void one_shot::complete(wake why)
 {
-    if (!waiting_) return;
+    if (!waiting_ || waiting_->context.is_ending()) return; // then it is forgotten
     auto taken = std::move(*waiting_);
     waiting_.reset();
     taken.context.leave(*this);

@@ -1,6 +1,8 @@
 // An event that happens once, told from any thread, awaited by one coroutine on its own executor.
 #pragma once
 
+#include "base/process.hpp"
+
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -42,13 +44,26 @@ public:
     ~contexts_waiters() override;
     void enter(one_shot& event);
     void leave(one_shot& event);
+    bool is_ending() const noexcept { return ending_; }
+    // False in a forked child whose context was not told of the fork (io_context::notify_fork).
+    bool is_of_this_process() const noexcept
+    {
+        return process_.load(std::memory_order_relaxed) == this_process();
+    }
 
 private:
     void shutdown() override;
+    void notify_fork(boost::asio::execution_context::fork_event event) override
+    {
+        if (event == boost::asio::execution_context::fork_child) process_ = this_process();
+    }
 
+    std::atomic<std::uint32_t> process_{this_process_watched()};
     inline static std::atomic<std::uint64_t> ended_{0};
     std::mutex mutex_; // taken with that of a one_shot held, not the other way round
     boost::intrusive::list<waited_for, boost::intrusive::base_hook<waited_for>> all_;
+    // From when on nobody can be resumed: what is posted now would keep what it belongs to for ever.
+    std::atomic<bool> ending_{false};
 };
 
 // Shared between the waiter and who tells it; whoever comes first (the event, the deadline, a cancellation)

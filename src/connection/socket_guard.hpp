@@ -1,6 +1,8 @@
 // The bound on an operation where neither server nor network says anything more.
 #pragma once
 
+#include "base/process.hpp"
+
 #include <atomic>
 #include <chrono>
 #include <mutex>
@@ -17,6 +19,9 @@ class socket_guard
 {
 public:
     using time_point = std::chrono::steady_clock::time_point;
+
+    // Was this process forked off since? The socket is the parent's then, and must not be shut down.
+    bool foreign() const noexcept { return process_ != this_process(); }
 
     // The socket that is guarded from now on; -1 for none.
     void watch(int fd)
@@ -78,6 +83,7 @@ private:
 
     void shut_down()
     {
+        if (foreign()) return;
         std::lock_guard lock(mutex_);
         if (fd_ >= 0) ::shutdown(fd_, SHUT_RDWR);
     }
@@ -86,6 +92,7 @@ private:
     static constexpr rep nothing = 0;
     static constexpr rep was_cut = -1;
 
+    const std::uint32_t process_ = this_process_watched();
     std::atomic<rep> deadline_{nothing};
     std::atomic<rep> limit_{nothing};
     std::mutex mutex_;

@@ -1,5 +1,9 @@
 #include "connection/wire.hpp"
 
+#include "connection/one_shot.hpp"
+
+#include <pgcoro/error/error.hpp>
+
 #include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/query.hpp>
 
@@ -25,6 +29,26 @@ void throw_if_failed(boost::system::error_code ec)
     if (ec) throw boost::system::system_error(ec);
 }
 
+[[noreturn]] void throw_cannot_wait(const char* what, boost::system::error_code why)
+{
+    throw connection_error(connection_failure::other,
+                           std::string("cannot wait for the server: ") + what + ": " + why.message());
+}
+
+// Puts /dev/null in the place of a descriptor that is shared with the parent process: what is written to it
+// from now on, such as libpq's goodbye, reaches nobody.
+void unplug(int fd) noexcept
+{
+    if (fd < 0) return;
+    int nobody = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (nobody < 0) {
+        ::close(fd);
+        return;
+    }
+    ::dup3(nobody, fd, O_CLOEXEC);
+    ::close(nobody);
+}
+
 asio::execution_context& context_of(const asio::any_io_executor& executor)
 {
     return asio::query(executor, asio::execution::context);
@@ -35,7 +59,15 @@ asio::execution_context& context_of(const asio::any_io_executor& executor)
 wire::~wire()
 {
     unbind();
+    if (guard_->foreign() && conn_) unplug(PQsocket(conn_));
     PQfinish(conn_);
+}
+
+// In a forked child, before the socket leaves the event loop: a loop that was not told of the fork is shared
+// with the parent, who must not lose its registration of the same socket.
+void wire::unplug_event_loop() noexcept
+{
+    if (!contexts_waiters::of(socket_->get_executor()).is_of_this_process()) unplug(socket_->native_handle());
 }
 
 void wire::bind(const asio::any_io_executor& executor)
@@ -44,14 +76,15 @@ void wire::bind(const asio::any_io_executor& executor)
     unbind();
     int fd = ::fcntl(PQsocket(conn_), F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
-        throw boost::system::system_error(errno, boost::system::system_category(), "duplicating a socket");
+        throw_cannot_wait("duplicating its socket", {errno, boost::system::system_category()});
+    contexts_waiters::of(executor); // is there from now on, to learn of forks
     socket_.emplace(executor);
     boost::system::error_code ec;
     socket_->assign(fd, ec);
     if (ec) {
         ::close(fd);
         socket_.reset();
-        throw boost::system::system_error(ec, "registering a socket with the event loop");
+        throw_cannot_wait("registering its socket with the event loop", ec);
     }
     guard_->watch(fd);
     ssl_ = PQsslInUse(conn_) ? PQsslStruct(conn_, "OpenSSL") : nullptr;
@@ -62,6 +95,7 @@ void wire::unbind() noexcept
     timer_.reset();
     if (!socket_) return;
     guard_->watch(-1);
+    if (guard_->foreign()) unplug_event_loop();
     // Not close(): the socket lives on in libpq's descriptor, and so would its place in the event loop.
     ::close(socket_->release());
     socket_.reset();

@@ -43,7 +43,7 @@ public:
     const std::shared_ptr<socket_guard>& shared_guard() const noexcept { return guard_; }
 
     // Waits happen on the I/O context of this executor from now on. Cheap when it is the same as before.
-    // Throws boost::system::system_error when the process has no descriptor left.
+    // Throws a transient connection_error when the process has no descriptor left.
     void bind(const asio::any_io_executor& executor);
     // The executor of the last bind().
     asio::any_io_executor executor() { return socket_->get_executor(); }
@@ -83,7 +83,7 @@ public:
     void flush() noexcept { flushing_ = PQflush(conn_) == 1; }
 
     // Nothing more can come of this connection.
-    bool broken() const noexcept { return broken_ || PQstatus(conn_) == CONNECTION_BAD; }
+    bool broken() const noexcept { return broken_ || PQstatus(conn_) == CONNECTION_BAD || guard_->foreign(); }
 
     // For connecting: waits in one direction only.
     asio::awaitable<void> wait(asio::posix::descriptor_base::wait_type direction);
@@ -124,6 +124,7 @@ private:
     void begin(time_point deadline, bool timed);
     bool end() noexcept;
 
+    void unplug_event_loop() noexcept;
     bool tls_pending() const noexcept;
     asio::awaitable<bool> wait_both();
 
