@@ -17,7 +17,8 @@ session_impl::session_impl(std::shared_ptr<const connection_options> with, std::
     , label(std::move(name))
     , socket(std::move(w))
     , backend_pid(PQbackendPID(socket->get()))
-    , stops(socket->get(), socket->executor(), options->cancel_encryption, socket->shared_guard())
+    , stops(std::make_shared<const stop_sender>(socket->get(), socket->executor(), options->cancel_encryption),
+            socket->shared_guard())
     // A transaction's session behind a pooler is not the one that a statement was prepared in.
     , statements(options->pooler == pooler_mode::transaction ? 0 : options->statement_cache_size)
 {
@@ -190,7 +191,7 @@ bool session::clean() const noexcept
     return !impl_->stops.busy() && impl_->is_ready() && !impl_->is_broken() && impl_->is_idle();
 }
 PGTransactionStatusType session::transaction_status() const noexcept { return PQtransactionStatus(impl_->pg()); }
-std::shared_ptr<one_shot> session::idle_event() { return impl_->stops.idle_event(); }
+std::shared_ptr<one_shot> session::when_idle() { return impl_->stops.idle_event(); }
 
 bool session::looks_dead()
 {
@@ -202,10 +203,16 @@ bool session::looks_dead()
 void session::give_up() noexcept { impl_->broken = true; }
 void session::cancel() { impl_->stops.cancel(); }
 
-void session::abort()
+void cutter::cut() const
 {
-    impl_->stops.request_at_the_end();
-    impl_->socket->guard().cut();
+    if (guard->foreign()) return; // the parent's
+    server->send([](cancel_result) {});
+    guard->cut();
+}
+
+cutter session::cut_from_outside() const
+{
+    return {impl_->socket->shared_guard(), impl_->stops.sender(), impl_->backend_pid};
 }
 
 bool session::dirty() const noexcept { return impl_->effects.any(); }

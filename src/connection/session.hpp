@@ -28,6 +28,7 @@ namespace pgcoro::detail
 namespace asio = boost::asio;
 
 class session_impl;
+class stop_sender;
 
 inline const params no_params;
 inline constexpr std::string_view commit_statement = "commit";
@@ -47,6 +48,19 @@ struct request
     bool* committed = nullptr;  // set when COMMIT was answered, whatever failed after it
     // What is sent in place of `sql`, if anything: another text each time, so it is not prepared.
     std::string_view sent_as{};
+};
+
+// Cuts a session from any thread. May outlive the session, and does nothing then.
+struct cutter
+{
+    std::shared_ptr<socket_guard> guard;
+    std::shared_ptr<const stop_sender> server;
+    int backend_pid = 0;
+
+    // Ends the connection and what the server does for it. May start a thread for the request to the server.
+    void cut() const;
+    // Cuts it if its operation under way is overdue.
+    void expire(socket_guard::time_point now) const { guard->expire(now); }
 };
 
 class session final : public statement_host
@@ -98,8 +112,8 @@ public:
     bool clean() const noexcept;
     bool in_transaction() const noexcept { return transaction_status() > PQTRANS_ACTIVE; }
     PGTransactionStatusType transaction_status() const noexcept;
-    // Set when no operation is under way any more.
-    std::shared_ptr<one_shot> idle_event();
+    // Set when no operation is under way any more. From any thread; for one waiter at a time.
+    std::shared_ptr<one_shot> when_idle();
     // Reads what the server has sent without being asked: notifications, notices, changed settings. Returns true if the
     // connection has ended: its stream is at its end, or the server said that it ends the session. No round trip; only
     // while no operation is under way.
@@ -113,7 +127,8 @@ public:
     // there is one. The session is not used again before that has come to its end. From any thread.
     void cancel();
     // Ends the connection and what the server does for it, whoever uses it now. From any thread.
-    void abort();
+    void abort() { cut_from_outside().cut(); }
+    cutter cut_from_outside() const;
     // Brings the session back from whatever it was left in: waits for a cancel under way, reads what is still
     // to come, and rolls back an open transaction if `rollback`. Throws when that does not succeed by the
     // deadline; then the connection is broken.

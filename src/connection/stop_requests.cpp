@@ -5,11 +5,21 @@
 namespace pgcoro::detail
 {
 
-stop_requests::stop_requests(PGconn* conn, asio::any_io_executor executor, cancel_encryption encryption,
-                             std::shared_ptr<socket_guard> guard)
+stop_sender::stop_sender(PGconn* conn, asio::any_io_executor executor, cancel_encryption encryption)
     : target_(std::make_shared<cancel_target>(conn))
     , executor_(std::move(executor))
     , encryption_(encryption)
+{}
+
+bool stop_sender::send(std::function<void(cancel_result)> on_ended) const
+{
+    if (!target_->allows(encryption_)) return false;
+    cancel_request::start(target_, executor_, std::move(on_ended));
+    return true;
+}
+
+stop_requests::stop_requests(std::shared_ptr<const stop_sender> sender, std::shared_ptr<socket_guard> guard) noexcept
+    : sender_(std::move(sender))
     , guard_(std::move(guard))
 {}
 
@@ -63,19 +73,17 @@ void stop_requests::request()
 
 void stop_requests::request_with_lock()
 {
-    if (pending_ && !pending_->ended->told()) return;
-    if (!target_->allows(encryption_)) return guard_->cut();
-    pending_ = std::make_shared<pending_request>();
-    // Also when the session is gone meanwhile: a server that works does not see that its client left.
-    cancel_request::start(target_, executor_, [request = pending_](cancel_result how) {
+    if (guard_->foreign() || (pending_ && !pending_->ended->told())) return;
+    // It goes on when the session is gone meanwhile: a server that works does not see that its client left.
+    auto request = std::make_shared<pending_request>();
+    bool sent = sender_->send([request](cancel_result how) {
         request->overdue = how == cancel_result::overdue;
         request->ended->tell();
     });
-}
-
-void stop_requests::request_at_the_end()
-{
-    if (target_->allows(encryption_)) cancel_request::start(target_, executor_, [](cancel_result) {});
+    if (sent)
+        pending_ = std::move(request);
+    else
+        guard_->cut();
 }
 
 } // namespace pgcoro::detail

@@ -7,11 +7,28 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 
 namespace pgcoro::detail
 {
+
+// Sends requests to stop what runs in a session. It needs nothing of the session, may outlive it, and is used from any
+// thread. From the executor that it was made with, whose context must go on running.
+class stop_sender
+{
+public:
+    stop_sender(PGconn* conn, asio::any_io_executor executor, cancel_encryption encryption);
+
+    // False if nothing was sent, because it would have been in clear text, and that is not allowed.
+    bool send(std::function<void(cancel_result)> on_ended) const;
+
+private:
+    const std::shared_ptr<cancel_target> target_;
+    const asio::any_io_executor executor_;
+    const cancel_encryption encryption_;
+};
 
 // A request to stop travels on a connection of its own, so that it may come late: the session must not be used before it
 // has ended, or it would stop what comes next.
@@ -29,10 +46,10 @@ public:
         std::atomic<bool> overdue{false}; // it may still arrive: the session must not be used any more
     };
 
-    // Requests are sent from this executor, whose context must go on running. Where none may be sent, because it would be
-    // in clear text, the connection is cut by its guard instead.
-    stop_requests(PGconn* conn, asio::any_io_executor executor, cancel_encryption encryption,
-                  std::shared_ptr<socket_guard> guard);
+    // Where a request must not be sent, because it would be in clear text, the connection is cut by its guard instead.
+    stop_requests(std::shared_ptr<const stop_sender> sender, std::shared_ptr<socket_guard> guard) noexcept;
+
+    const std::shared_ptr<const stop_sender>& sender() const noexcept { return sender_; }
 
     // From any thread.
     bool busy() const noexcept { return under_way() != work::none; }
@@ -48,9 +65,6 @@ public:
     // Sends a request, unless one is on its way: a second one would be forgotten. One that has ended may have come
     // before the statement did.
     void request();
-    // Sends a request that nobody waits for, to end a session. From any thread.
-    void request_at_the_end();
-
     // The request on its way, or that has ended and was not forgotten; null for none.
     const std::shared_ptr<pending_request>& pending() const noexcept { return pending_; }
     void forget() noexcept { pending_.reset(); }
@@ -64,9 +78,7 @@ private:
     }
     void request_with_lock();
 
-    const std::shared_ptr<cancel_target> target_;
-    const asio::any_io_executor executor_;
-    const cancel_encryption encryption_;
+    const std::shared_ptr<const stop_sender> sender_;
     const std::shared_ptr<socket_guard> guard_;
     std::shared_ptr<pending_request> pending_;
     std::shared_ptr<one_shot> idle_;
