@@ -135,17 +135,29 @@ asio::awaitable<lease> named_pool::acquire(std::source_location where)
 
 asio::awaitable<lease> named_pool::acquire(std::chrono::milliseconds within, std::source_location where)
 {
-    auto held = co_await pool_->impl().acquire_traced(within, trace_, where);
-    held->name_operation(name_);
-    held->trace(trace_);
+    return acquire_copy(*this, within, where);
+}
+
+asio::awaitable<lease> named_pool::acquire_copy(named_pool self, std::chrono::milliseconds within,
+                                                std::source_location where)
+{
+    auto held = co_await self.pool_->impl().acquire_traced(within, self.trace_, where);
+    held->name_operation(self.name_);
+    held->trace(self.trace_);
     co_return held;
 }
 
 asio::awaitable<result> named_pool::run(std::string_view sql, params args)
 {
-    co_return co_await run_kept(sql, args);
+    return run_copy(*this, sql, std::move(args));
 }
 
+asio::awaitable<result> named_pool::run_copy(named_pool self, std::string_view sql, params args)
+{
+    co_return co_await self.run_kept(sql, args);
+}
+
+// For a copy that lives until the operation has ended.
 asio::awaitable<result> named_pool::run_kept(std::string_view sql, const params& args)
 {
     return pool_->run_one(sql, args, name_, trace_.valid() ? &trace_ : nullptr);

@@ -15,6 +15,17 @@
 namespace PGCORO_API pgcoro
 {
 
+namespace detail
+{
+// How the coroutines of `querying` keep who runs their statement: by reference, or a copy where users call them
+// on temporaries.
+template <class Derived>
+struct kept_by
+{
+    using type = Derived&;
+};
+} // namespace detail
+
 /// What a connection, a pool and a transaction have in common: running one statement.
 ///
 /// Parameters are $1, $2 … in the text and any type with a `codec`. They and the results travel in
@@ -74,35 +85,37 @@ public:
     }
 
 private:
+    using kept_self = typename detail::kept_by<Derived>::type;
+
     Derived& self() noexcept { return static_cast<Derived&>(*this); }
 
     template <class Row>
-    static boost::asio::awaitable<std::vector<Row>> rows(Derived& self, std::string_view sql, params args)
+    static boost::asio::awaitable<std::vector<Row>> rows(kept_self self, std::string_view sql, params args)
     {
         result got = co_await self.run_kept(sql, args);
         co_return got.template as<Row>();
     }
     template <class Row>
-    static boost::asio::awaitable<std::vector<mapped<Row>>> try_rows(Derived& self, std::string_view sql,
+    static boost::asio::awaitable<std::vector<mapped<Row>>> try_rows(kept_self self, std::string_view sql,
                                                                      params args)
     {
         result got = co_await self.run(sql, std::move(args));
         co_return got.template try_as<Row>();
     }
     template <class Row>
-    static boost::asio::awaitable<Row> value(Derived& self, std::string_view sql, params args)
+    static boost::asio::awaitable<Row> value(kept_self self, std::string_view sql, params args)
     {
         result got = co_await self.run_kept(sql, args);
         co_return got.template as_value<Row>();
     }
     template <class Row>
-    static boost::asio::awaitable<std::optional<Row>> optional(Derived& self, std::string_view sql,
+    static boost::asio::awaitable<std::optional<Row>> optional(kept_self self, std::string_view sql,
                                                                params args)
     {
         result got = co_await self.run_kept(sql, args);
         co_return got.template as_optional<Row>();
     }
-    static boost::asio::awaitable<std::uint64_t> count(Derived& self, std::string_view sql, params args)
+    static boost::asio::awaitable<std::uint64_t> count(kept_self self, std::string_view sql, params args)
     {
         result got = co_await self.run_kept(sql, args);
         co_return got.affected_rows();

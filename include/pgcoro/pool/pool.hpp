@@ -80,9 +80,19 @@ struct pool_stats
 };
 
 class pool;
+class named_pool;
 
-/// A pool's connections and shorthands under a name and a span; see `pool::named` and `pool::traced`. Must
-/// not outlive the pool.
+namespace detail
+{
+template <>
+struct kept_by<named_pool>
+{
+    using type = named_pool;
+};
+} // namespace detail
+
+/// A pool's connections and shorthands under a name and a span; see `pool::named` and `pool::traced`. A cheap
+/// value: an operation keeps a copy of it. Must not outlive the pool.
 class named_pool : public querying<named_pool>
 {
 public:
@@ -115,6 +125,9 @@ public:
 private:
     friend class querying<named_pool>;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+    static boost::asio::awaitable<result> run_copy(named_pool self, std::string_view sql, params args);
+    static boost::asio::awaitable<lease> acquire_copy(named_pool self, std::chrono::milliseconds within,
+                                                      std::source_location where);
 
     pool* pool_;
     std::string_view name_;
