@@ -62,7 +62,7 @@ private:
     inline static std::atomic<std::uint64_t> ended_{0};
     std::mutex mutex_; // taken with that of a one_shot held, not the other way round
     boost::intrusive::list<waited_for, boost::intrusive::base_hook<waited_for>> all_;
-    // From when on nobody can be resumed: what is posted now would keep what it belongs to for ever.
+    // No waiter can be resumed any more: a handler that is posted now would never be destroyed.
     std::atomic<bool> ending_{false};
 };
 

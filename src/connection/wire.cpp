@@ -35,8 +35,8 @@ void throw_if_failed(boost::system::error_code ec)
                            std::string("cannot wait for the server: ") + what + ": " + why.message());
 }
 
-// Puts /dev/null in the place of a descriptor that is shared with the parent process: what is written to it
-// from now on, such as libpq's goodbye, reaches nobody.
+// Puts /dev/null in the place of a descriptor that is shared with the parent process, so that libpq's goodbye
+// does not reach the server.
 void unplug(int fd) noexcept
 {
     if (fd < 0) return;

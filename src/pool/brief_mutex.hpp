@@ -1,6 +1,8 @@
 // A mutex for what takes some tens of instructions.
 #pragma once
 
+#include "base/thread_safety.hpp"
+
 #include <mutex>
 
 namespace pgcoro::detail
@@ -8,10 +10,10 @@ namespace pgcoro::detail
 
 // Who finds it taken looks again for a while before going to sleep: its owner is through sooner than a
 // sleeper would be awake again.
-class brief_mutex
+class PGCORO_CAPABILITY("mutex") brief_mutex
 {
 public:
-    void lock()
+    void lock() PGCORO_ACQUIRE()
     {
         for (int look = 0; look < looks; ++look) {
             if (mutex_.try_lock()) return;
@@ -19,7 +21,7 @@ public:
         }
         mutex_.lock();
     }
-    void unlock() { mutex_.unlock(); }
+    void unlock() PGCORO_RELEASE() { mutex_.unlock(); }
 
 private:
     static constexpr int looks = 50; // some microseconds in all

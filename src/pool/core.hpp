@@ -26,11 +26,15 @@ public:
     using duration = std::chrono::steady_clock::duration;
     using slot_id = std::uint32_t;
 
-    // What has to be made sure of before a connection is used.
+    // A check or a login that has been silent for this long no longer counts as a connection on its way: the
+    // pool tries the next connection for the waiting caller, while the silent one may still succeed.
+    static constexpr std::chrono::milliseconds silent_check_after{250};
+    static constexpr std::chrono::milliseconds silent_login_after{1'000};
+
+    // What a caller must do before it uses a connection.
     enum class check : std::uint8_t {
         none,
         peek, // look at its socket
-        ping, // look, and ask the server
     };
 
     struct grant
@@ -63,8 +67,8 @@ public:
         list<std::pair<waiter*, grant>> granted;
         list<std::pair<waiter*, refusal>> refused;
         list<slot_id> connect;
-        list<slot_id> clean;     // bring back to a usable state, then tell cleaned()
-        list<slot_id> keepalive; // idle for long: ask for an answer, then tell cleaned()
+        list<slot_id> clean; // bring back to a usable state, then report cleaned()
+        list<slot_id> check; // ask the server for an answer, then report checked()
         list<std::pair<slot_id, close_reason>> close;
     };
 
@@ -73,7 +77,7 @@ public:
         std::size_t idle = 0;
         std::size_t in_use = 0;
         std::size_t connecting = 0;
-        std::size_t cleaning = 0;
+        std::size_t cleaning = 0; // being checked included
         std::size_t waiting = 0;
         std::size_t open() const noexcept { return idle + in_use + cleaning; }
         std::size_t taken() const noexcept { return open() + connecting; }
@@ -81,10 +85,10 @@ public:
 
     pool_core(const pool_options& options, std::uint64_t seed);
 
-    // An idle connection at once. While others wait nothing is idle, so that nobody overtakes them.
+    // An idle connection at once. Nobody overtakes a waiting caller.
     std::optional<grant> try_acquire(time_point now);
-    // Puts a caller in the queue; `first` if it had its turn and got a dead connection. False when too many
-    // wait.
+    // Puts a caller in the queue; `first` if it had its turn and got a dead connection. Returns false when
+    // too many wait. A caller whose deadline has passed is refused at once, unless it is served at once.
     bool enqueue(waiter& w, bool first, time_point now, actions& out);
     // It no longer wants one. False when it is not queued: it was granted a connection, or refused.
     bool cancel(waiter& w);
@@ -102,30 +106,34 @@ public:
     // May connections in use go from one caller to the next without coming back here?
     bool at_ease() const noexcept
     {
-        return queue_.empty() && !closed_ && !suspended_ && counts_.taken() <= options_.size;
+        return queue_.empty() && !closed_ && !suspended_ &&
+               (options_.overflow_linger.count() > 0 || counts_.taken() <= options_.size);
     }
     // Such a one comes back after all, as it was left.
     void take_in(slot_id slot, time_point now, actions& out);
-    // What `clean` or `keepalive` asked for is done.
-    void cleaned(slot_id slot, bool usable, time_point now, actions& out);
 
-    // A check was passed; or not: then the connection is gone, and all older ones are suspect.
+    // What `clean` asked for is done.
+    void cleaned(slot_id slot, bool usable, time_point now, actions& out);
+    // What `check` asked for is done. One that is not alive is closed, and all older ones are suspect.
+    void checked(slot_id slot, bool alive, time_point now, actions& out);
+    // A caller looked at the socket of the connection it was granted, and it is in order.
     void proved(slot_id slot, time_point now) noexcept;
-    void found_dead(slot_id slot, time_point now, actions& out);
 
     void connected(slot_id slot, time_point now, actions& out);
-    // `permanent`: trying again will not help (a wrong password): who waits is told at once, if there is no
-    // connection left to wait for.
+    // `permanent`: trying again will not help (a wrong password). All waiting callers are refused then, if no
+    // connection is open that they could wait for.
     void connect_failed(slot_id slot, bool permanent, time_point now, actions& out);
 
-    // Time has passed: callers whose patience is over, connections too old or idle for too long.
+    // Time has passed: callers whose deadline has come, connections too old or idle for too long, checks and
+    // logins that are silent.
     void tick(time_point now, actions& out);
     // When tick() should be called next at the latest.
     time_point next_tick() const;
 
-    // Keep at least that many connections open from now on.
+    // Keep at least this many connections open; also against idle_timeout.
     void warm(std::size_t n, time_point now, actions& out);
-    // Close what is there: the idle now, the others when they come back.
+    // Replaces what is there: closes the idle now, the leased when they come back, those that are being
+    // opened when they arrive.
     void evict(time_point now, actions& out);
     // Hand out nothing until resume(): callers wait, and time out.
     void suspend() noexcept { suspended_ = true; }
@@ -142,17 +150,21 @@ public:
 
 private:
     enum class state : std::uint8_t { empty, connecting, idle, in_use, cleaning };
+    enum class need : std::uint8_t { none, peek, ping };
 
     struct alignas(64) entry // no line for two, which may be used by two threads
     {
         pool_core::state state = state::empty;
         std::uint32_t generation = 0;
         bool evicted = false;
-        bool kept_alive = false; // out for a check of the pool's own, not for a caller
+        bool checking = false; // cleaning: the pool asks it for an answer
+        bool awaited = false;  // connecting, checking: not silent yet, so it counts as on its way
+        bool trusted = false;  // checking: not suspect when that began
         time_point opened;
         time_point expires;
         time_point used;   // by a caller
         time_point proved; // to be alive
+        time_point begun;  // connecting, checking: since
     };
 
     void set_state(slot_id slot, state to) noexcept;
@@ -161,10 +173,21 @@ private:
     {
         return s.evicted ? close_reason::evicted : close_reason::expired;
     }
-    check needed_check(const entry& s, time_point now) const noexcept;
-    void hand_out_or_park(slot_id slot, time_point now, actions& out);
-    void serve_from_idle(time_point now, actions& out);
+    need needed_check(const entry& s, time_point now) const noexcept;
+    bool surplus() const noexcept
+    {
+        return options_.overflow_linger.count() == 0 && counts_.open() > options_.size;
+    }
+    bool idle_for_too_long(const entry& s, time_point now) const noexcept;
+    void await(entry& s, time_point now) noexcept;
+    void await_no_longer(entry& s) noexcept;
+    void begin_check(slot_id slot, time_point now, actions& out);
+    void grant_to_first(slot_id slot, check what, actions& out);
+    void offer(slot_id slot, bool proven, time_point now, actions& out);
+    void serve(time_point now, actions& out);
     void discard(slot_id slot, close_reason why, actions& out);
+    void found_dead(slot_id slot, time_point now, actions& out);
+    void suspect_all() noexcept;
     bool wants_connection() const noexcept;
     void start_connects(time_point now, actions& out);
     void refuse(waiter& w, refusal why, actions& out);
@@ -178,6 +201,9 @@ private:
     boost::intrusive::list<waiter> queue_;
     boost::intrusive::multiset<waiter> deadlines_;
     counts counts_;
+    std::size_t awaited_logins_ = 0;
+    std::size_t awaited_checks_ = 0;
+    std::size_t trusted_checks_ = 0;           // of those
     std::atomic<std::uint32_t> generation_{0}; // read without the lock, too
     std::size_t warm_ = 0;
     unsigned failures_ = 0; // connects in a row

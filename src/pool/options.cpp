@@ -27,6 +27,7 @@ void pool_options::validate() const
     count("size", size, 1);
     count("max_overflow", max_overflow, 0);
     count("max_connecting", max_connecting, 1);
+    time("overflow_linger", overflow_linger, 0);
     time("acquire_timeout", acquire_timeout, 1);
     time("recycle_after", recycle_after, 0);
     time("idle_timeout", idle_timeout, 0);

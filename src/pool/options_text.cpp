@@ -43,6 +43,7 @@ const named_option known_options[] = {
     {"name", "POOL_NAME", &pool_options::name},
     {"size", "POOL_SIZE", &pool_options::size},
     {"max_overflow", "POOL_MAX_OVERFLOW", &pool_options::max_overflow},
+    {"overflow_linger", "POOL_OVERFLOW_LINGER", &pool_options::overflow_linger},
     {"acquire_timeout", "POOL_TIMEOUT", &pool_options::acquire_timeout},
     {"recycle_after", "POOL_RECYCLE", &pool_options::recycle_after},
     {"recycle_jitter", "POOL_RECYCLE_JITTER", &pool_options::recycle_jitter},

@@ -56,11 +56,20 @@ public:
             if (auto found = p.slot.exchange(closed, std::memory_order_acquire); found < closed)
                 collect(found);
     }
+    // The number of slots that are parked. A slot that moves to another place during the count counts once.
     std::size_t count() const noexcept
     {
-        return static_cast<std::size_t>(std::count_if(places_.begin(), places_.end(), [](auto& p) {
-            return p.slot.load(std::memory_order_relaxed) < closed;
-        }));
+        std::array<slot_id, most> seen;
+        auto end = seen.begin();
+        for (auto& p : places_)
+            if (auto found = p.slot.load(std::memory_order_relaxed); found < closed) *end++ = found;
+        return distinct({seen.begin(), end});
+    }
+
+    static std::size_t distinct(std::span<slot_id> slots) noexcept
+    {
+        std::sort(slots.begin(), slots.end());
+        return static_cast<std::size_t>(std::unique(slots.begin(), slots.end()) - slots.begin());
     }
 
 private:

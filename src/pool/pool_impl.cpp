@@ -2,7 +2,8 @@
 
 #include "connection/clock.hpp"
 #include "pool/lock_and_act.hpp"
-#include "resilience/text.hpp"
+
+#include <pgcoro/detail/time.hpp>
 
 #include <algorithm>
 
@@ -12,22 +13,54 @@ namespace pgcoro::detail
 std::shared_ptr<pool_impl> pool_impl::make(asio::any_io_executor executor, pool_options options)
 {
     auto made = std::make_shared<pool_impl>(std::move(executor), std::move(options));
+    mutex_guard lock(made->mutex_);
     made->self_ = made;
     return made;
+}
+
+namespace
+{
+
+struct gated_options
+{
+    connection_options options;
+    std::shared_ptr<observer_gate> gate;
+};
+
+} // namespace
+
+std::shared_ptr<const connection_options> pool_impl::gated(connection_options options,
+                                                           std::shared_ptr<observer_gate> gate)
+{
+    options.observer = gate->behind() ? gate.get() : nullptr;
+    auto both = std::make_shared<const gated_options>(gated_options{std::move(options), std::move(gate)});
+    return {both, &both->options};
 }
 
 pool_impl::pool_impl(asio::any_io_executor executor, pool_options options)
     : options_(std::move(options))
     , budget_((options_.validate(), options_.retry_budget))
     , executor_(std::move(executor))
+    , told_(std::make_shared<observer_gate>(options_.observer))
+    , connections_told_(options_.connection.observer
+                            ? std::make_shared<observer_gate>(options_.connection.observer)
+                            : told_)
+    , callers_told_(options_.observer)
     , core_(options_, std::random_device{}())
     , places_(core_.capacity())
     , timer_(executor_)
 {
     auto c = options_.connection;
     c.parameters.try_emplace("fallback_application_name", options_.name);
-    if (!c.observer) c.observer = options_.observer;
-    connection_options_ = std::make_shared<const connection_options>(std::move(c));
+    connection_options_ = gated(std::move(c), connections_told_);
+    contexts_waiters::of(executor_); // is there from now on, to learn of forks
+}
+
+// An operation that is still under way refers to its connection, and may go on once its context does.
+pool_impl::~pool_impl()
+{
+    for (auto& c : stuck_)
+        if (!c->is_closed() && c->session().busy()) static_cast<void>(c.release());
 }
 
 void pool_impl::release(slot_id slot) noexcept
@@ -45,10 +78,10 @@ void pool_impl::release(slot_id slot) noexcept
     }
     release_event event{options_.name, {}, as == pool_core::returned::dirty};
     if (as == pool_core::returned::clean && options_.on_release) as = pool_core::returned::dirty;
-    auto* observer = options_.observer;
-    if (observer) event.held = clock::now() - places_[slot].leased_at;
+    bool observed = options_.observer != nullptr;
+    if (observed) event.held = clock::now() - places_[slot].leased_at;
     // Once the slot is back, others may let go of the pool.
-    auto self = observer ? shared_from_this() : nullptr;
+    auto self = observed ? shared_from_this() : nullptr;
     if (as != pool_core::returned::clean || !release_at_once(slot)) {
         if (!self) self = shared_from_this();
         lock_and_act act(*this, coarse_now());
@@ -57,7 +90,7 @@ void pool_impl::release(slot_id slot) noexcept
         core_.release(slot, as, act.now, act.todo);
         let_go();
     }
-    if (observer) observer->on_release(event);
+    if (observed) callers_told_.on_release(event);
 }
 
 // A clean one that nobody waits for: to this thread's place, or among the idle.
@@ -65,9 +98,10 @@ bool pool_impl::release_at_once(slot_id slot) noexcept
 {
     auto now = coarse_now();
     bool watched = places_[slot].used_for != nullptr;
-    core_.used(slot, now);
-    if (!watched && core_.as_good_as_new(slot, now) && parking_.put(slot)) return true;
-    std::lock_guard lock(mutex_);
+    auto& core = core_of_own_slot();
+    core.used(slot, now);
+    if (!watched && core.as_good_as_new(slot, now) && parking_.put(slot)) return true;
+    mutex_guard lock(mutex_);
     places_[slot].used_for = nullptr;
     if (!core_.park(slot, now)) return false;
     if (core_.at_ease()) parking_.open();
@@ -76,67 +110,70 @@ bool pool_impl::release_at_once(slot_id slot) noexcept
 
 void pool_impl::watch(slot_id slot, running_transaction& what)
 {
-    std::lock_guard lock(mutex_);
+    mutex_guard lock(mutex_);
     places_[slot].used_for = &what;
 }
 
 asio::awaitable<void> pool_impl::warm_up()
 {
     auto self = shared_from_this();
-    for (bool first = true;; first = false) {
-        auto change = std::make_shared<one_shot>();
-        std::exception_ptr failure;
+    for (;;) {
+        auto change = std::make_shared<change_waiter>();
         bool closed = false;
         {
             lock_and_act act(*this, clock::now());
             closed = core_.closed();
-            if (!first) failure = connect_failure_;
-            if (!closed && !failure) {
+            if (!closed) {
                 core_.warm(options_.size, act.now, act.todo);
                 if (core_.count().open() >= options_.size) co_return;
                 on_change_.push_back(change);
             }
         }
         if (closed) throw pool_closed("pool '" + options_.name + "' is closed");
-        if (failure) std::rethrow_exception(failure);
-        auto why = co_await change->async_wait(std::nullopt, asio::deferred);
+        auto why = co_await change->event->async_wait(std::nullopt, asio::deferred);
         if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
+        if (change->failure) std::rethrow_exception(change->failure);
     }
 }
 
 asio::awaitable<void> pool_impl::verify()
 {
     auto self = shared_from_this();
-    auto deadline = clock::now() + options_.acquire_timeout;
-    auto made = co_await open(deadline);
+    auto deadline = time_after(options_.acquire_timeout);
+    auto made = co_await open(deadline, watched_by::own_timers);
     co_await made->session().ping(deadline);
 }
 
 asio::awaitable<void> pool_impl::close(std::chrono::milliseconds within)
 {
     auto self = shared_from_this();
-    auto deadline = clock::now() + within;
-    auto emptied = std::make_shared<one_shot>();
+    auto deadline = time_after(within);
+    std::shared_ptr<change_waiter> emptied;
     {
         lock_and_act act(*this, clock::now());
         core_.close(act.todo);
-        if (core_.count().taken() == 0) co_return;
-        on_change_.push_back(emptied);
     }
     for (;;) {
-        auto why = co_await emptied->async_wait(deadline, asio::deferred);
-        if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
-        std::lock_guard lock(mutex_);
-        if (core_.count().taken() == 0) co_return;
-        if (why == wake::expired) { // what is still out is cut: its holders get an error, and let go
-            for (slot_id slot = 0; slot < places_.size(); ++slot)
-                if ((core_.in_use(slot) || core_.cleaning(slot)) && !places_[slot].connection->is_closed())
-                    places_[slot].connection->session().abort();
-            co_return;
+        emptied = std::make_shared<change_waiter>();
+        {
+            mutex_guard lock(mutex_);
+            if (core_.count().taken() == 0) break;
+            on_change_.push_back(emptied);
         }
-        emptied = std::make_shared<one_shot>(); // a connect came to its end
-        on_change_.push_back(emptied);
+        auto why = co_await emptied->event->async_wait(deadline, asio::deferred);
+        if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
+        if (why != wake::expired) continue;
+        std::vector<cutter> out; // their users get an error
+        {
+            mutex_guard lock(mutex_);
+            for (slot_id slot = 0; slot < places_.size(); ++slot)
+                if ((core_.in_use(slot) || core_.cleaning(slot)) && places_[slot].from_outside.guard)
+                    out.push_back(places_[slot].from_outside);
+        }
+        for (auto& c : out) c.cut();
+        break;
     }
+    end_background();
 }
 
 void pool_impl::evict()
@@ -160,10 +197,44 @@ void pool_impl::resume()
 void pool_impl::abandon() noexcept
 {
     auto self = shared_from_this();
-    lock_and_act act(*this, coarse_now());
-    core_.close(act.todo);
-    abandoned_ = true;
-    let_go();
+    {
+        lock_and_act act(*this, coarse_now());
+        core_.close(act.todo);
+        abandoned_ = true;
+        let_go();
+    }
+    end_background();
+    callers_told_.close();
+}
+
+// Background work calls no hook and no function of the observer after this: it is cancelled on its own
+// executor, and looks at the gate before each hook.
+void pool_impl::end_background() noexcept
+{
+    connections_told_->close();
+    told_->close();
+    boost::container::small_vector<std::shared_ptr<one_shot>, 8> under_way;
+    {
+        mutex_guard lock(mutex_);
+        for (auto& p : places_)
+            if (p.stop) under_way.push_back(p.stop);
+    }
+    for (auto& stop : under_way) stop->tell();
+}
+
+// In a forked child all open connections are the parent's. They are closed without a word to the server,
+// which is the part of `wire`, and replaced when they are needed.
+void pool_impl::leave_parents_connections()
+{
+    process_ = this_process();
+    boost::container::small_vector<std::shared_ptr<one_shot>, 8> under_way;
+    {
+        lock_and_act act(*this, clock::now());
+        core_.evict(act.now, act.todo);
+        for (auto& p : places_)
+            if (p.stop) under_way.push_back(p.stop);
+    }
+    for (auto& stop : under_way) stop->tell();
 }
 
 // With the lock held, by who keeps the pool until that is over.
@@ -172,12 +243,16 @@ void pool_impl::let_go() noexcept
     if (abandoned_ && core_.count().in_use == 0) self_.reset();
 }
 
-// One timer for all that waits for its time; none when nothing does. Called with the lock held.
+// One timer for all that waits for its time; none when nothing does.
 void pool_impl::arm(time_point now)
 {
+    // A forked child shares the timers of a context that was not told of the fork with its parent.
+    if (process_forks.load(std::memory_order_relaxed) > 0 &&
+        !contexts_waiters::of(executor_).is_of_this_process())
+        return;
     auto next = core_.next_tick();
     auto& n = core_.count();
-    if (n.in_use + n.cleaning > 0) next = std::min<time_point>(next, now + watch_period);
+    if (n.in_use + n.cleaning > 0) next = std::min<time_point>(next, time_after(now, watch_period));
     if (next == time_point::max() && armed_for_ != next) timer_.cancel();
     bool sooner = next < armed_for_;
     if (!sooner && next != time_point::max()) return;
@@ -192,6 +267,7 @@ void pool_impl::arm(time_point now)
 
 void pool_impl::on_timer()
 {
+    boost::container::small_vector<std::shared_ptr<socket_guard>, 16> guards;
     boost::container::small_vector<leak_event, 2> leaks;
     struct lasting
     {
@@ -199,15 +275,16 @@ void pool_impl::on_timer()
         long_transaction_event event;
     };
     std::vector<lasting> transactions;
+    const auto now = clock::now();
     {
-        lock_and_act act(*this, clock::now());
+        lock_and_act act(*this, now);
         armed_for_ = time_point::max();
         core_.tick(act.now, act.todo);
         for (slot_id slot = 0; slot < places_.size(); ++slot) {
             auto& p = places_[slot];
             bool leased = core_.in_use(slot);
-            if ((!leased && !core_.cleaning(slot)) || p.connection->is_closed()) continue;
-            p.connection->session().guard().expire(act.now);
+            if ((!leased && !core_.cleaning(slot)) || !p.from_outside.guard) continue;
+            guards.push_back(p.from_outside.guard);
             if (auto* t = p.used_for; leased && t && !t->reported && act.now - t->begun >= t->report_after) {
                 t->reported = true;
                 transactions.push_back({std::string(t->name),
@@ -215,7 +292,7 @@ void pool_impl::on_timer()
                                          {},
                                          t->attempt,
                                          act.now - t->begun,
-                                         p.connection->backend_pid(),
+                                         p.from_outside.backend_pid,
                                          t->where}});
             }
             if (!leased || options_.leak_threshold.count() == 0 || p.leak_reported) continue;
@@ -224,11 +301,11 @@ void pool_impl::on_timer()
             leaks.push_back({options_.name, act.now - p.leased_at, p.leased_by});
         }
     }
-    if (!options_.observer) return;
-    for (auto& leak : leaks) options_.observer->on_leak(leak);
+    for (auto& guard : guards) guard->expire(now);
+    for (auto& leak : leaks) told_->on_leak(leak);
     for (auto& t : transactions) {
         t.event.name = t.name;
-        options_.observer->on_long_transaction(t.event);
+        told_->on_long_transaction(t.event);
     }
 }
 
@@ -244,18 +321,23 @@ pool_core::counts pool_impl::count() const noexcept
 
 pool_stats pool_impl::stats() const
 {
-    std::lock_guard lock(mutex_);
-    auto s = counters_;
-    auto n = count();
-    s.idle = n.idle;
-    s.in_use = n.in_use;
-    s.connecting = n.connecting;
-    s.cleaning = n.cleaning;
-    s.waiting = n.waiting;
-    s.capacity = core_.capacity();
-    s.overflow = n.open() > options_.size ? n.open() - options_.size : 0;
+    pool_stats s;
+    std::shared_ptr<const std::string> failure;
+    {
+        mutex_guard lock(mutex_);
+        s = counters_;
+        auto n = count();
+        s.idle = n.idle;
+        s.in_use = n.in_use;
+        s.connecting = n.connecting;
+        s.cleaning = n.cleaning;
+        s.waiting = n.waiting;
+        s.capacity = core_.capacity();
+        s.overflow = n.open() > options_.size ? n.open() - options_.size : 0;
+        failure = connect_failure_;
+    }
     for (auto& p : places_) s.acquired += p.leases.load(std::memory_order_relaxed);
-    if (connect_failure_) s.last_connect_failure = first_line(connect_failure_);
+    if (failure) s.last_connect_failure = *failure;
     return s;
 }
 

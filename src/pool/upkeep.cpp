@@ -1,8 +1,13 @@
 // What the pool does in the background for its connections: opening, cleaning, keeping alive.
 #include "connection/clock.hpp"
 #include "pool/ends_by.hpp"
+#include "pool/ends_unless.hpp"
 #include "pool/lock_and_act.hpp"
 #include "resilience/is_a.hpp"
+#include "resilience/text.hpp"
+
+#include <pgcoro/detail/time.hpp>
+#include <pgcoro/resilience/failure.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -10,6 +15,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <iterator>
 
 namespace pgcoro::detail
 {
@@ -26,45 +32,62 @@ bool is_permanent(const std::exception_ptr& e)
 } // namespace
 
 // On the pool's own executor, and not before the caller, who may be a destructor, is through. On a strand of
-// its own, because a hook that takes too long is cancelled while it may run elsewhere.
-void pool_impl::start(asio::awaitable<void> (pool_impl::*work)(slot_id), slot_id slot)
+// its own, because work that is ended may run elsewhere at that time.
+void pool_impl::start(background_work work, slot_id slot, std::shared_ptr<one_shot> stop)
 {
-    asio::post(executor_, [self = shared_from_this(), work, slot] {
-        asio::co_spawn(asio::make_strand(self->executor_), ((*self).*work)(slot), asio::detached);
+    asio::post(executor_, [self = shared_from_this(), work, slot, stop = std::move(stop)] {
+        asio::co_spawn(asio::make_strand(self->executor_), run_background(self, work, slot, stop),
+                       asio::detached);
     });
 }
 
+asio::awaitable<void> pool_impl::run_background(std::shared_ptr<pool_impl> self, background_work work,
+                                                slot_id slot, std::shared_ptr<one_shot> stop)
+{
+    auto running = ((*self).*work)(slot);
+    co_await ends_unless(std::move(stop), std::move(running));
+}
+
+// Throws once the pool has ended: the objects that a hook uses may be gone.
+void pool_impl::check_hooks_may_run() const
+{
+    if (told_->is_closed()) throw pool_closed("pool '" + options_.name + "' is closed");
+}
+
 // A hook of the user's, cancelled when it takes too long.
-asio::awaitable<void> pool_impl::bounded(asio::awaitable<void> hook, const char* name, time_point deadline)
+asio::awaitable<void> pool_impl::run_hook(asio::awaitable<void> hook, const char* name, time_point deadline)
 {
     bool ended = co_await ends_by(deadline, std::move(hook));
     if (!ended) throw deadline_exceeded("pool '" + options_.name + "': the hook " + name + " took too long");
 }
 
 // A new connection, with all that makes it one of this pool's.
-asio::awaitable<std::unique_ptr<connection>> pool_impl::open(time_point deadline)
+asio::awaitable<std::unique_ptr<connection>> pool_impl::open(time_point deadline, watched_by who)
 {
     auto options = connection_options_;
+    auto hooks_end = [&] { return std::min(deadline, time_after(options->connect_timeout)); };
     if (options_.password) {
+        check_hooks_may_run();
         auto own = *options;
         auto ask = [&]() -> asio::awaitable<void> {
             own.parameters["password"] = co_await options_.password();
         };
-        co_await bounded(ask(), "password", std::min(deadline, clock::now() + own.connect_timeout));
-        options = std::make_shared<const connection_options>(std::move(own));
+        co_await run_hook(ask(), "password", hooks_end());
+        options = gated(std::move(own), connections_told_);
     }
-    auto session = co_await session::connect(std::move(options), options_.name, deadline);
+    auto session = co_await session::connect(options, options_.name, deadline);
     auto made = std::make_unique<connection>(std::move(session));
     // Behind a pooler in transaction mode the session is not ours to undo anything in.
     if (options_.reset != reset_mode::never && connection_options_->pooler != pooler_mode::transaction)
         made->session().watch_dirt();
     if (options_.on_connect) {
-        auto until = std::min(deadline, clock::now() + connection_options_->connect_timeout);
-        co_await bounded(options_.on_connect(*made), "on_connect", until);
+        check_hooks_may_run();
+        auto until = hooks_end();
+        co_await run_hook(options_.on_connect(*made), "on_connect", until);
         co_await made->session().recover(until, true);
     }
     made->session().keep_dirt();
-    made->session().set_watched();
+    if (who == watched_by::pool) made->session().set_watched();
     co_return made;
 }
 
@@ -74,61 +97,105 @@ asio::awaitable<void> pool_impl::connect(slot_id slot)
     std::unique_ptr<connection> made;
     std::exception_ptr failure;
     try {
-        made = co_await open(time_point::max());
+        made = co_await open(time_point::max(), watched_by::pool);
     } catch (...) {
         failure = std::current_exception();
     }
+    std::shared_ptr<const std::string> why;
+    if (failure) why = std::make_shared<const std::string>(first_line(failure));
     lock_and_act act(*this, clock::now());
-    act.changed = true;
+    act.connect_ended = true;
+    act.connect_failure = failure;
+    places_[slot].stop.reset();
+    if (!is_cancellation(failure)) connect_failure_ = why; // else by the pool's own end
     if (failure) {
         ++counters_.connect_failures;
-        connect_failure_ = failure;
         connect_failed_at_ = act.now;
         core_.connect_failed(slot, is_permanent(failure), act.now, act.todo);
     } else {
         ++counters_.connects;
-        connect_failure_ = nullptr;
+        places_[slot].from_outside = made->session().cut_from_outside();
         places_[slot].connection = std::move(made);
         core_.connected(slot, act.now, act.todo);
     }
 }
 
-// Brings a connection back to a state in which the next caller can have it.
+// False when an operation is still under way at the deadline.
+asio::awaitable<bool> pool_impl::wait_until_idle(session& s, time_point deadline)
+{
+    if (!s.busy()) co_return true;
+    auto idle = s.when_idle();
+    auto why = co_await idle->async_wait(deadline, asio::deferred);
+    if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
+    co_return why == wake::done;
+}
+
+// Brings a connection back to a state in which the next caller can have it; false, or an exception, if that
+// did not succeed.
+asio::awaitable<bool> pool_impl::bring_back(connection& c, time_point deadline)
+{
+    auto& session = c.session();
+    // A lease that ended while another coroutine still ran a statement on it: that one must be out first.
+    bool idle = co_await wait_until_idle(session, deadline);
+    if (!idle) {
+        session.abort();
+        co_await wait_until_idle(session, time_after(stuck_after));
+        co_return false;
+    }
+    if (!session.clean()) co_await session.recover(deadline, true);
+    if (options_.on_release) {
+        check_hooks_may_run();
+        co_await run_hook(options_.on_release(c), "on_release", deadline);
+        if (c.is_closed()) co_return false; // by the hook
+        if (!session.clean()) co_await session.recover(deadline, true);
+    }
+    if (needs_undo(session)) co_await session.undo(deadline, options_.reset == reset_mode::always);
+    co_return session.clean();
+}
+
 asio::awaitable<void> pool_impl::clean(slot_id slot)
 {
     auto self = shared_from_this();
-    auto& connection = *places_[slot].connection;
-    auto& session = connection.session();
-    auto deadline = clock::now() + options_.cleanup_timeout;
+    auto& own = places_[slot];
+    auto& connection = *own.connection;
     bool usable = false;
     try {
-        // A lease that ended while another coroutine still ran a statement on it: that one must be out first.
-        asio::steady_timer pause(executor_);
-        while (session.busy()) {
-            if (clock::now() >= deadline) session.abort();
-            pause.expires_after(std::chrono::milliseconds(10));
-            co_await pause.async_wait(asio::deferred);
-        }
-        if (!session.clean()) co_await session.recover(deadline, true);
-        if (options_.on_release) co_await bounded(options_.on_release(connection), "on_release", deadline);
-        if (!connection.is_closed()) { // else by the hook
-            if (!session.clean()) co_await session.recover(deadline, true);
-            if (needs_undo(session)) co_await session.undo(deadline, options_.reset == reset_mode::always);
-            usable = session.clean();
-        }
+        usable = co_await bring_back(connection, time_after(options_.cleanup_timeout));
     } catch (...) {
         // Why does not matter to anybody by now: it is closed, and that is told to the observer.
     }
+    bool stuck = !connection.is_closed() && connection.session().busy();
+    std::vector<std::unique_ptr<pgcoro::connection>> over; // closed without the lock
     lock_and_act act(*this, clock::now());
+    own.stop.reset();
+    if (stuck) {
+        auto still = [](auto& c) { return !c->is_closed() && c->session().busy(); };
+        auto ended = std::partition(stuck_.begin(), stuck_.end(), still);
+        std::move(ended, stuck_.end(), std::back_inserter(over));
+        stuck_.erase(ended, stuck_.end());
+        stuck_.push_back(std::move(own.connection));
+    }
     core_.cleaned(slot, usable, act.now, act.todo);
 }
 
-asio::awaitable<void> pool_impl::keep_alive(slot_id slot)
+// Asks an idle connection for an answer.
+asio::awaitable<void> pool_impl::check(slot_id slot)
 {
     auto self = shared_from_this();
-    bool alive = co_await passes(*places_[slot].connection, pool_core::check::ping);
+    auto& session = places_[slot].connection->session();
+    bool alive = false;
+    try {
+        if (!session.looks_dead()) {
+            co_await session.ping(time_after(options_.ping_timeout));
+            alive = true;
+        }
+    } catch (...) {
+        // Whatever it is, the connection is not known to work.
+    }
+    if (!alive) session.give_up();
     lock_and_act act(*this, clock::now());
-    core_.cleaned(slot, alive, act.now, act.todo);
+    places_[slot].stop.reset();
+    core_.checked(slot, alive, act.now, act.todo);
 }
 
 } // namespace pgcoro::detail

@@ -17,8 +17,8 @@ namespace PGCORO_API pgcoro
 
 namespace detail
 {
-// How the coroutines of `querying` keep who runs their statement: by reference, or a copy where users call them
-// on temporaries.
+// How the coroutines of `querying` keep the object that runs their statement: by reference, or as a copy
+// where users call them on temporaries.
 template <class Derived>
 struct kept_by
 {

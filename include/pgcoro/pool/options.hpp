@@ -44,11 +44,17 @@ struct pool_options
     /// does its best with a small multiple of its cores.
     std::size_t size = 20;
 
-    /// How many more may be opened while callers wait. They are closed on return once `size` others are
-    /// idle. 0 to 10,000.
+    /// How many more may be opened while callers wait. They are closed when they have been idle for
+    /// `overflow_linger`. 0 to 10,000.
     std::size_t max_overflow = 30;
 
-    /// How long acquire() waits for a connection before it throws `pool_timeout`. At least 1 ms.
+    /// While more than `size` connections are open, those that have been idle for this long are closed, so
+    /// that a load which varies around `size` does not open and close connections all the time. 0: a
+    /// connection beyond `size` is closed as soon as it comes back and nobody waits. 0 ms to one year.
+    std::chrono::milliseconds overflow_linger{5'000};
+
+    /// How long acquire() waits for a connection before it throws `pool_timeout`: for its turn, for the check
+    /// of an idle connection, for a connect and for `on_acquire`, all together. At least 1 ms.
     std::chrono::milliseconds acquire_timeout{30'000};
 
     /// The age at which a connection is replaced instead of reused. 0: never.
@@ -58,8 +64,8 @@ struct pool_options
     /// connections opened together do not end together. 0 to 1.
     double recycle_jitter = 0.1;
 
-    /// Connections that were idle for longer are closed; an unused pool then shrinks to none. 0: never, the
-    /// base stays warm.
+    /// Connections that were idle for longer are closed. An unused pool shrinks to the connections that
+    /// `pool::warm_up` asked for; without warm_up() all are closed. 0: never.
     std::chrono::milliseconds idle_timeout{0};
 
     /// Whether an idle connection is checked before it is handed out.
@@ -72,7 +78,10 @@ struct pool_options
     /// looked at.
     std::chrono::milliseconds ping_after{30'000};
 
-    /// How long such a round trip may take before the connection is given up. At least 1 ms.
+    /// How long such a round trip may take before the connection is closed. It runs in the background: after
+    /// 250 ms of silence the waiting caller no longer relies on it, and the pool opens another connection or
+    /// checks the next one. After one that failed all connections that are no newer are suspect: callers wait
+    /// for a new connection at the same time as for the next check. At least 1 ms.
     std::chrono::milliseconds ping_timeout{2'000};
 
     /// Idle connections are asked for an answer this often, so that firewalls do not forget them and dead
@@ -81,6 +90,9 @@ struct pool_options
 
     /// How many connections may be under way at once: a login costs the server a process, and this side the
     /// arithmetic of SCRAM. At least 1.
+    ///
+    /// A connect that has been under way for a second no longer counts, so that a few logins which hang do
+    /// not keep others from succeeding; `size + max_overflow` still bounds all of them.
     std::size_t max_connecting = 4;
 
     /// How many callers may wait; who comes then is refused at once with `pool_timeout`. 0: no limit.
@@ -112,11 +124,18 @@ struct pool_options
     /// sick server is not stormed. A transaction that is refused a retry says so in its error.
     retry_budget_options retry_budget = {};
 
-    /// Runs on each new connection before anyone gets it. What it throws counts as a failed connect.
+    /// Runs on each new connection before anyone gets it, for no longer than `connect_timeout`. Its exception
+    /// counts as a failed connect.
+    ///
+    /// No hook is called after ~pool(), or after pool::close() returned. One that is suspended then is
+    /// cancelled: it ends with `operation_aborted` on the pool's executor. One that runs on another thread at
+    /// that very moment runs on until it next suspends; whoever destroys what a hook uses together with the
+    /// pool does so on the pool's own executor, or when its threads have stopped.
     std::function<boost::asio::awaitable<void>(pgcoro::connection&)> on_connect;
 
-    /// Runs each time before a caller gets a connection. What it throws reaches that caller, and the
-    /// connection is closed.
+    /// Runs each time before a caller gets a connection, on a strand of the caller's executor. Its exception
+    /// reaches that caller, and the connection is closed. When the time of acquire() is over, the hook is
+    /// cancelled, the caller gets `pool_timeout`, and the connection is cleaned.
     std::function<boost::asio::awaitable<void>(pgcoro::connection&)> on_acquire;
 
     /// Runs each time a connection comes back, in the background and within `cleanup_timeout`, before anyone
@@ -127,15 +146,17 @@ struct pool_options
     /// then not used. What it throws counts as a failed connect.
     std::function<boost::asio::awaitable<std::string>()> password;
 
-    /// Told what the pool and its connections do; null for nobody. Must outlive the pool and its leases.
+    /// Told what the pool and its connections do; null for nobody. Must outlive the pool. After ~pool() it is
+    /// not called any more, not even for leases that are still out. After pool::close() returned, only the
+    /// pool's callers reach it: acquires that are refused, and the release of leases that were cut.
     pgcoro::observer* observer = nullptr;
 
     /// From the environment: the connection as `connection_options::from_env()` has it, and POOL_SIZE,
     /// POOL_MAX_OVERFLOW, POOL_TIMEOUT (acquire_timeout), POOL_RECYCLE (recycle_after), POOL_NAME,
     /// POOL_RECYCLE_JITTER, POOL_IDLE_TIMEOUT, POOL_PRE_PING, POOL_ALIVE_BYPASS, POOL_PING_AFTER,
     /// POOL_PING_TIMEOUT, POOL_KEEPALIVE, POOL_MAX_CONNECTING, POOL_MAX_WAITERS, POOL_CLEANUP_TIMEOUT,
-    /// POOL_LEAK_THRESHOLD, POOL_REPORT_TRANSACTIONS_AFTER, POOL_RESET, POOL_POOLER, POOL_STATEMENT_TIMEOUT,
-    /// POOL_LOCK_TIMEOUT, POOL_IDLE_IN_TRANSACTION_SESSION_TIMEOUT, POOL_CONNECT_TIMEOUT, POOL_RESPONSE_GRACE,
+    /// POOL_LEAK_THRESHOLD, POOL_OVERFLOW_LINGER, POOL_REPORT_TRANSACTIONS_AFTER, POOL_RESET, POOL_POOLER,
+    /// POOL_STATEMENT_TIMEOUT, POOL_LOCK_TIMEOUT, POOL_IDLE_IN_TRANSACTION_SESSION_TIMEOUT, POOL_CONNECT_TIMEOUT, POOL_RESPONSE_GRACE,
     /// POOL_STATEMENT_CACHE_SIZE, POOL_CANCEL_ENCRYPTION. Durations are seconds, or have a unit: "500ms",
     /// "30s", "5min", "1h".
     /// @par Errors

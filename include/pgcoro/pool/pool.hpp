@@ -28,6 +28,9 @@ struct running_transaction;
 ///
 /// Movable. Empty after a move and after release(): using it then throws `std::logic_error`. May outlive
 /// the pool, and must not outlive the pool's I/O context. Used by one thread at a time.
+///
+/// In a process that was forked off while the lease was out, using it throws `std::logic_error`, and its end
+/// does not disturb the parent's connection.
 class lease
 {
 public:
@@ -38,7 +41,7 @@ public:
 
     connection& operator*() const { return get(); }
     connection* operator->() const { return &get(); }
-    /// The connection. Throws `std::logic_error` when the lease is empty.
+    /// The connection. Throws `std::logic_error` when the lease is empty, and in a forked child.
     connection& get() const;
     /// Is there a connection?
     explicit operator bool() const noexcept { return connection_ != nullptr; }
@@ -64,7 +67,7 @@ struct pool_stats
     std::size_t idle = 0;               ///< open, and nobody has it
     std::size_t in_use = 0;             ///< leased
     std::size_t connecting = 0;         ///< being opened
-    std::size_t cleaning = 0;           ///< returned in the middle of something, and being brought back
+    std::size_t cleaning = 0;           ///< being brought back to a usable state, or checked
     std::size_t waiting = 0;            ///< callers in the queue
     std::size_t overflow = 0;           ///< open ones beyond `size`
     std::size_t capacity = 0;           ///< size + max_overflow
@@ -146,6 +149,13 @@ private:
 /// **Lifetime.** The pool's own work (opening, cleaning, one timer) runs on the executor it was made with,
 /// and keeps that executor's context busy until close() or the destructor. Its context must outlive it, and
 /// so must each context that a borrower ran on: an idle connection stays registered where it was last used.
+/// After ~pool(), and after close() returned, no hook is called, and no function of the observer by the
+/// pool's own work; see `pool_options::on_connect` and `pool_options::observer`.
+///
+/// **fork().** A forked child does not use its parent's connections: the pool forgets them, without a word to
+/// the server, and opens its own. Leases that were out are unusable in the child, and the parent is not
+/// disturbed. As with all of Asio, `io_context::notify_fork` must be called before and after the fork if the
+/// child goes on with the same I/O context. No other thread may be inside the pool at the time of the fork.
 class pool : public querying<pool>
 {
 public:
@@ -155,7 +165,9 @@ public:
     pool(boost::asio::any_io_executor executor, std::string_view uri);
     pool(pool&&) noexcept = default;
     pool& operator=(pool&& other) noexcept;
-    /// Closes what is idle. Leases that are still out stay usable; their connections are closed on return.
+    /// Closes what is idle, and cancels what is being opened or cleaned. Leases that are still out stay
+    /// usable; their connections are closed on return. Waits for calls to the observer that are under way on
+    /// other threads.
     ~pool();
 
     /// A connection. Does not suspend when one is idle and needs no check.
@@ -163,7 +175,8 @@ public:
     /// `connection_error` when no connection can be had and trying again would not help (wrong password …).
     /// Cancellation: any kind; a connection that was on its way goes to the next in the queue.
     boost::asio::awaitable<lease> acquire(std::source_location where = std::source_location::current());
-    /// The same, waiting no longer than `within`.
+    /// The same, waiting no longer than `within`: `milliseconds::max()` waits without limit; zero and less
+    /// succeed only if no wait is needed, and else throw `pool_timeout` at once.
     boost::asio::awaitable<lease> acquire(std::chrono::milliseconds within,
                                           std::source_location where = std::source_location::current());
 
@@ -171,16 +184,19 @@ public:
     /// caller goes on.
     boost::asio::awaitable<result> run(std::string_view sql, params args);
 
-    /// Opens connections until `size` of them are there, and has the pool keep them open from now on.
-    /// Throws the `connection_error` of the first that fails. Cancellation: any kind; those under way arrive.
+    /// Opens connections until `size` of them are there, and has the pool keep them open from now on,
+    /// whatever `idle_timeout` is. Throws the `connection_error` of the first that fails. Cancellation: any
+    /// kind; those under way arrive.
     boost::asio::awaitable<void> warm_up();
 
-    /// Connects once, beside the pool, and asks the server for an answer: for a service that would rather not
-    /// start than start without its database. Throws `connection_error` whose why() tells the cause.
+    /// Connects once, outside the pool, and asks the server for an answer: for a service that would rather
+    /// not start than start without its database. Ends within `acquire_timeout`. Throws `connection_error`
+    /// whose why() tells the cause.
     boost::asio::awaitable<void> verify();
 
-    /// Closes all connections that are there now: those in use when they come back. For a changed password,
-    /// or a database that moved. Who asks meanwhile gets a new one.
+    /// Replaces all connections: closes the idle at once, those in use when they come back, and those that
+    /// are being opened when they arrive. For a changed password, or a database that moved. Callers get only
+    /// connections that were begun later.
     void evict();
 
     /// Hands out nothing until resume(): callers wait, up to their timeout. Leases that are out stay.
@@ -188,7 +204,8 @@ public:
     void resume();
 
     /// Refuses new callers and those who wait (`pool_closed`), waits until all leases are back, but no longer
-    /// than `within`, then cuts what is still out. Cancellation: any kind; the pool stays closed.
+    /// than `within`, then cuts what is still out. `milliseconds::max()` waits without limit; zero and less
+    /// cut at once. Cancellation: any kind; the pool stays closed.
     boost::asio::awaitable<void> close(std::chrono::milliseconds within = std::chrono::seconds(30));
 
     /// The shorthands under the name of an operation, as the observer is told it:

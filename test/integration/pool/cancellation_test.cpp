@@ -19,6 +19,7 @@ namespace
 pgcoro::pool_options options()
 {
     pgcoro::pool_options o;
+    o.overflow_linger = std::chrono::milliseconds(0);
     o.connection = pgcoro::connection_options::from_uri(shared_server().uri());
     o.size = 2;
     o.max_overflow = 1;

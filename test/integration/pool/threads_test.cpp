@@ -177,6 +177,8 @@ BOOST_AUTO_TEST_CASE(no_connection_is_lost_or_had_by_two_whatever_happens_to_the
     for (int turn = 0; done < all; ++turn) {
         auto s = p.stats();
         BOOST_TEST_REQUIRE(s.idle + s.in_use + s.cleaning + s.connecting <= size);
+        BOOST_TEST_REQUIRE(s.idle <= size); // neither does one count twice
+        BOOST_TEST_REQUIRE(s.in_use <= size);
         if (turn % 3 == 0) p.evict();
         p.suspend();
         std::this_thread::yield();

@@ -27,6 +27,12 @@ struct simulation
         time_point opened;
         bool suspect = false; // another one was found dead since it was last proved
         bool evicted = false;
+        time_point used{};
+    };
+    struct work // a connect or a check
+    {
+        time_point begun;
+        bool outdated = false; // a connect: evict() was called since
     };
 
     pool_options options;
@@ -36,12 +42,14 @@ struct simulation
 
     std::deque<core::waiter*> queue; // as it must be served
     std::map<core::waiter*, std::unique_ptr<core::waiter>> callers;
-    std::set<slot_id> connecting;
+    std::map<slot_id, work> connecting;
+    std::map<slot_id, work> checking;
     std::set<slot_id> in_use;
     std::set<slot_id> cleaning;
     std::set<slot_id> idle;
-    std::set<slot_id> kept_alive; // of those that are cleaned
     std::map<slot_id, connection> open;
+    std::optional<slot_id> answered; // the connection that the server has answered on in this very event
+    std::size_t warm = 0;
     bool closed = false;
     bool suspended = false;
     std::uint64_t granted = 0;
@@ -55,11 +63,23 @@ struct simulation
 
     bool chance(double p) { return std::bernoulli_distribution(p)(random); }
     template <class Set>
-    slot_id any(const Set& s)
+    auto any(const Set& s)
     {
         auto it = s.begin();
         std::advance(it, std::uniform_int_distribution<std::size_t>(0, s.size() - 1)(random));
         return *it;
+    }
+    // How many of them have not been silent for that long.
+    std::size_t young(const std::map<slot_id, work>& some, std::chrono::milliseconds limit) const
+    {
+        return static_cast<std::size_t>(
+            std::ranges::count_if(some, [&](auto& w) { return now - w.second.begun < limit; }));
+    }
+    std::size_t trusted_checks() const
+    {
+        return static_cast<std::size_t>(std::ranges::count_if(checking, [&](auto& w) {
+            return now - w.second.begun < core::silent_check_after && !open.at(w.first).suspect;
+        }));
     }
 
     void hand_over(slot_id slot, core::check need)
@@ -70,10 +90,10 @@ struct simulation
                               "an expired connection is never handed out");
         BOOST_REQUIRE_MESSAGE(!c.evicted, "an evicted connection is never handed out");
         BOOST_REQUIRE_MESSAGE(!suspended, "a suspended pool hands nothing out");
-        if (options.pre_ping == pgcoro::pre_ping::when_idle && c.suspect)
-            BOOST_REQUIRE_MESSAGE(need == core::check::ping,
-                                  "a suspect connection is asked before it is used");
-        if (options.pre_ping == pgcoro::pre_ping::always) BOOST_REQUIRE(need == core::check::ping);
+        BOOST_REQUIRE_MESSAGE(!c.suspect, "a suspect connection is asked before it is used");
+        if (options.pre_ping == pgcoro::pre_ping::always)
+            BOOST_REQUIRE_MESSAGE(answered == slot, "each connection is asked before it is used");
+        if (answered == slot) BOOST_REQUIRE(need == core::check::none);
         idle.erase(slot);
         cleaning.erase(slot);
         in_use.insert(slot);
@@ -84,12 +104,17 @@ struct simulation
     {
         for (auto& [slot, c] : open) c.suspect = true;
     }
+    std::size_t taken() const { return open.size() + connecting.size(); }
 
     void perform(const core::actions& todo)
     {
         for (auto [slot, why] : todo.close) {
             BOOST_REQUIRE_MESSAGE(open.erase(slot) == 1, "only what is open is closed");
             in_use.erase(slot), idle.erase(slot), cleaning.erase(slot);
+            if (why == pgcoro::close_reason::idle)
+                BOOST_REQUIRE_MESSAGE(taken() >= warm, "idle_timeout leaves the warm base open");
+            if (why == pgcoro::close_reason::overflow)
+                BOOST_REQUIRE_MESSAGE(open.size() >= options.size, "only what is beyond size is overflow");
         }
         for (auto& [w, grant] : todo.granted) {
             BOOST_REQUIRE_MESSAGE(!queue.empty() && queue.front() == w, "first come, first served");
@@ -105,7 +130,7 @@ struct simulation
             callers.erase(w);
         }
         for (auto slot : todo.connect) {
-            BOOST_REQUIRE_MESSAGE(!open.contains(slot) && connecting.insert(slot).second,
+            BOOST_REQUIRE_MESSAGE(!open.contains(slot) && connecting.insert({slot, {now}}).second,
                                   "a connect goes to a free slot");
             BOOST_REQUIRE_MESSAGE(!closed, "a closed pool opens nothing");
         }
@@ -113,14 +138,16 @@ struct simulation
             BOOST_REQUIRE(in_use.erase(slot) == 1);
             cleaning.insert(slot);
         }
-        for (auto slot : todo.keepalive) {
-            BOOST_REQUIRE(idle.erase(slot) == 1);
-            cleaning.insert(slot);
-            kept_alive.insert(slot);
+        for (auto slot : todo.check) {
+            idle.erase(slot);
+            BOOST_REQUIRE_MESSAGE(open.contains(slot) && checking.insert({slot, {now}}).second,
+                                  "what is checked is open, and checked once");
         }
         // Whatever of the open ones is nowhere else by now was parked.
         for (auto& [slot, c] : open)
-            if (!in_use.contains(slot) && !cleaning.contains(slot)) idle.insert(slot);
+            if (!in_use.contains(slot) && !cleaning.contains(slot) && !checking.contains(slot))
+                idle.insert(slot);
+        answered.reset();
     }
 
     void acquire()
@@ -130,7 +157,9 @@ struct simulation
             return hand_over(got->slot, got->need);
         }
         if (closed) return;
-        auto owned = std::make_unique<core::waiter>(now + std::chrono::milliseconds(random() % 5000));
+        auto deadline = now + std::chrono::milliseconds(random() % 5000);
+        if (chance(0.1)) deadline = chance(0.5) ? time_point::max() : now - 1h;
+        auto owned = std::make_unique<core::waiter>(deadline);
         auto* w = owned.get();
         core::actions todo;
         if (!pool.enqueue(*w, false, now, todo)) {
@@ -163,28 +192,37 @@ struct simulation
             BOOST_REQUIRE_MESSAGE(queue.empty(), "a released connection goes to who waits");
             in_use.erase(slot);
             idle.insert(slot);
+            open.at(slot).used = now;
             return;
         }
         core::actions todo;
         if (as == core::returned::broken && !closed) found_dead();
         pool.release(slot, as, now, todo);
-        if (as == core::returned::clean) in_use.erase(slot); // perform() finds out where it went
+        if (as == core::returned::clean) {
+            in_use.erase(slot); // perform() finds out where it went
+            open.at(slot).used = now;
+        }
         perform(todo);
     }
 
     void finish_connect(bool ok)
     {
         if (connecting.empty()) return;
-        auto slot = any(connecting);
+        auto [slot, login] = any(connecting);
         connecting.erase(slot);
         core::actions todo;
         if (ok) {
             failures_in_a_row = 0;
-            open[slot] = {now, false};
+            open[slot] = {now, false, login.outdated, now};
+            answered = slot;
             pool.connected(slot, now, todo);
         } else {
-            ++failures_in_a_row;
-            pool.connect_failed(slot, chance(0.1), now, todo);
+            if (!login.outdated) ++failures_in_a_row;
+            bool permanent = chance(0.1);
+            pool.connect_failed(slot, permanent, now, todo);
+            if (permanent && !login.outdated && open.empty() && !closed)
+                BOOST_REQUIRE_MESSAGE(todo.refused.size() == queue.size(),
+                                      "what waiting cannot mend ends the wait of all");
         }
         perform(todo);
     }
@@ -195,13 +233,24 @@ struct simulation
         auto slot = any(cleaning);
         core::actions todo;
         cleaning.erase(slot);
-        if (kept_alive.erase(slot)) {
-            if (ok)
-                open[slot].suspect = false;
-            else
-                found_dead();
-        }
+        if (ok) open.at(slot).used = now;
         pool.cleaned(slot, ok, now, todo);
+        perform(todo);
+    }
+
+    void finish_check(bool ok)
+    {
+        if (checking.empty()) return;
+        auto [slot, check] = any(checking);
+        checking.erase(slot);
+        core::actions todo;
+        if (ok) {
+            open[slot].suspect = false;
+            answered = slot;
+        } else if (!closed) {
+            found_dead();
+        }
+        pool.checked(slot, ok, now, todo);
         perform(todo);
     }
 
@@ -211,11 +260,21 @@ struct simulation
         pool.tick(now, todo);
         perform(todo);
         for (auto* w : queue) BOOST_REQUIRE_MESSAGE(w->deadline > now, "nobody waits beyond the deadline");
+        if (open.size() > options.size)
+            for (auto slot : idle)
+                BOOST_REQUIRE_MESSAGE(now - open.at(slot).used < options.overflow_linger,
+                                      "overflow that nobody uses is closed");
+        // The core knows now which checks and logins are silent: none of them holds up a caller.
+        if (queue.empty() || closed || suspended || failures_in_a_row > 0) return;
+        auto logins = young(connecting, core::silent_login_after);
+        bool bounded = taken() == options.size + options.max_overflow || logins >= options.max_connecting;
+        BOOST_REQUIRE_MESSAGE(bounded || queue.size() <= logins + trusted_checks(),
+                              "nobody relies on what is silent or suspect");
     }
 
     void step()
     {
-        switch (random() % 16) {
+        switch (random() % 17) {
         case 0:
         case 1:
         case 2:
@@ -240,6 +299,9 @@ struct simulation
         case 11:
             finish_cleaning(chance(0.7));
             break;
+        case 16:
+            finish_check(chance(0.7));
+            break;
         case 12:
             now += std::chrono::milliseconds(random() % 200);
             break;
@@ -255,15 +317,10 @@ struct simulation
                 auto slot = any(in_use);
                 pool.proved(slot, now);
                 open[slot].suspect = false;
-            } else if (!in_use.empty() && chance(0.1)) {
-                auto slot = any(in_use);
-                core::actions todo;
-                found_dead();
-                pool.found_dead(slot, now, todo);
-                perform(todo);
             } else if (chance(0.03)) {
                 core::actions todo;
-                for (auto& [slot, c] : open) c.evicted = true;
+                for (auto& [slot, c] : open) c.evicted = c.suspect = true;
+                for (auto& [slot, login] : connecting) login.outdated = true;
                 pool.evict(now, todo);
                 perform(todo);
             } else if (chance(0.1)) {
@@ -276,7 +333,8 @@ struct simulation
                 perform(todo);
             } else if (chance(0.02) && !closed) {
                 core::actions todo;
-                pool.warm(random() % (options.size + 1), now, todo);
+                warm = random() % (options.size + 1);
+                pool.warm(warm, now, todo);
                 perform(todo);
             }
             break;
@@ -289,20 +347,25 @@ struct simulation
         auto& n = pool.count();
         BOOST_REQUIRE_EQUAL(n.connecting, connecting.size());
         BOOST_REQUIRE_EQUAL(n.in_use, in_use.size());
-        BOOST_REQUIRE_EQUAL(n.cleaning, cleaning.size());
+        BOOST_REQUIRE_EQUAL(n.cleaning, cleaning.size() + checking.size());
         BOOST_REQUIRE_EQUAL(n.idle, idle.size());
         BOOST_REQUIRE_EQUAL(n.waiting, queue.size());
         BOOST_REQUIRE_MESSAGE(n.taken() <= options.size + options.max_overflow,
                               "never more than size + max_overflow");
-        BOOST_REQUIRE_MESSAGE(n.connecting <= options.max_connecting, "never more than max_connecting");
-        BOOST_REQUIRE_MESSAGE(n.idle <= options.size, "overflow is closed on return");
+        BOOST_REQUIRE_MESSAGE(young(connecting, core::silent_login_after) <= options.max_connecting,
+                              "never more than max_connecting, but for those that are silent");
+        if (n.idle > 0 && n.open() > options.size)
+            BOOST_REQUIRE_MESSAGE(pool.next_tick() <= now + options.overflow_linger,
+                                  "overflow that nobody uses is closed in time");
         if (options.keepalive.count() > 0 && !idle.empty())
             BOOST_REQUIRE_MESSAGE(pool.next_tick() <= now + options.keepalive,
                                   "what is idle is kept alive in time");
         if (queue.empty() || closed || suspended) return;
-        BOOST_REQUIRE_MESSAGE(idle.empty(), "nobody waits while a connection is idle");
+        BOOST_REQUIRE_MESSAGE(idle.empty() || checking.size() >= queue.size(),
+                              "nobody waits while a connection is idle, but for the checks under way");
         bool full = n.taken() == options.size + options.max_overflow;
-        bool enough = n.connecting >= std::min(queue.size(), options.max_connecting);
+        bool enough = n.connecting >= options.max_connecting ||
+                      n.connecting + checking.size() >= queue.size();
         if (full || enough) return;
         BOOST_REQUIRE_MESSAGE(failures_in_a_row > 0, "nobody waits while a slot is free");
         BOOST_REQUIRE_MESSAGE(pool.next_tick() <= now + 1s,
@@ -320,13 +383,15 @@ struct simulation
             release(core::returned::clean);
             finish_connect(true);
             finish_cleaning(true);
+            finish_check(true);
             now += 10ms;
             tick();
             check();
         }
         BOOST_REQUIRE_MESSAGE(queue.empty(), "in the end everybody was served, or told why not");
-        while (!cleaning.empty() || !connecting.empty()) { // without time passing none is kept alive
-            finish_cleaning(true);
+        while (!cleaning.empty() || !connecting.empty() || !checking.empty()) {
+            finish_cleaning(true); // without time passing none is kept alive
+            finish_check(true);
             finish_connect(true);
         }
         BOOST_REQUIRE(in_use.empty() && connecting.empty() && cleaning.empty());
@@ -355,6 +420,7 @@ pool_options random_options(std::mt19937_64& random)
     o.idle_timeout = std::chrono::milliseconds(random() % 3 ? 0 : 100 + random() % 2000);
     o.keepalive = std::chrono::milliseconds(random() % 3 ? 0 : 50 + random() % 2000);
     o.pre_ping = static_cast<pgcoro::pre_ping>(random() % 3);
+    o.overflow_linger = std::chrono::milliseconds(random() % 3 ? random() % 1000 : 0);
     return o;
 }
 

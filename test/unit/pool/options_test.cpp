@@ -93,6 +93,52 @@ BOOST_AUTO_TEST_CASE(a_bad_value_is_refused_with_its_name_the_value_and_the_rang
     BOOST_TEST(refusal(R"({"url": "postgresql://["})").find("malformed") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(every_duration_out_of_range_is_refused_by_name)
+{
+    using std::chrono::milliseconds;
+    struct duration_option
+    {
+        const char* name;
+        milliseconds pool_options::*member;
+        bool zero_allowed;
+    };
+    const duration_option all[] = {
+        {"overflow_linger", &pool_options::overflow_linger, true},
+        {"acquire_timeout", &pool_options::acquire_timeout, false},
+        {"recycle_after", &pool_options::recycle_after, true},
+        {"idle_timeout", &pool_options::idle_timeout, true},
+        {"alive_bypass", &pool_options::alive_bypass, true},
+        {"ping_after", &pool_options::ping_after, true},
+        {"ping_timeout", &pool_options::ping_timeout, false},
+        {"keepalive", &pool_options::keepalive, true},
+        {"cleanup_timeout", &pool_options::cleanup_timeout, false},
+        {"leak_threshold", &pool_options::leak_threshold, true},
+        {"report_transactions_after", &pool_options::report_transactions_after, true},
+    };
+    for (auto& option : all) {
+        auto with = [&](milliseconds value) {
+            pool_options o;
+            o.*option.member = value;
+            try {
+                o.validate();
+            } catch (const std::invalid_argument& e) {
+                return std::string(e.what());
+            }
+            return std::string();
+        };
+        BOOST_TEST_CONTEXT(option.name)
+        {
+            auto named = std::string("pool_options.") + option.name + " is ";
+            for (auto value : {milliseconds::min(), -1ms, milliseconds(std::chrono::hours(24 * 366)),
+                               milliseconds(std::chrono::hours(24 * 365 * 300)), milliseconds::max()})
+                BOOST_TEST(with(value).starts_with(named), with(value));
+            BOOST_TEST(with(std::chrono::hours(24 * 365)) == "");
+            BOOST_TEST(with(1ms) == "");
+            BOOST_TEST(with(0ms).empty() == option.zero_allowed);
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(the_environment_spells_them_as_users_of_pools_know_them)
 {
     variable url("DATABASE_URL", "postgresql://somebody@somewhere/something");

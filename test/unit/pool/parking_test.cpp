@@ -38,6 +38,13 @@ BOOST_AUTO_TEST_CASE(a_thread_finds_what_it_left_and_only_once)
     BOOST_TEST(places.count() == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(slot_seen_in_two_places_counts_once)
+{
+    std::vector<parking::slot_id> seen{7, 3, 7};
+    BOOST_TEST(parking::distinct(seen) == 2u);
+    BOOST_TEST(parking::distinct({}) == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(closed_it_takes_and_gives_nothing)
 {
     parking places;
