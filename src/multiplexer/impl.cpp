@@ -5,242 +5,241 @@
 #include "connection/session.hpp"
 #include "connection/statement_text.hpp"
 #include "connection/open_span.hpp"
-#include "pool/ends_by.hpp"
-#include "resilience/text.hpp"
+#include "error/copy_of.hpp"
+#include "multiplexer/transaction_control.hpp"
+#include "pool/pool_impl.hpp"
+#include "sql/statement.hpp"
 
-#include <boost/asio/post.hpp>
+#include <pgcoro/detail/time.hpp>
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace pgcoro::detail
 {
 
-multiplexer_impl::multiplexer_impl(asio::any_io_executor executor, pgcoro::pool& connections,
+namespace
+{
+
+multiplexer_core::limits limits_of(const multiplexer_options& o)
+{
+    return {o.connections, o.max_batch, o.max_waiting, saturated<multiplexer_core::duration>(o.slow_after)};
+}
+
+void refuse_transaction_control(std::string_view sql)
+{
+    auto command = transaction_control(sql);
+    if (command.empty()) return;
+    throw std::logic_error("pgcoro: " + std::string(command) +
+                           " through a multiplexer, whose statements have no connection in common: use "
+                           "transactional() with the pool; the statement was " +
+                           std::string(sql.substr(0, 200)));
+}
+
+std::shared_ptr<known_statement> examine(std::string_view sql)
+{
+    // Parsing takes time in proportion, while the event loop stands still. A longer text counts as a write.
+    constexpr std::size_t longest_parsed = 8 * 1024;
+    refuse_transaction_control(sql);
+    bool reads_only = sql.size() <= longest_parsed && sql::parse(sql).nature == sql::nature::read;
+    return std::make_shared<known_statement>(std::string(sql), reads_only);
+}
+
+} // namespace
+
+multiplexer_impl::multiplexer_impl(asio::any_io_executor executor, const pgcoro::pool& connections,
                                    multiplexer_options options)
     : options_((options.validate(), options))
     , executor_(std::move(executor))
-    , pool_(connections)
-    , timer_(executor_)
+    , pool_(connections.impl().weak_from_this())
+    , pool_name_(connections.options().name)
+    , observer_(connections.options().observer)
+    , core_(limits_of(options_))
 {}
 
-// A caller that goes on, or is destroyed, before its call is settled.
+// Abandons the statement if its caller ends before it is settled.
 class multiplexer_impl::leaving
 {
 public:
-    leaving(multiplexer_impl& impl, call& c) noexcept
+    leaving(multiplexer_impl& impl, pending_statement& s) noexcept
         : impl_(impl)
-        , call_(c)
+        , statement_(s)
     {}
     leaving(const leaving&) = delete;
     leaving& operator=(const leaving&) = delete;
     ~leaving()
     {
-        if (call_.settle()) impl_.leave(call_);
+        if (statement_.settle()) impl_.leave(statement_);
     }
 
 private:
     multiplexer_impl& impl_;
-    call& call_;
+    pending_statement& statement_;
 };
 
+// The caller waits in the same way for a queued, a sent and an exclusive statement, so that a cancellation or
+// a deadline has the same effect in each of these states.
 asio::awaitable<result> multiplexer_impl::run(std::string_view sql, params& args, bool read,
                                               std::chrono::milliseconds timeout)
 {
     auto self = shared_from_this();
-    auto deadline = timeout.count() > 0 ? coarse_now() + timeout : time_point::max();
+    auto deadline = timeout.count() > 0 ? time_after(coarse_now(), timeout) : time_point::max();
     auto asked = ask(sql, args, read, deadline);
-    if (!asked->goes_apart) {
-        leaving unless_settled(*this, *asked);
-        auto why = co_await asked->async_wait(std::nullopt, asio::deferred);
-        if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
-    }
-    if (asked->failure) std::rethrow_exception(asked->failure);
-    if (!asked->goes_apart) co_return std::move(asked->got);
-    co_return co_await run_apart(asked->known, asked->args, read, deadline);
+    leaving unless_settled(*this, *asked);
+    auto why = co_await asked->async_wait(std::nullopt, asio::deferred);
+    if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
+    // Other callers may get the same error, and the code that catches one may add a note to it.
+    if (asked->failure) std::rethrow_exception(copy_of(asked->failure));
+    co_return std::move(asked->got);
 }
 
 asio::awaitable<result> multiplexer_impl::run_traced(std::string_view sql, params& args, bool read,
                                                      std::chrono::milliseconds timeout, trace_context parent)
 {
-    auto span = open_span::begin(pool_.options().observer, span_of::statement, parent);
+    auto span = open_span::begin(observer_, span_of::statement, parent);
     if (span) {
-        span->at(pool_.options().name);
+        span->at(pool_name_);
         span->event().sql = sql;
     }
     auto work = run(sql, args, read, timeout);
     co_return co_await spanned(span.get(), std::move(work), &open_span::gave);
 }
 
-// The call is in the queue then, or goes apart.
-std::shared_ptr<call> multiplexer_impl::ask(std::string_view sql, params& args, bool read,
-                                            time_point deadline)
+// With the lock, which is given up while a text that is new here is examined.
+std::shared_ptr<known_statement> multiplexer_impl::know(std::string_view sql, std::size_t parameters,
+                                                        std::unique_lock<std::mutex>& lock)
 {
-    std::shared_ptr<call> made;
-    std::size_t missing = 0;
-    {
-        std::lock_guard lock(mutex_);
-        auto known = known_.find(sql);
-        if (known->company == company::unknown || known->parameters != args.size()) {
-            check_text(sql, args.size());
-            known->parameters = args.size();
-        }
-        if (closed_) throw pool_closed("the multiplexer of pool '" + pool_.options().name + "' is closed");
-        made = std::make_shared<call>(std::move(known), std::move(args), read, deadline);
-        made->goes_apart = made->known->company == company::apart;
-        if (made->goes_apart) {
-            ++counters_.apart;
-            return made;
-        }
-        if (queue_.size() >= options_.max_waiting)
-            throw pool_timeout("refused at once: " + std::to_string(options_.max_waiting) +
-                                   " callers wait for the multiplexer of pool '" + pool_.options().name +
-                                   "' already, which is max_waiting",
-                               {}, sql);
-        made->queued = made;
-        queue_.push_back(*made);
-        missing = missing_lanes();
-        if (deadline < armed_for_) arm(deadline);
+    auto known = known_.find(sql);
+    if (!known) {
+        lock.unlock();
+        auto examined = examine(sql);
+        lock.lock();
+        known = known_.add(std::move(examined));
     }
-    start(missing);
+    if (known->batching == batching::unknown || known->parameters != parameters) {
+        check_text(sql, parameters);
+        known->parameters = parameters;
+    }
+    return known;
+}
+
+std::shared_ptr<pending_statement> multiplexer_impl::ask(std::string_view sql, params& args, bool read,
+                                                         time_point deadline)
+{
+    using admission = multiplexer_core::admission;
+    std::shared_ptr<pending_statement> made;
+    std::vector<worker_ptr> workers;
+    admission how{};
+    {
+        std::unique_lock lock(mutex_);
+        auto known = know(sql, args.size(), lock);
+        made = std::make_shared<pending_statement>(std::move(known), std::move(args), read, deadline);
+        how = core_.ask(made);
+        if (how == admission::exclusive) workers.push_back(make_exclusive(made));
+        if (how == admission::queued) workers = make_missing_workers();
+        bool waits = how == admission::queued || how == admission::exclusive;
+        if (waits && deadline < armed_for_) arm(deadline);
+    }
+    if (how == admission::closed) std::rethrow_exception(closed("is closed"));
+    if (how == admission::full)
+        throw pool_timeout("refused at once: " + std::to_string(options_.max_waiting) +
+                               " callers wait for the multiplexer of pool '" + pool_name_ +
+                               "' already, which is max_waiting",
+                           {}, sql);
+    start(workers);
     return made;
 }
 
-// Its caller waits no more, and has settled it.
-void multiplexer_impl::leave(call& c) noexcept
+// The caller of `s` has settled it and does not wait any more.
+void multiplexer_impl::leave(pending_statement& s) noexcept
 {
-    std::lock_guard lock(mutex_);
-    abandon(c);
-}
-
-std::shared_ptr<call> multiplexer_impl::dequeue(call& c) noexcept
-{
-    queue_.erase(queue_.iterator_to(c));
-    return std::move(c.queued);
-}
-
-// With the lock. The server is told to stop only if all that was sent together is wanted by nobody; the
-// connection is brought back by the pool then, and the lane goes on with another one.
-void multiplexer_impl::abandon(call& c) noexcept
-{
-    if (c.queued) dequeue(c);
-    if (!c.on) return;
-    auto& together = c.on->calls;
-    if (!std::all_of(together.begin(), together.end(), [](auto& other) { return other->settled(); })) return;
-    asio::post(c.on->strand, [l = c.on->shared_from_this(), batch = c.on->batches] {
-        if (l->connection && l->batches == batch) l->stop.emit(asio::cancellation_type::terminal);
-    });
-}
-
-asio::awaitable<result> multiplexer_impl::run_apart(std::shared_ptr<known_statement> known,
-                                                    const params& args, bool read, time_point deadline)
-{
-    result got;
-    auto once = [&](bool& sent) -> asio::awaitable<void> {
-        auto held = co_await pool_.acquire();
-        request r;
-        r.sql = known->sql;
-        r.args = &args;
-        auto begun = clock::now();
-        sent = true;
-        auto answer = co_await held->session().run(r);
-        if (clock::now() - begun < options_.slow_after) known->company = company_of(answer.command_tag());
-        got = std::move(answer);
-    };
-    for (int times = 1;; ++times) {
-        bool sent = false;
-        bool in_time = true;
-        std::exception_ptr lost;
-        try {
-            if (deadline == time_point::max()) {
-                co_await once(sent);
-            } else {
-                auto work = once(sent);
-                in_time = co_await ends_by(deadline, std::move(work));
-            }
-        } catch (const connection_error&) {
-            if (!sent) throw;
-            lost = std::current_exception();
-        }
-        if (!in_time)
-            throw deadline_exceeded("no answer in time to a statement on a connection of its own; the server "
-                                    "was told to stop it",
-                                    {}, known->sql);
-        if (!lost) co_return std::move(got);
-        if (!read || times == most_losses) std::rethrow_exception(lost_error(lost, known->sql, read, times));
+    stop_request unwanted;
+    {
+        std::lock_guard lock(mutex_);
+        unwanted = request_to_stop(core_.leave(s));
     }
+    stop(unwanted);
 }
 
 void multiplexer_impl::close() noexcept
 {
-    std::lock_guard lock(mutex_);
-    closed_ = true;
-    auto why = std::make_exception_ptr(
-        pool_closed("the multiplexer of pool '" + pool_.options().name + "' was closed meanwhile"));
-    while (!queue_.empty()) dequeue(queue_.front())->fail(why);
-    armed_for_ = time_point::max();
-    timer_.cancel();
+    multiplexer_core::close_result result;
+    std::vector<stop_request> unwanted;
+    {
+        std::lock_guard lock(mutex_);
+        result = core_.close();
+        for (auto* w : result.stop) unwanted.push_back(request_to_stop(w));
+        disarm_at_rest();
+    }
+    for (auto& s : result.settled) tell_failure(*s, closed("was closed meanwhile"));
+    for (auto& r : unwanted) stop(r);
 }
 
 multiplexer_stats multiplexer_impl::stats() const
 {
     std::lock_guard lock(mutex_);
-    auto s = counters_;
-    s.waiting = queue_.size();
-    s.connections = running_.size();
-    return s;
+    auto& counts = core_.counts();
+    return {core_.waiting(), core_.connections(), counts.statements,
+            counts.batches,  counts.run_again,    counts.exclusive};
 }
 
 // With the lock. One timer for all.
 void multiplexer_impl::arm(time_point at)
 {
     armed_for_ = at;
-    timer_.expires_at(at);
-    timer_.async_wait([weak = weak_from_this()](boost::system::error_code ec) {
+    if (auto armed = timer_.lock()) armed->cancel();
+    auto timer = std::make_shared<asio::steady_timer>(executor_, at);
+    timer_ = timer;
+    timer->async_wait([timer, weak = weak_from_this()](boost::system::error_code ec) {
         if (ec) return;
         if (auto self = weak.lock()) self->on_timer();
     });
 }
 
+// With the lock: nothing keeps the event loop busy while there is nothing to do.
+void multiplexer_impl::disarm_at_rest()
+{
+    if (!core_.at_rest() || core_.waiting() > 0) return;
+    armed_for_ = time_point::max();
+    if (auto armed = timer_.lock()) armed->cancel();
+}
+
 void multiplexer_impl::on_timer()
 {
     constexpr std::chrono::milliseconds not_oftener_than{10};
-    std::lock_guard lock(mutex_);
-    auto now = clock::now();
-    auto next = time_point::max();
-    auto look_at = [&](call& c) {
-        if (c.settled()) return;
-        if (c.deadline > now) {
-            next = std::min(next, c.deadline);
-        } else if (auto why = overdue(c); c.settle()) {
-            c.failure = why;
-            abandon(c);
-            c.tell();
+    std::vector<stop_request> unwanted;
+    {
+        std::lock_guard lock(mutex_);
+        auto now = clock::now();
+        time_point next;
+        for (auto& [s, to_stop] : core_.expire(now, next)) {
+            tell_failure(*s, overdue(pending(*s)));
+            unwanted.push_back(request_to_stop(to_stop));
         }
-    };
-    for (auto& l : running_)
-        for (auto& c : l.calls) look_at(*c);
-    for (auto at = queue_.begin(); at != queue_.end();) {
-        auto keep = at->queued;
-        ++at;
-        look_at(*keep);
+        armed_for_ = time_point::max();
+        if (next != time_point::max()) arm(std::max(next, time_after(now, not_oftener_than)));
     }
-    armed_for_ = time_point::max();
-    if (next != time_point::max()) arm(std::max<time_point>(next, now + not_oftener_than));
+    for (auto& r : unwanted) stop(r);
 }
 
-std::exception_ptr multiplexer_impl::overdue(const call& c) const
+std::exception_ptr multiplexer_impl::overdue(const pending_statement& s) const
 {
     std::string what = "no answer in time: ";
-    if (!c.sent)
+    if (!s.sent())
         what += "the statement was not sent yet";
-    else if (c.read)
+    else if (s.repeatable)
         what += "the statement was sent";
     else
         what += "the statement was sent, and may or may not be done";
-    what += "; the multiplexer of pool '" + pool_.options().name + "' has " +
-            std::to_string(running_.size()) + " of " + std::to_string(options_.connections) +
-            " connections at work and " + std::to_string(queue_.size()) + " statements waiting";
-    return std::make_exception_ptr(deadline_exceeded(what, {}, c.known->sql));
+    what += "; the multiplexer of pool '" + pool_name_ + "' has " + std::to_string(core_.connections()) +
+            " of " + std::to_string(options_.connections) + " connections at work and " +
+            std::to_string(core_.waiting()) + " statements waiting";
+    return std::make_exception_ptr(deadline_exceeded(what, {}, s.known->sql));
+}
+
+std::exception_ptr multiplexer_impl::closed(const char* when) const
+{
+    return std::make_exception_ptr(pool_closed("the multiplexer of pool '" + pool_name_ + "' " + when));
 }
 
 } // namespace pgcoro::detail

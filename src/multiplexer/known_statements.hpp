@@ -1,4 +1,4 @@
-// What a multiplexer has learned of statements, by their text.
+// The facts about a statement that a multiplexer knows, by its text.
 #pragma once
 
 #include <atomic>
@@ -7,40 +7,47 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 namespace pgcoro::detail
 {
 
-// Who may travel with it.
-enum class company {
-    unknown, // nobody yet: it is sent alone, to see
-    shared,  // a SELECT: others, under one Sync if it is read() that runs it
-    own,     // it writes: others, but it has a Sync of its own
-    apart,   // nobody: what it does to the session is not for others, or it is slow
+// May a statement share a round trip with others?
+enum class batching {
+    unknown,   // not run yet: it is sent alone, and its command tag and its time will tell
+    together,  // SELECT, INSERT, UPDATE, DELETE or MERGE, and quick
+    exclusive, // no: it is slow, or may change the session; it gets a separate lease
 };
 
+// The one owner of what is known of a text. Whether it reads only is proved before it is sent, by
+// PostgreSQL's own parser. Its batching is learned, and may change.
 struct known_statement
 {
-    explicit known_statement(std::string_view text)
-        : sql(text)
+    known_statement(std::string text, bool proved_read)
+        : sql(std::move(text))
+        , reads_only(proved_read)
     {}
     const std::string sql;
-    std::atomic<detail::company> company{company::unknown};
-    std::size_t parameters = 0; // so many were found right; under the multiplexer's lock
+    const bool reads_only; // apart from what the functions do that it calls
+    std::atomic<detail::batching> batching{detail::batching::unknown};
+    std::size_t parameters = 0; // this number was checked; under the multiplexer's lock
 };
 
-// Not thread-safe. Bounded: a program that makes up its texts loses what was learned, and learns anew.
+// Not thread-safe. The number of texts is bounded: beyond it, all of them are forgotten and learned again.
 class known_statements
 {
 public:
-    std::shared_ptr<known_statement> find(std::string_view sql)
+    std::shared_ptr<known_statement> find(std::string_view sql) const
     {
         auto it = by_text_.find(sql);
-        if (it != by_text_.end()) return it->second;
+        return it == by_text_.end() ? nullptr : it->second;
+    }
+
+    // Returns the one that is known already, if another thread was quicker.
+    std::shared_ptr<known_statement> add(std::shared_ptr<known_statement> added)
+    {
         if (by_text_.size() >= most) by_text_.clear();
-        auto added = std::make_shared<known_statement>(sql);
-        by_text_.emplace(added->sql, added);
-        return added;
+        return by_text_.try_emplace(added->sql, added).first->second;
     }
 
 private:
@@ -49,12 +56,12 @@ private:
 };
 
 // What a command tag says of the statement.
-inline company company_of(std::string_view tag)
+inline batching batching_of(std::string_view tag)
 {
     auto word = tag.substr(0, tag.find(' '));
-    if (word == "SELECT") return company::shared;
-    if (word == "INSERT" || word == "UPDATE" || word == "DELETE" || word == "MERGE") return company::own;
-    return company::apart;
+    bool together =
+        word == "SELECT" || word == "INSERT" || word == "UPDATE" || word == "DELETE" || word == "MERGE";
+    return together ? batching::together : batching::exclusive;
 }
 
 } // namespace pgcoro::detail

@@ -1,7 +1,9 @@
 #include <pgcoro/multiplexer/multiplexer.hpp>
 
 #include "multiplexer/impl.hpp"
+#include "resilience/text.hpp"
 
+#include <string>
 #include <utility>
 
 namespace pgcoro
@@ -35,7 +37,7 @@ asio::awaitable<result> multiplexer::reader::run_as(std::string_view sql, params
 namespace
 {
 
-// The users' reference: when the last of them is gone, it is closed, whatever still works for it.
+// The reference of users: when the last one is gone, the multiplexer is closed, whatever still works for it.
 std::shared_ptr<multiplexer_impl> make(asio::any_io_executor executor, pool& connections,
                                        const multiplexer_options& options)
 {
@@ -56,6 +58,9 @@ multiplexer::multiplexer(reader same) noexcept
 
 multiplexer multiplexer::with_timeout(std::chrono::milliseconds timeout) const
 {
+    if (timeout.count() < 0)
+        detail::out_of_range("multiplexer::with_timeout", "timeout (ms)", "at least 0",
+                             std::to_string(timeout.count()));
     auto same = reader_;
     same.timeout_ = timeout;
     return multiplexer(std::move(same));

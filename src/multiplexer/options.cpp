@@ -2,6 +2,9 @@
 
 #include "resilience/text.hpp"
 
+#include <cstdint>
+#include <string>
+
 namespace pgcoro
 {
 
@@ -16,9 +19,13 @@ void multiplexer_options::validate() const
     in_range("connections", connections, 1, 1'000);
     in_range("max_batch", max_batch, 1, 10'000);
     in_range("max_waiting", max_waiting, 1, 1'000'000'000);
-    constexpr std::chrono::milliseconds year = std::chrono::hours(24 * 365);
-    in_range("timeout (ms)", timeout.count(), 0, year.count());
-    in_range("slow_after (ms)", slow_after.count(), 1, year.count());
+    auto at_least = [](const char* field, std::chrono::milliseconds value, std::int64_t least) {
+        if (value.count() < least)
+            detail::out_of_range("multiplexer_options", field, "at least " + std::to_string(least),
+                                 std::to_string(value.count()));
+    };
+    at_least("timeout (ms)", timeout, 0);
+    at_least("slow_after (ms)", slow_after, 1);
 }
 
 } // namespace pgcoro

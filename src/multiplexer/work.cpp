@@ -1,5 +1,8 @@
-// The connections' side of the multiplexer: each takes its share of the queue, again and again.
+// The connections' side of the multiplexer: each worker takes its share of the queue, again and again.
 #include "multiplexer/impl.hpp"
+#include "pool/pool_impl.hpp"
+#include "resilience/is_a.hpp"
+#include "resilience/text.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -7,163 +10,277 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace pgcoro::detail
 {
 
-// With the lock. As many as there is work for beyond those that look for some; they are to be started.
-std::size_t multiplexer_impl::missing_lanes() noexcept
+namespace
 {
-    auto looking = lanes_ - running_.size();
-    if (looking >= queue_.size()) return 0;
-    auto missing = std::min(queue_.size() - looking, options_.connections - lanes_);
-    lanes_ += missing;
-    return missing;
+
+// The error for a statement that may or may not have been executed.
+std::exception_ptr unknown_outcome(const std::exception_ptr& broken, std::string_view sql)
+{
+    diagnostics diag;
+    is_a<error>(broken, [&](auto& e) {
+        diag = e.diag();
+        return true;
+    });
+    return std::make_exception_ptr(commit_unknown(
+        "the connection was lost before the statement was answered: it may or may not have been "
+        "done (" +
+            first_line(broken) + ")",
+        std::move(diag), sql));
 }
 
-// On the multiplexer's own executor, and not before the caller is through.
-void multiplexer_impl::start(std::size_t lanes)
+// The error for a statement that is not tried again.
+std::exception_ptr lost_for_good(const std::exception_ptr& broken, std::string_view sql, int losses)
 {
-    for (; lanes > 0; --lanes) {
-        auto added = std::make_shared<lane>(executor_, options_.slow_after);
-        asio::post(added->strand, [self = shared_from_this(), added] {
-            auto ended = asio::bind_cancellation_slot(added->stop.slot(), [added](std::exception_ptr) {});
-            asio::co_spawn(added->strand, self->work(added), std::move(ended));
-        });
+    try {
+        std::rethrow_exception(broken);
+    } catch (const connection_error& e) {
+        auto why = first_line(broken);
+        if (losses > 1) why += " (" + std::to_string(losses) + " connections in a row)";
+        return std::make_exception_ptr(connection_error(e.why(), why, e.diag(), sql));
+    } catch (...) {
+        return broken;
     }
 }
 
-// While a lane has calls. Also when its coroutine is destroyed, with its context, they go back.
-class multiplexer_impl::sharing
+std::exception_ptr context_ended()
 {
-public:
-    sharing(multiplexer_impl& impl, lane& given) noexcept
-        : impl_(impl)
-        , given_(given)
-    {}
-    sharing(const sharing&) = delete;
-    sharing& operator=(const sharing&) = delete;
-    ~sharing() { impl_.take_back(given_, lost); }
+    return std::make_exception_ptr(
+        connection_error(connection_failure::lost, "the I/O context of the multiplexer was destroyed"));
+}
 
-    std::exception_ptr lost;
+} // namespace
 
-private:
-    multiplexer_impl& impl_;
-    lane& given_;
-};
-
-asio::awaitable<void> multiplexer_impl::work(std::shared_ptr<lane> mine)
+asio::awaitable<lease> multiplexer_impl::acquire()
 {
+    auto pool = pool_.lock();
+    if (!pool) throw pool_closed("pool '" + pool_name_ + "' was destroyed");
+    co_return co_await pool->acquire(pool->options().acquire_timeout, std::source_location());
+}
+
+multiplexer_impl::worker_ptr multiplexer_impl::make_worker()
+{
+    return std::make_shared<connection_worker>(shared_from_this(), executor_);
+}
+
+// With the lock. The workers must be started without it.
+std::vector<multiplexer_impl::worker_ptr> multiplexer_impl::make_missing_workers()
+{
+    std::vector<worker_ptr> made;
+    for (auto missing = core_.workers_to_start(); missing > 0; --missing) {
+        made.push_back(make_worker());
+        core_.start(*made.back());
+    }
+    return made;
+}
+
+multiplexer_impl::worker_ptr multiplexer_impl::make_exclusive(multiplexer_core::statement_ptr s)
+{
+    auto made = make_worker();
+    core_.start_exclusive(*made, std::move(s));
+    return made;
+}
+
+// Workers run on the multiplexer's executor, and start after this call.
+void multiplexer_impl::start(const std::vector<worker_ptr>& workers)
+{
+    for (auto& w : workers)
+        asio::post(w->strand, [self = shared_from_this(), w] {
+            auto ended = asio::bind_cancellation_slot(w->stop.slot(), [w](std::exception_ptr) {});
+            auto work = w->exclusive() ? self->run_exclusive(w) : self->serve_queue(w);
+            asio::co_spawn(w->strand, std::move(work), std::move(ended));
+        });
+}
+
+asio::awaitable<void> multiplexer_impl::serve_queue(worker_ptr mine)
+{
+    using step = multiplexer_core::step;
     auto self = shared_from_this();
+    mine->begun = true;
     for (bool again = true;; again = false) {
-        auto what = look(again);
-        if (what == ahead::end) co_return;
-        if (what == ahead::work) {
+        auto what = next_step(*mine, again);
+        if (what == step::end) co_return;
+        if (what == step::work) {
             lease held;
             std::exception_ptr failure;
             try {
-                held = co_await pool_.acquire();
+                held = co_await acquire();
             } catch (...) {
                 failure = std::current_exception();
             }
             if (failure) {
-                no_connection(failure);
+                no_connection(*mine, failure);
                 co_return;
             }
-            auto missing = give(*mine, *held);
-            start(missing);
-            if (mine->calls.empty()) continue; // others were quicker
-            {
-                sharing until_it_is_through(*this, *mine);
+            bool same_again = false;
+            do {
+                if (!start_batch(*mine)) break;
+                std::exception_ptr broken;
                 try {
                     co_await run_batch(held->host(), *mine);
                 } catch (...) {
-                    until_it_is_through.lost = std::current_exception();
+                    broken = std::current_exception();
                 }
-            }
-            co_await asio::this_coro::reset_cancellation_state(); // it may have been told to stop, too late
+                // Misuse such as COPY concerns the caller of that statement only.
+                bool misuse = is_a<std::logic_error>(broken) && mine->sent_count() == 1;
+                if (misuse) static_cast<batch&>(*mine).failed(0, broken);
+                same_again = end_batch(*mine, broken);
+                co_await asio::this_coro::reset_cancellation_state(); // a request to stop may have come too
+                                                                      // late
+            } while (same_again);
             again = true;
         }
-        // First those who were answered have their turn: what they ask next travels together.
+        // Callers whose statements were answered go first: their next statements travel together.
         co_await asio::post(asio::deferred);
     }
 }
 
-// The last look, which is not `again`, is also the end: whoever asks later starts another lane.
-multiplexer_impl::ahead multiplexer_impl::look(bool again)
+// One statement on a separate lease, as the pool does it.
+asio::awaitable<void> multiplexer_impl::run_exclusive(worker_ptr mine)
 {
-    std::lock_guard lock(mutex_);
-    if (!queue_.empty()) return ahead::work;
-    if (again) return ahead::look_again;
-    --lanes_;
-    if (lanes_ == 0 && armed_for_ != time_point::max()) {
-        armed_for_ = time_point::max();
-        timer_.cancel();
-    }
-    return ahead::end;
-}
-
-// Its share of all there is, sent or not, so that all connections have something to do, and alike: small
-// batches come round more often, and would become the rule. Gives the number of lanes to be started.
-std::size_t multiplexer_impl::give(lane& to, connection& on)
-{
-    std::lock_guard lock(mutex_);
-    auto all = queue_.size();
-    for (auto& l : running_) all += l.calls.size();
-    auto share = std::min(options_.max_batch, (all + options_.connections - 1) / options_.connections);
-    while (to.calls.size() < share && !queue_.empty()) {
-        auto& first = queue_.front();
-        auto company = first.known->company.load();
-        if (company == company::unknown && !to.calls.empty()) break;
-        auto taken = dequeue(first);
-        if (company == company::apart) { // which was found out while it waited
-            ++counters_.apart;
-            if (!taken->settle()) continue;
-            taken->goes_apart = true;
-            taken->tell();
-            continue;
+    auto self = shared_from_this();
+    mine->begun = true;
+    while (start_batch(*mine)) {
+        lease held;
+        std::exception_ptr failure;
+        try {
+            held = co_await acquire();
+        } catch (...) {
+            failure = std::current_exception();
         }
-        taken->on = &to;
-        to.calls.push_back(std::move(taken));
-        if (company == company::unknown) break;
+        if (failure) {
+            no_connection(*mine, failure);
+            co_return;
+        }
+        auto& its = static_cast<batch&>(*mine);
+        batch::statement only;
+        if (its.next(only)) { // otherwise its caller has gone
+            request r;
+            r.sql = only.sql;
+            r.args = only.args;
+            result got;
+            auto& session = held->session();
+            auto sent_before = session.sent();
+            mine->restart_clock(clock::now());
+            try {
+                got = co_await session.run(r);
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            if (session.sent() == sent_before) mine->was_not_sent(0);
+            held.release(); // before its caller goes on, and may want a connection
+            if (!failure) {
+                its.answered(0, std::move(got));
+                its.synced(1);
+            }
+        }
+        bool broken = is_a<connection_error>(failure) || is_a<boost::system::system_error>(failure);
+        if (failure && !broken) its.failed(0, failure);
+        end_batch(*mine, broken ? failure : nullptr);
     }
-    if (to.calls.empty()) return 0;
-    to.connection = &on;
-    running_.push_back(to);
-    ++counters_.batches;
-    counters_.statements += to.calls.size();
-    to.begin();
-    return missing_lanes();
+    end_exclusive(*mine);
 }
 
-// What is not settled goes back to where it stood, at the head of the queue.
-void multiplexer_impl::take_back(lane& from, const std::exception_ptr& lost)
+multiplexer_core::step multiplexer_impl::next_step(connection_worker& w, bool again)
 {
     std::lock_guard lock(mutex_);
-    from.end(lost);
-    running_.erase(running_.iterator_to(from));
-    from.connection = nullptr;
-    for (auto at = from.calls.rbegin(); at != from.calls.rend(); ++at) {
-        auto& c = **at;
-        c.on = nullptr;
-        if (c.settled()) continue;
-        ++counters_.run_again;
-        c.queued = *at;
-        queue_.push_front(c);
-    }
-    from.calls.clear();
-    if (!closed_) return;
-    auto why = std::make_exception_ptr(pool_closed("the multiplexer was closed meanwhile"));
-    while (!queue_.empty()) dequeue(queue_.front())->fail(why);
+    auto what = core_.next_step(w, again);
+    if (what == multiplexer_core::step::end) disarm_at_rest();
+    return what;
 }
 
-// Others that have one serve the queue; else nobody does.
-void multiplexer_impl::no_connection(const std::exception_ptr& why)
+// False if there is nothing to run.
+bool multiplexer_impl::start_batch(connection_worker& w)
+{
+    std::vector<worker_ptr> workers;
+    bool any = false;
+    {
+        std::lock_guard lock(mutex_);
+        auto result = core_.start_batch(w, clock::now());
+        any = result.any;
+        workers = make_missing_workers();
+        for (auto& s : result.exclusive) workers.push_back(make_exclusive(std::move(s)));
+    }
+    start(workers);
+    return any;
+}
+
+// True if some of its statements are to be run again on the same connection.
+bool multiplexer_impl::end_batch(connection_worker& w, const std::exception_ptr& broken)
+{
+    auto how = broken ? multiplexer_core::ending::lost : multiplexer_core::ending::complete;
+    multiplexer_core::end_batch_result result;
+    {
+        std::lock_guard lock(mutex_);
+        result = core_.end_batch(w, how, clock::now());
+    }
+    tell(result.settled, broken, "was closed meanwhile");
+    return result.same_again;
+}
+
+void multiplexer_impl::no_connection(connection_worker& w, const std::exception_ptr& why)
+{
+    std::vector<multiplexer_core::statement_ptr> told;
+    {
+        std::lock_guard lock(mutex_);
+        told = core_.no_connection(w);
+        disarm_at_rest();
+    }
+    for (auto& s : told) tell_failure(*s, why);
+}
+
+void multiplexer_impl::end_exclusive(connection_worker& w)
 {
     std::lock_guard lock(mutex_);
-    --lanes_;
-    if (!running_.empty()) return;
-    while (!queue_.empty()) dequeue(queue_.front())->fail(why);
+    core_.end_exclusive(w);
+    disarm_at_rest();
+}
+
+void multiplexer_impl::destroyed(connection_worker& w) noexcept
+{
+    multiplexer_core::verdicts told;
+    {
+        std::lock_guard lock(mutex_);
+        told = core_.destroyed(w, clock::now());
+    }
+    if (!told.empty()) tell(told, context_ended(), "ended with its I/O context");
+}
+
+void multiplexer_impl::tell(const multiplexer_core::verdicts& told, const std::exception_ptr& broken,
+                            const char* closed_when) const
+{
+    using verdict = multiplexer_core::verdict;
+    for (auto& [s, what] : told) {
+        auto& sql = s->known->sql;
+        if (what == verdict::closed)
+            tell_failure(*s, closed(closed_when));
+        else if (what == verdict::unknown)
+            tell_failure(*s, unknown_outcome(broken, sql));
+        else
+            tell_failure(*s, lost_for_good(broken, sql, s->losses()));
+    }
+}
+
+// With the lock. Nobody, too, if the worker is being destroyed.
+multiplexer_impl::stop_request multiplexer_impl::request_to_stop(multiplexer_core::worker* w) noexcept
+{
+    if (!w) return {};
+    return {static_cast<connection_worker*>(w)->weak_from_this().lock(), w->batches()};
+}
+
+// Without the lock. Stops a batch that nobody waits for any more. The pool resets the connection, and the
+// worker goes on with another one.
+void multiplexer_impl::stop(const stop_request& r)
+{
+    if (!r.whom) return;
+    asio::post(r.whom->strand, [w = r.whom, batch = r.batch] {
+        bool same = w->running() && w->batches() == batch;
+        if (w->begun && same) w->stop.emit(asio::cancellation_type::terminal);
+    });
 }
 
 } // namespace pgcoro::detail

@@ -56,7 +56,7 @@ asio::awaitable<bool> ends_by(std::chrono::steady_clock::time_point deadline, as
     auto strand = asio::make_strand(executor);
     auto stop = std::make_shared<stop_request>();
     // A cancellation arrives on the executor of the caller, and goes on from the strand. Boost 1.81's
-    // co_spawn would do the same, but keeps a pointer that may dangle by then.
+    // co_spawn would do the same, but keeps a pointer that may dangle.
     auto cancellation = co_await asio::this_coro::cancellation_state;
     auto from_caller = cancellation.slot();
     if (from_caller.is_connected())

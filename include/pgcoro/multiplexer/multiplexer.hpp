@@ -21,18 +21,19 @@ namespace detail
 class multiplexer_impl;
 } // namespace detail
 
-/// A multiplexer's figures at one moment; the counters count since it was made.
+/// A multiplexer's figures at one moment. The counters count since the multiplexer was constructed.
 struct multiplexer_stats
 {
-    std::size_t waiting = 0;      ///< callers that are not sent yet
-    std::size_t connections = 0;  ///< at work now
-    std::uint64_t statements = 0; ///< sent in batches, those run again included
+    std::size_t waiting = 0;      ///< statements that are not sent yet
+    std::size_t connections = 0;  ///< connections with a batch under way
+    std::uint64_t statements = 0; ///< statements sent in batches, including those that are run again
     std::uint64_t batches = 0;    ///< round trips
-    std::uint64_t run_again = 0;  ///< behind one that failed, or after a connection was lost
-    std::uint64_t apart = 0;      ///< run on a connection of their own
+    std::uint64_t run_again = 0; ///< statements run again, because one before them failed, the connection was
+                                 ///< lost, or a prepared statement was out of date
+    std::uint64_t exclusive = 0; ///< statements run on a separate lease
 };
 
-/// Single statements of many coroutines, sent together over few connections of a pool:
+/// Sends single statements of many coroutines together, over few connections of a pool:
 ///
 /// ```cpp
 /// pgcoro::multiplexer mux(io.get_executor(), pool);
@@ -40,36 +41,58 @@ struct multiplexer_stats
 /// co_await mux.execute("update account set seen = now() where id = $1", 7);
 /// ```
 ///
-/// **When to use it.** Many callers at once, each with a short statement that stands alone: then it needs a
-/// fraction of the client's and the server's processor time, because one round trip serves many. With few
-/// callers it is no better than `pool`, with one it is worse. Statements that belong together need a
-/// `transaction`; what changes the session (SET, LISTEN, temporary tables, advisory locks) a `lease`.
+/// @par When to use it
+/// Many callers at once, each with a short statement that stands alone: one round trip serves many of them,
+/// at a fraction of the client's and the server's processor time. With few callers a multiplexer is no better
+/// than `pool`; with one it is worse. Statements that belong together need `transactional()`.
 ///
-/// **read()** is for statements that change nothing, which is the caller's word. They share a transaction
-/// with others' (one Sync), and may be run more than once: those behind one that fails are run again, and all
-/// whose answer is missing when the connection is lost, three times at most.
-/// **The multiplexer itself** runs statements as transactions of their own, each once, though they share the
-/// round trip. The connection lost, `commit_unknown` says that it may or may not have been done; what was not
-/// sent yet goes to another connection.
+/// @par read()
+/// For statements that change nothing. Such statements share a transaction (one Sync) with those of other
+/// callers, and are run again if the connection is lost before the answer came, on up to three connections.
+/// Two conditions must hold for that: the caller says so by calling read(), and PostgreSQL's parser, which is
+/// built into the library, finds a single SELECT, VALUES or TABLE without data-modifying WITH and without FOR
+/// UPDATE. What read() runs as anything else (an INSERT, a text of more than 8 KiB, the syntax of a newer
+/// server) is a separate transaction and is run once. The parser does not see what functions do: call a
+/// function that writes through the multiplexer itself, not through read().
 ///
-/// A statement whose text is new here is first sent alone, to see what it is. SELECT, INSERT, UPDATE, DELETE
-/// and MERGE travel together from then on; anything else, and what is slow (`slow_after`), runs on a lease of
-/// its own, as `pool` does it. What read() runs as anything but SELECT counts as a write.
+/// @par The multiplexer itself
+/// Runs each statement once, as a separate transaction, although the statements share round trips. If the
+/// connection is lost after a statement was sent, its caller gets `commit_unknown`: the statement may or may
+/// not have been executed. Statements that were not sent yet go to another connection.
 ///
-/// **Errors** as with `querying`, and `deadline_exceeded` after the timeout; `pool_timeout` beyond
-/// `max_waiting`; what acquire() throws, when no connection can be had; `pool_closed` when pool or
-/// multiplexer are gone.
+/// @par Which statements travel together
+/// The first time that a text is run, it is sent alone. After that, SELECT, INSERT, UPDATE, DELETE and MERGE
+/// travel together. Any other statement, and one that takes longer than `slow_after`, is exclusive: it runs
+/// on a separate lease, like a statement of `pool`. Changes to the session (SET, LISTEN, temporary tables,
+/// advisory locks of the session) are undone when that lease ends, as `pool_options::reset` says, so they
+/// have no effect on later statements: use `pool::acquire` for them. Statements that begin or end a
+/// transaction (BEGIN, COMMIT, ROLLBACK, SAVEPOINT, PREPARE TRANSACTION …) are refused.
 ///
-/// **Cancellation:** any kind. The caller goes on at once with `operation_aborted`; nobody else is disturbed.
-/// Not sent yet, the statement never will be; else its answer is thrown away, and the server is told to stop
-/// only when nobody waits for any of those that it was sent with.
+/// @par Changed tables
+/// A statement that was prepared on a connection before a table it uses was changed is prepared again, and
+/// run again on the same connection. Callers do not see that.
 ///
-/// **Threads.** All functions may be called from any thread; a coroutine resumes on its own executor. First
-/// come, first served; whoever asks again queues again.
+/// @par Errors
+/// Those of `querying`, and: `deadline_exceeded` after the timeout; `pool_timeout` if `max_waiting`
+/// statements wait already; what `pool::acquire` throws if no connection can be had; `pool_closed` once the
+/// pool is closed or destroyed, or the multiplexer is destroyed; `std::logic_error` for transaction control.
+/// Each caller gets its own exception object.
 ///
-/// **Lifetime.** Its connections are worked on the executor it was made with, whose context must outlive it;
-/// the pool must, too, and not be moved. Copies share everything but timeout and span. It, and read()'s
-/// reference, must live until the operations end; with the last copy, who is not sent yet gets `pool_closed`.
+/// @par Cancellation
+/// Any kind, whether the statement is queued, sent or exclusive. The caller goes on at once with
+/// `operation_aborted`; no other caller is disturbed. A statement that was not sent yet never will be. The
+/// server is asked to stop a statement that was sent when nobody waits for any statement of the same batch;
+/// until that happens, its answer is read and discarded.
+///
+/// @par Thread safety
+/// All functions may be called from any thread. The executor may have any number of threads. A coroutine
+/// resumes on its own executor. Statements are sent in the order in which they were asked for.
+///
+/// @par Lifetime
+/// The context of the executor must outlive the multiplexer. The pool may be moved, and may be destroyed
+/// before. Copies of a multiplexer share everything but timeout and span. The multiplexer, and the reference
+/// that read() returns, must live until the operations end. When the last copy is destroyed, statements that
+/// were not sent yet fail with `pool_closed`.
 class multiplexer : public querying<multiplexer>
 {
 public:
@@ -92,18 +115,19 @@ public:
         trace_context trace_;
     };
 
-    /// Takes no connection before there is a statement. Throws `std::invalid_argument` when an option is out
-    /// of its range.
+    /// Connections are taken from the pool when there are statements. Throws `std::invalid_argument` if an
+    /// option is out of its range.
     multiplexer(boost::asio::any_io_executor executor, pool& connections, multiplexer_options options = {});
 
-    /// Statements that change nothing, and may be run again.
+    /// For statements that change nothing, and may be run again.
     reader& read() noexcept { return reader_; }
 
-    /// The same multiplexer, with another timeout for what is run through this copy; see
-    /// `multiplexer_options::timeout`.
+    /// The same multiplexer, with another timeout for statements that are run through the copy. 0, or a
+    /// duration too long to count, is without a limit. Throws `std::invalid_argument` if `timeout` is
+    /// negative. See `multiplexer_options::timeout`.
     multiplexer with_timeout(std::chrono::milliseconds timeout) const;
-    /// The same multiplexer, and each statement that is run through this copy is a span from the call to its
-    /// answer, a child of that one; see `observer::on_span`.
+    /// The same multiplexer; each statement that is run through the copy is a span from the call to its
+    /// answer, and a child of `parent`. See `observer::on_span`.
     multiplexer traced(const trace_context& parent) const;
 
     /// As query(), with parameters made by hand.

@@ -17,6 +17,7 @@ namespace PGCORO_API pgcoro
 
 namespace detail
 {
+class multiplexer_impl;
 class pool_impl;
 class transaction_run;
 struct running_transaction;
@@ -228,6 +229,7 @@ public:
 private:
     friend class querying<pool>;
     friend class named_pool;
+    friend class detail::multiplexer_impl;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
     boost::asio::awaitable<result> run_one(std::string_view sql, const params& args,
                                            std::string_view operation, const trace_context* trace);

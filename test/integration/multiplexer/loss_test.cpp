@@ -2,6 +2,9 @@
 #include "support.hpp"
 
 #include "integration/connection/cancelling.hpp"
+#include "integration/support/proxy.hpp"
+
+#include <atomic>
 
 namespace
 {
@@ -131,6 +134,69 @@ BOOST_AUTO_TEST_CASE(a_write_that_was_sent_when_the_connection_was_lost_is_unkno
     });
 }
 
+BOOST_AUTO_TEST_CASE(an_insert_by_read_is_executed_once)
+{
+    std::atomic<int> answers_to_lose{0};
+    test::proxy between(test::socket_of(shared_server()), [&](std::string_view message) {
+        std::optional<test::fault> cut;
+        bool is_sync = message.size() == 5 && message[0] == 'S';
+        if (is_sync && answers_to_lose > 0) {
+            --answers_to_lose;
+            cut = test::fault{test::fault::to_client, 1, test::fault::cut}; // after its first byte
+        }
+        return cut;
+    });
+    asio::io_context io;
+    auto options = pool_of(1);
+    options.connection = pgcoro::connection_options::from_uri(between.uri());
+    pgcoro::pool pool(io.get_executor(), options);
+    pgcoro::multiplexer mux(io.get_executor(), pool);
+    run_on(io, [&]() -> asio::awaitable<void> {
+        auto& read = mux.read();
+        co_await pool.execute("drop table if exists mux_once");
+        co_await pool.execute("create table mux_once(n int)");
+        const std::string plain = "insert into mux_once values ($1)";
+        const std::string by_with =
+            "with added as (insert into mux_once values ($1) returning n) select n from added";
+        int n = 0;
+        for (auto& sql : {plain, by_with})
+            for (bool known : {false, true, true}) {
+                answers_to_lose = known ? 1 : 2;
+                ++n;
+                co_await failure_of<pgcoro::commit_unknown>(read.execute(sql, n));
+                answers_to_lose = 0;
+                auto times =
+                    co_await pool.query_value<std::int64_t>("select count(*) from mux_once where n = $1", n);
+                BOOST_TEST(times == 1);
+                co_await read.execute(sql, -1); // known from now on
+            }
+    });
+    run_on(io, [&] { return pool.close(); });
+}
+
+BOOST_AUTO_TEST_CASE(a_note_on_an_error_is_seen_by_its_caller_only)
+{
+    asio::io_context io;
+    auto options = pool_of(1);
+    options.connection.parameters["user"] = "nobody_of_that_name";
+    pgcoro::pool pool(io.get_executor(), options);
+    pgcoro::multiplexer mux(io.get_executor(), pool);
+    run_on(io, [&]() -> asio::awaitable<void> {
+        std::vector<std::string> told;
+        auto ask = [&](int n) -> asio::awaitable<void> {
+            try {
+                co_await mux.read().execute("select 1");
+            } catch (pgcoro::error& e) {
+                e.add_note("of caller " + std::to_string(n));
+                told.push_back(e.what());
+            }
+        };
+        for (int n = 0; n < 5; ++n) asio::co_spawn(io, ask(n), asio::detached);
+        co_await until([&] { return told.size() == 5; });
+        for (auto& text : told) BOOST_TEST(text.find("of caller") == text.rfind("of caller"), text);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_statement_without_an_answer_in_time_is_a_deadline_error_that_tells_the_state)
 {
     multiplexed m;
@@ -153,7 +219,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_holds_for_a_statement_on_its_own_connection_too)
         auto quick = m.mux.with_timeout(50ms);
         co_await failure_of<pgcoro::deadline_exceeded>(
             quick.read().execute("select pg_sleep(0.02 * $1::int)", 1'000));
-        BOOST_TEST(m.mux.stats().apart == 1u);
+        BOOST_TEST(m.mux.stats().exclusive == 1u);
     });
 }
 

@@ -156,8 +156,8 @@ BOOST_AUTO_TEST_CASE(what_changes_the_session_runs_on_a_connection_of_its_own)
 {
     multiplexed m;
     m.run([&]() -> asio::awaitable<void> {
-        for (int i = 0; i < 3; ++i) co_await m.mux.execute("begin");
-        BOOST_TEST(m.mux.stats().apart == 2u); // the first was alone
+        for (int i = 0; i < 3; ++i) co_await m.mux.execute("set search_path = public");
+        BOOST_TEST(m.mux.stats().exclusive == 2u); // the first was alone
         co_await until([&] { return m.pool.stats().cleaning == 0; });
         BOOST_TEST(m.pool.stats().cleanups == 3u);
     });
@@ -165,19 +165,19 @@ BOOST_AUTO_TEST_CASE(what_changes_the_session_runs_on_a_connection_of_its_own)
 
 BOOST_AUTO_TEST_CASE(a_slow_statement_gets_a_connection_of_its_own_and_holds_up_nobody)
 {
-    multiplexed m(1, {.slow_after = 20ms}, 3);
+    multiplexed m(1, {.slow_after = 250ms}, 3);
     m.run([&]() -> asio::awaitable<void> {
-        co_await m.learn("select pg_sleep(0.05)"); // found slow
+        co_await m.learn("select pg_sleep(0.5)"); // found slow
         co_await m.learn("select 1");
         bool slow_done = false;
         beside slow(m.io.get_executor(), [&]() -> asio::awaitable<void> {
-            co_await m.mux.read().execute("select pg_sleep(0.05)");
+            co_await m.mux.read().execute("select pg_sleep(0.5)");
             slow_done = true;
         });
         while (!slow.begun()) co_await yield();
         for (int i = 0; i < 3; ++i) co_await m.mux.read().execute("select 1");
         BOOST_TEST(!slow_done);
-        BOOST_TEST(m.mux.stats().apart == 1u);
+        BOOST_TEST(m.mux.stats().exclusive == 1u);
         co_await until([&] { return slow.done(); });
         BOOST_TEST(!slow.error());
     });
@@ -321,6 +321,85 @@ BOOST_AUTO_TEST_CASE(options_out_of_their_range_are_refused)
     BOOST_CHECK_THROW(multiplexer(io.get_executor(), pool, {.connections = 0}), std::invalid_argument);
     BOOST_CHECK_THROW(multiplexer(io.get_executor(), pool, {.max_batch = 0}), std::invalid_argument);
     BOOST_CHECK_THROW(multiplexer(io.get_executor(), pool, {.timeout = -1ms}), std::invalid_argument);
+    multiplexer mux(io.get_executor(), pool);
+    BOOST_CHECK_THROW(mux.with_timeout(-1ms), std::invalid_argument);
+}
+
+BOOST_AUTO_TEST_CASE(timeouts_of_zero_and_too_long_to_count_never_expire)
+{
+    constexpr auto longest = std::chrono::milliseconds::max();
+    multiplexed m(1, {.timeout = longest, .slow_after = longest});
+    m.run([&]() -> asio::awaitable<void> {
+        for (auto timeout : {0ms, longest, longest / 1'000'000, longest - 1ms}) {
+            auto patient = m.mux.with_timeout(timeout);
+            for (int i = 0; i < 2; ++i) {
+                auto one = co_await patient.read().query_value<int>("select 1 from pg_sleep(0.02)");
+                BOOST_TEST(one == 1);
+            }
+        }
+        co_await m.mux.execute("select 1 from pg_sleep(0.02)");
+        BOOST_TEST(m.mux.stats().exclusive == 0u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(transaction_control_is_refused)
+{
+    multiplexed m;
+    m.run([&]() -> asio::awaitable<void> {
+        for (auto sql : {"begin", "start transaction", "commit", "end", "rollback", "abort", "savepoint a",
+                         "release a", "prepare transaction 'x'", "/* all */ Rollback to a"}) {
+            auto e = co_await failure_of<std::logic_error>(m.mux.execute(sql));
+            BOOST_TEST(contains(e.what(), "transactional()"), e.what());
+            co_await failure_of<std::logic_error>(m.mux.read().execute(sql));
+        }
+        BOOST_TEST(m.pool.stats().connects == 0u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_copy_is_refused_and_disturbs_nobody)
+{
+    multiplexed m;
+    m.run([&]() -> asio::awaitable<void> {
+        co_await failure_of<std::logic_error>(m.mux.execute("copy (select 1) to stdout"));
+        auto four = co_await m.mux.read().query_value<int>("select 2 + 2");
+        BOOST_TEST(four == 4);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(no_caller_sees_that_a_table_was_changed)
+{
+    constexpr int connections = 4;
+    multiplexed m(connections);
+    m.run([&]() -> asio::awaitable<void> {
+        auto read = "select * from mux_changed where id = $1";
+        auto write = "update mux_changed set v = v where id = $1 returning *";
+        auto ddl = co_await pgcoro::connection::connect(shared_options());
+        co_await ddl.execute_script(
+            "drop table if exists mux_changed; create table mux_changed(id int, v int); "
+            "insert into mux_changed select i, i from generate_series(1, 20) i");
+        outcomes all;
+        auto ask = [&](int i) -> asio::awaitable<void> {
+            if (i % 2)
+                co_await m.mux.read().execute(read, i % 20);
+            else
+                co_await m.mux.execute(write, i % 20);
+        };
+        for (int round = 0; round < 10; ++round) {
+            {
+                std::vector<pgcoro::lease> leases; // both are prepared on all connections
+                for (int i = 0; i < connections; ++i) leases.push_back(co_await m.pool.acquire());
+                for (auto& l : leases) {
+                    co_await l->execute(read, 3);
+                    co_await l->execute(write, 3);
+                }
+            }
+            co_await ddl.execute_script(round % 2 ? "alter table mux_changed alter v type int"
+                                                  : "alter table mux_changed alter v type bigint");
+            for (int i = 0; i < 100; ++i) spawn_counted(m.io.get_executor(), all, ask(i));
+            co_await until([&] { return all.ended() == (round + 1) * 100; });
+        }
+        BOOST_TEST(all.failed == 0);
+    });
 }
 
 BOOST_AUTO_TEST_SUITE_END()
