@@ -115,7 +115,7 @@ private:
             else if (auto it = unprepared_.find(last_sql_); lost_statement_ && it != unprepared_.end())
                 why = it->second;
             if (batch_.goes_on())
-                tell_failed(done_, why);
+                tell_failed(done_, why, lost_statement_);
             else
                 failure_ = why;
         }
@@ -134,7 +134,7 @@ private:
     void end_of_series()
     {
         if (batch_.goes_on() && done_ > 0) {
-            tell_failed(done_ - 1, error_of(last_sql_, batch_.place(done_ - 1)));
+            tell_failed(done_ - 1, error_of(last_sql_, batch_.place(done_ - 1)), false);
             return;
         }
         if (session_.forget_stale_statement(error_.get(), false, with_.after))
@@ -142,10 +142,10 @@ private:
         failure_ = error_of({}, "at the end of the pipeline, when it was committed");
     }
 
-    void tell_failed(std::size_t i, std::exception_ptr why)
+    void tell_failed(std::size_t i, std::exception_ptr why, bool is_stale)
     {
         error_.reset();
-        batch_.failed(i, host_.failed(why, last_sql_));
+        batch_.failed(i, host_.failed(why, last_sql_), is_stale);
     }
 
     std::exception_ptr error_of(std::string_view sql, const std::string& where) const

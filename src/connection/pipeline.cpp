@@ -31,7 +31,7 @@ public:
         list_[i]->got = std::move(got);
         list_[i]->answered = true;
     }
-    void failed(std::size_t i, std::exception_ptr why) override
+    void failed(std::size_t i, std::exception_ptr why, bool) override
     {
         list_[i]->failure = why;
         if (!first_failure_) first_failure_ = why;

@@ -1,22 +1,9 @@
 #include "multiplexer/connection_worker.hpp"
 
-#include "connection/diagnostics.hpp"
 #include "multiplexer/impl.hpp"
-#include "resilience/is_a.hpp"
 
 namespace pgcoro::detail
 {
-
-namespace
-{
-
-// Must the statement be prepared again?
-bool is_stale(const std::exception_ptr& why)
-{
-    return is_a<server_error>(why, [](auto& e) { return is_lost_statement(e.sqlstate(), e.diag().routine); });
-}
-
-} // namespace
 
 connection_worker::~connection_worker() { owner_->destroyed(*this); }
 
@@ -36,9 +23,9 @@ void connection_worker::answered(std::size_t i, result got)
     if (told) pending(*told).tell();
 }
 
-void connection_worker::failed(std::size_t i, std::exception_ptr why)
+void connection_worker::failed(std::size_t i, std::exception_ptr why, bool is_stale)
 {
-    auto* told = worker::failed(i, is_stale(why));
+    auto* told = worker::failed(i, is_stale);
     if (told) tell_failure(*told, std::move(why));
 }
 

@@ -39,7 +39,7 @@ public:
 
     bool next(batch::statement& made) override;
     void answered(std::size_t i, result got) override;
-    void failed(std::size_t i, std::exception_ptr why) override;
+    void failed(std::size_t i, std::exception_ptr why, bool is_stale) override;
     void synced(std::size_t n) override;
     std::string place(std::size_t) const override { return {}; }
     bool rewind() override { return false; }

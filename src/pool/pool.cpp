@@ -38,7 +38,7 @@ lease::~lease() { release(); }
 connection& lease::get() const
 {
     if (!connection_) throw std::logic_error("pgcoro: this lease is empty: it was released, or moved from");
-    if (!connection_->is_closed() && connection_->session().socket().guard().foreign())
+    if (!connection_->is_closed() && connection_->session().guard().foreign())
         throw std::logic_error(
             "pgcoro: this lease belongs to the parent process: acquire a connection after the fork");
     return *connection_;

@@ -34,8 +34,9 @@ public:
     // The i-th statement, counted from 0, gave this.
     virtual void answered(std::size_t i, result got) = 0;
     // Where it goes_on(): the i-th statement failed; that may also come after its answer. Those behind it up
-    // to the next Sync were not run, and come to nothing.
-    virtual void failed(std::size_t i, std::exception_ptr why) = 0;
+    // to the next Sync were not run, and come to nothing. `is_stale`: its statement had been prepared earlier on this
+    // connection, and did not fit any more; it has done nothing, and would be prepared again if it were run again.
+    virtual void failed(std::size_t i, std::exception_ptr why, bool is_stale) = 0;
     // All before the i-th are committed, or failed.
     virtual void synced(std::size_t) {}
     // Begins again with the first statement. False where that is not possible.

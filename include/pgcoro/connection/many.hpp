@@ -132,7 +132,7 @@ public:
     }
 
     void answered(std::size_t, result got) override { count_ += got.affected_rows(); }
-    void failed(std::size_t, std::exception_ptr) override {} // not where it ends with the first
+    void failed(std::size_t, std::exception_ptr, bool) override {} // not where it ends with the first
     bool rewind() override
     {
         at_ = std::begin(rows_);

@@ -400,7 +400,7 @@ BOOST_AUTO_TEST_CASE(every_parameter_of_libpq_is_honoured_or_refused)
         };
     };
     decision elsewhere = [](const char*) {}; // another test, named in the table, covers it
-    s.psql("create role caller login superuser");
+    s.psql("create role caller login superuser password '" + s.password() + "'");
     std::map<std::string, decision> table{
         {"user", shown("caller", "select current_user::text")},
         {"dbname", shown("template1", "select current_database()::text")},
