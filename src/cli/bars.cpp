@@ -1,6 +1,7 @@
 #include "cli/bars.hpp"
 
 #include "cli/probe.hpp"
+#include "cli/text.hpp"
 
 #include <boost/json/object.hpp>
 
@@ -35,7 +36,7 @@ std::vector<bar> bars_of(const histogram& h)
 
 } // namespace
 
-std::string bars(const histogram& h, std::size_t width, const painter& paint)
+std::vector<text_line> bars(const histogram& h, std::size_t width)
 {
     auto all = bars_of(h);
     auto few = h.count() / 1'000;
@@ -50,17 +51,17 @@ std::string bars(const histogram& h, std::size_t width, const painter& paint)
     }
     std::uint64_t most = 1;
     for (auto& b : all) most = std::max(most, b.count);
-    std::string text;
-    auto line = [&](const std::string& label, std::uint64_t count) {
+    std::vector<text_line> lines;
+    auto add = [&](const std::string& label, std::uint64_t count) {
         std::string block;
         for (std::uint64_t i = 0, n = (count * width + most / 2) / most; i < n; ++i) block += "█";
         auto percent = 100.0 * static_cast<double>(count) / static_cast<double>(h.count());
-        text += "    " + padded(label, 16) + paint(color::cyan, padded(block, width)) + "  " +
-                fixed(percent, 1) + " %\n";
+        lines.push_back("    " + padded(label, 16) + paint(color::cyan, padded(block, width)) + "  " +
+                        fixed(percent, 1) + " %");
     };
-    for (auto& b : all) line("≤ " + fixed(in_ms(b.upto), 3) + " ms", b.count);
-    if (rest > 0) line("more", rest);
-    return text;
+    for (auto& b : all) add("≤ " + fixed(in_ms(b.upto), 3) + " ms", b.count);
+    if (rest > 0) add("more", rest);
+    return lines;
 }
 
 boost::json::array bars_json(const histogram& h)

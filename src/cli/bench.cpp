@@ -4,6 +4,7 @@
 #include "cli/exit_codes.hpp"
 #include "cli/probe.hpp"
 #include "cli/target.hpp"
+#include "cli/text.hpp"
 
 #include <pgcoro/pool/pool.hpp>
 #include <pgcoro/resilience/failure.hpp>
@@ -15,7 +16,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <algorithm>
 #include <csignal>
@@ -182,18 +182,18 @@ json::object to_json(const measured& m)
     return o;
 }
 
-void print(std::ostream& out, const measured& m, const painter& paint)
+void print(terminal& out, const measured& m)
 {
     auto ms = [&](double q) { return fixed(in_ms(m.times.quantile(q)), 3) + " ms"; };
-    out << '\n'
-        << paint(color::bold, m.name) << ": " << grouped(static_cast<long long>(m.rate())) << " a second, "
-        << grouped(static_cast<long long>(m.times.count())) << " in " << fixed(m.seconds, 1) << " s, "
-        << m.errors << " errors\n";
-    if (m.errors) out << "    " << paint(color::red, "first error: " + first_line(m.first_error)) << '\n';
+    out.write("");
+    out.write(paint(color::bold, m.name) + ": " + grouped(static_cast<long long>(m.rate())) + " a second, " +
+              grouped(static_cast<long long>(m.times.count())) + " in " + fixed(m.seconds, 1) + " s, " +
+              std::to_string(m.errors) + " errors");
+    if (m.errors) out.write("    " + paint(color::red, "first error: " + first_line(m.first_error)));
     if (m.times.count() == 0) return;
-    out << "    p50 " << ms(0.5) << ", p95 " << ms(0.95) << ", p99 " << ms(0.99) << ", max "
-        << fixed(in_ms(m.times.max()), 3) << " ms\n"
-        << bars(m.times, bar_width, paint);
+    out.write("    p50 " + ms(0.5) + ", p95 " + ms(0.95) + ", p99 " + ms(0.99) + ", max " +
+              fixed(in_ms(m.times.max()), 3) + " ms");
+    out.write(bars(m.times, bar_width));
 }
 
 pool_options pool_of(const settings& s)
@@ -210,7 +210,7 @@ pool_options pool_of(const settings& s)
 
 } // namespace
 
-asio::awaitable<int> bench(const settings& s, std::ostream& out)
+asio::awaitable<int> bench(const settings& s, terminal& out)
 {
     auto executor = co_await asio::this_coro::executor;
     auto o = pool_of(s);
@@ -240,11 +240,11 @@ asio::awaitable<int> bench(const settings& s, std::ostream& out)
         report["target"] = where;
         report["clients"] = s.bench.clients;
         report["measures"] = std::move(measures);
-        out << json::serialize(report) << std::endl;
+        out.write_json(report);
     } else {
-        painter paint(s.common.color, STDOUT_FILENO);
-        out << paint(color::bold, "pgcoro bench") << ": " << s.bench.clients << " clients, " << where << '\n';
-        for (auto& m : all) print(out, m, paint);
+        out.write(paint(color::bold, "pgcoro bench") + ": " + std::to_string(s.bench.clients) + " clients, " +
+                  where);
+        for (auto& m : all) print(out, m);
     }
     co_return none ? exit_critical : errors > 0 ? exit_warning : exit_ok;
 }

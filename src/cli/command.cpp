@@ -8,6 +8,7 @@
 #include "cli/near_word.hpp"
 #include "cli/report.hpp"
 #include "cli/target.hpp"
+#include "cli/terminal.hpp"
 
 #include <pgcoro/error/error.hpp>
 
@@ -15,7 +16,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <exception>
 #include <iostream>
@@ -66,19 +66,20 @@ int tell_usage_error(const CLI::App& app, const CLI::ParseError& e)
     auto name = "pgcoro" + (chosen.empty() ? "" : " " + at.get_name());
     auto stray = stray_word(at);
     if (!stray) stray = stray_word(app);
+    terminal out(std::cerr, "never", STDERR_FILENO);
     if (stray && !chosen.empty() && !may_be_option(*stray)) {
-        std::cerr << name << ": there is a word that is not an option; quote a value that has spaces\n";
+        out.write(name + ": there is a word that is not an option; quote a value that has spaces");
     } else if (stray) {
-        std::cerr << name << ": it does not know '" << *stray << "'";
+        auto text = name + ": it does not know '" + *stray + "'";
         if (auto meant = near_word(*stray, known_words(at)))
-            std::cerr << ": did you mean '" << *meant << "'?";
+            text += ": did you mean '" + *meant + "'?";
         else if (chosen.empty())
-            std::cerr << "; there are health, monitor, doctor, bench and locks";
-        std::cerr << '\n';
+            text += "; there are health, monitor, doctor, bench and locks";
+        out.write(text);
     } else {
-        std::cerr << name << ": " << e.what() << '\n';
+        out.write_lines(name + ": " + e.what());
     }
-    std::cerr << "Try '" << name << " --help'.\n";
+    out.write("Try '" + name + " --help'.");
     return exit_usage;
 }
 
@@ -98,22 +99,29 @@ Result run_to_end(asio::awaitable<Result> work)
     return std::move(*made);
 }
 
-int show(const report& r, const common_settings& s)
+int show(const report& r, const common_settings& s, terminal& out)
 {
     if (s.json())
-        std::cout << boost::json::serialize(to_json(r)) << std::endl;
+        out.write_json(to_json(r));
     else
-        print(std::cout, r, painter(s.color, STDOUT_FILENO));
+        print(out, r);
     return r.code();
 }
 
 int run_chosen(const std::string& command, const settings& s)
 {
-    if (command == "health") return show(run_to_end(health(s)), s.common);
-    if (command == "doctor") return show(run_to_end(doctor(s)), s.common);
-    if (command == "locks") return run_to_end(locks(s, std::cout));
-    if (command == "bench") return run_to_end(bench(s, std::cout));
-    return run_to_end(monitor(s, std::cout));
+    terminal out(std::cout, s.common.color, STDOUT_FILENO);
+    if (command == "health") return show(run_to_end(health(s)), s.common, out);
+    if (command == "doctor") return show(run_to_end(doctor(s)), s.common, out);
+    if (command == "locks") return run_to_end(locks(s, out));
+    if (command == "bench") return run_to_end(bench(s, out));
+    return run_to_end(monitor(s, out));
+}
+
+// Server messages and names of others stand in it.
+void complain(const std::string& command, const std::string& what)
+{
+    terminal(std::cerr, "never", STDERR_FILENO).write_lines("pgcoro " + command + ": " + what);
 }
 
 } // namespace
@@ -138,14 +146,13 @@ int run(int argc, char** argv)
             s.monitor.interval = 2;
         return run_chosen(command, s);
     } catch (const connection_error& e) {
-        std::cerr << "pgcoro " << command << ": " << e.what()
-                  << "\nFind out why, and what mends it: pgcoro doctor\n";
+        complain(command, e.what() + std::string("\nFind out why, and what mends it: pgcoro doctor"));
         return e.why() == connection_failure::options ? exit_usage : exit_critical;
     } catch (const std::invalid_argument& e) {
-        std::cerr << "pgcoro " << command << ": " << e.what() << '\n';
+        complain(command, e.what());
         return exit_usage;
     } catch (const std::exception& e) {
-        std::cerr << "pgcoro " << command << ": " << e.what() << '\n';
+        complain(command, e.what());
         return exit_unknown;
     }
 }

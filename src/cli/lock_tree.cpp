@@ -1,5 +1,7 @@
 #include "cli/lock_tree.hpp"
 
+#include "cli/text.hpp"
+
 #include <boost/json/object.hpp>
 #include <boost/json/value_from.hpp>
 
@@ -98,12 +100,12 @@ std::string list_of(const std::vector<std::int32_t>& pids)
     return pids.size() > most ? list + " …" : list;
 }
 
-std::string line_of(const lock_node& n, bool below, const painter& paint)
+text_line line_of(const lock_node& n, bool below)
 {
     auto& s = *n.session;
-    auto text = s.pid == 0 ? std::string("a prepared transaction (see pg_prepared_xacts)")
-                           : "process " + std::to_string(s.pid) + ", " + s.user + ", '" + s.application + "'";
-    text = paint(color::bold, text);
+    auto who = s.pid == 0 ? std::string("a prepared transaction (see pg_prepared_xacts)")
+                          : "process " + std::to_string(s.pid) + ", " + s.user + ", '" + s.application + "'";
+    auto text = paint(color::bold, who);
     if (!s.blocked_by.empty())
         text += paint(color::yellow, " waits " + duration(s.seconds)) + " for " + s.lock;
     else if (s.pid != 0)
@@ -114,12 +116,12 @@ std::string line_of(const lock_node& n, bool below, const painter& paint)
     return text;
 }
 
-void write(std::string& to, const lock_node& n, const std::string& indent, const painter& paint)
+void add(std::vector<text_line>& to, const lock_node& n, const std::string& indent)
 {
     for (auto& w : n.waiters) {
         bool last = &w == &n.waiters.back();
-        to += indent + (last ? "└─ " : "├─ ") + line_of(w, true, paint) + "\n";
-        write(to, w, indent + (last ? "   " : "│  "), paint);
+        to.push_back(indent + (last ? "└─ " : "├─ ") + line_of(w, true));
+        add(to, w, indent + (last ? "   " : "│  "));
     }
 }
 
@@ -139,14 +141,14 @@ std::vector<lock_node> make_lock_tree(const std::vector<lock_session>& sessions)
     return planter(sessions).plant();
 }
 
-std::string to_text(const std::vector<lock_node>& roots, const painter& paint)
+std::vector<text_line> to_lines(const std::vector<lock_node>& roots)
 {
-    std::string text;
+    std::vector<text_line> lines;
     for (auto& root : roots) {
-        text += line_of(root, false, paint) + "\n";
-        write(text, root, "", paint);
+        lines.push_back(line_of(root, false));
+        add(lines, root, "");
     }
-    return text;
+    return lines;
 }
 
 json::array to_json(const std::vector<lock_node>& roots)

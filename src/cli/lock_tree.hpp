@@ -1,7 +1,7 @@
 /// Who waits for whom, as a tree; no I/O.
 #pragma once
 
-#include "cli/text.hpp"
+#include "cli/terminal.hpp"
 
 #include <boost/describe/class.hpp>
 #include <boost/json/array.hpp>
@@ -40,7 +40,7 @@ struct lock_node
 /// the one that waits longest is a root. The nodes point into `sessions`.
 std::vector<lock_node> make_lock_tree(const std::vector<lock_session>& sessions);
 
-std::string to_text(const std::vector<lock_node>& roots, const painter& paint);
+std::vector<text_line> to_lines(const std::vector<lock_node>& roots);
 boost::json::array to_json(const std::vector<lock_node>& roots);
 
 } // namespace pgcoro::cli

@@ -3,15 +3,12 @@
 #include "cli/exit_codes.hpp"
 #include "cli/lock_tree.hpp"
 #include "cli/target.hpp"
+#include "cli/text.hpp"
 
 #include <pgcoro/connection/connection.hpp>
 #include <pgcoro/error/error.hpp>
 
-#include <boost/json/serialize.hpp>
-
 #include <algorithm>
-
-#include <unistd.h>
 
 namespace pgcoro::cli
 {
@@ -57,7 +54,7 @@ asio::awaitable<void> ask(const connection_options& o, bool with_queries, std::v
 
 } // namespace
 
-asio::awaitable<int> locks(const settings& s, std::ostream& out)
+asio::awaitable<int> locks(const settings& s, terminal& out)
 {
     auto o = target_of(s.common, "locks");
     std::vector<lock_session> sessions;
@@ -77,19 +74,20 @@ asio::awaitable<int> locks(const settings& s, std::ostream& out)
         all["waiting"] = waiting;
         all["longest_seconds"] = longest;
         all["roots"] = to_json(roots);
-        out << boost::json::serialize(all) << std::endl;
+        out.write_json(all);
     } else if (waiting == 0) {
-        out << "nobody waits for a lock\n";
+        out.write("nobody waits for a lock");
     } else {
-        painter paint(s.common.color, STDOUT_FILENO);
-        out << waiting << (waiting == 1 ? " session waits" : " sessions wait") << ", the longest for "
-            << duration(longest) << "\n\n"
-            << to_text(roots, paint);
-        if (roots.front().session->pid != 0)
-            out << "\nTo end the first: "
-                << paint(color::cyan, "psql -c 'select pg_terminate_backend(" +
-                                          std::to_string(roots.front().session->pid) + ")'")
-                << '\n';
+        out.write(std::to_string(waiting) + (waiting == 1 ? " session waits" : " sessions wait") +
+                  ", the longest for " + duration(longest));
+        out.write("");
+        out.write(to_lines(roots));
+        auto first = roots.front().session->pid;
+        if (first != 0) {
+            out.write("");
+            out.write("To end the first: " + paint(color::cyan, "psql -c 'select pg_terminate_backend(" +
+                                                                    std::to_string(first) + ")'"));
+        }
     }
     if (waiting == 0) co_return exit_ok;
     co_return longest > s.locks.critical ? exit_critical : exit_warning;

@@ -2,6 +2,7 @@
 
 #include "cli/exit_codes.hpp"
 #include "cli/target.hpp"
+#include "cli/text.hpp"
 #include "cli/watched.hpp"
 
 #include <pgcoro/error/error.hpp>
@@ -12,7 +13,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/json/serialize.hpp>
+#include <boost/json/object.hpp>
 
 #include <algorithm>
 #include <csignal>
@@ -33,18 +34,18 @@ using clock = std::chrono::steady_clock;
 namespace
 {
 
-// The terminal's other screen, for as long as this lives: what was on it before is there again afterwards.
+// The terminal's other screen, for as long as this lives.
 class screen
 {
 public:
-    explicit screen(std::ostream& out)
+    explicit screen(terminal& out)
         : out_(out)
     {
-        out_ << "\x1b[?1049h\x1b[?25l\x1b[2J" << std::flush;
+        out_.enter_screen();
     }
     screen(const screen&) = delete;
     screen& operator=(const screen&) = delete;
-    ~screen() { out_ << "\x1b[?25h\x1b[?1049l" << std::flush; }
+    ~screen() { out_.leave_screen(); }
 
     std::pair<std::size_t, std::size_t> size() const
     {
@@ -52,17 +53,10 @@ public:
         if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0 || w.ws_col == 0 || w.ws_row == 0) return {80, 24};
         return {w.ws_col, w.ws_row};
     }
-
-    // In place, without clearing first, which flickers.
-    void show(const std::vector<std::string>& lines)
-    {
-        out_ << "\x1b[H";
-        for (std::size_t i = 0; i < lines.size(); ++i) out_ << (i ? "\r\n" : "") << lines[i] << "\x1b[K";
-        out_ << "\x1b[J" << std::flush;
-    }
+    void show(const std::vector<text_line>& lines) { out_.draw(lines); }
 
 private:
-    std::ostream& out_;
+    terminal& out_;
 };
 
 alert_options rules_of(const monitor_settings& s)
@@ -132,14 +126,13 @@ struct summary
 class watcher
 {
 public:
-    watcher(const settings& s, std::ostream& out, asio::any_io_executor executor)
+    watcher(const settings& s, terminal& out, asio::any_io_executor executor)
         : settings_(s)
         , out_(out)
         , target_(target_of(s.common, "monitor"))
         , pool_(executor, pool_of(s, target_))
         , alerts_(rules_of(s.monitor))
         , timer_(executor)
-        , paint_(s.common.color, STDOUT_FILENO)
     {
         alerts_.on_change([this](const alert& a, alert_change c) { tell({now_.time, a, c}); });
         if (!s.common.json() && ::isatty(STDOUT_FILENO)) screen_ = std::make_unique<screen>(out);
@@ -180,16 +173,17 @@ public:
             for (auto& [name, n] : total_.alerts) raised[name] = n;
             o["alerts"] = std::move(raised);
             all["summary"] = std::move(o);
-            out_ << json::serialize(all) << std::endl;
+            out_.write_json(all);
             return total_.code();
         }
-        out_ << "summary: " << total_.looks << " looks, " << total_.without_answer
-             << " without an answer; at most " << fixed(total_.most_transactions, 1) << " transactions/s, "
-             << total_.most_connections << " connections, lock wait " << duration(total_.longest_lock_wait)
-             << ", query " << duration(total_.longest_query) << "; alerts:";
-        if (total_.alerts.empty()) out_ << " none";
-        for (auto& [name, n] : total_.alerts) out_ << " " << name << " " << n << "×";
-        out_ << std::endl;
+        auto text = "summary: " + std::to_string(total_.looks) + " looks, " +
+                    std::to_string(total_.without_answer) + " without an answer; at most " +
+                    fixed(total_.most_transactions, 1) + " transactions/s, " +
+                    std::to_string(total_.most_connections) + " connections, lock wait " +
+                    duration(total_.longest_lock_wait) + ", query " + duration(total_.longest_query) + "; alerts:";
+        if (total_.alerts.empty()) text += " none";
+        for (auto& [name, n] : total_.alerts) text += " " + name + " " + std::to_string(n) + "×";
+        out_.write(text);
         return total_.code();
     }
 
@@ -267,31 +261,30 @@ private:
         constexpr std::size_t remembered = 20;
         if (recent_.size() > remembered) recent_.pop_back();
         if (settings_.common.json())
-            out_ << json::serialize(to_json(a)) << std::endl;
+            out_.write_json(to_json(a));
         else if (!screen_)
-            out_ << one_line(a, paint_) << std::endl;
+            out_.write(one_line(a));
     }
 
     void show()
     {
         if (settings_.common.json()) {
-            out_ << json::serialize(to_json(now_, alerts_.active())) << std::endl;
+            out_.write_json(to_json(now_, alerts_.active()));
         } else if (screen_) {
             auto [width, height] = screen_->size();
             screen_->show(
-                screen_of(now_, describe_target(target_), alerts_.active(), recent_, width, height, paint_));
+                screen_of(now_, describe_target(target_), alerts_.active(), recent_, width, height));
         } else {
-            out_ << one_line(now_) << std::endl;
+            out_.write(one_line(now_));
         }
     }
 
     const settings& settings_;
-    std::ostream& out_;
+    terminal& out_;
     connection_options target_;
     pool pool_;
     alerts alerts_;
     asio::steady_timer timer_;
-    painter paint_;
     std::unique_ptr<screen> screen_;
     watched now_;
     summary total_;
@@ -314,7 +307,7 @@ asio::awaitable<void> keep_failure(watcher& w, std::exception_ptr& failure)
 
 } // namespace
 
-asio::awaitable<int> monitor(const settings& s, std::ostream& out)
+asio::awaitable<int> monitor(const settings& s, terminal& out)
 {
     using namespace asio::experimental::awaitable_operators;
     auto executor = co_await asio::this_coro::executor;

@@ -45,11 +45,14 @@ color color_of_status(severity worst) { return worst == severity::info ? color::
 constexpr std::size_t level_width = 10;
 constexpr std::size_t name_width = 22;
 
-void print_under(std::ostream& out, std::string_view text)
+// Below the check, each line of the text as one.
+void print_under(terminal& out, std::string_view text, std::optional<color> painted = std::nullopt)
 {
+    const std::string indent(2 + level_width + name_width, ' ');
     for (std::size_t at = 0; at <= text.size();) {
         auto end = std::min(text.find('\n', at), text.size());
-        out << std::string(2 + level_width + name_width, ' ') << text.substr(at, end - at) << '\n';
+        auto part = text.substr(at, end - at);
+        out.write(indent + (painted ? paint(*painted, part) : text_line(part)));
         at = end + 1;
     }
 }
@@ -154,17 +157,18 @@ json::object to_json(const report& r)
     return o;
 }
 
-void print(std::ostream& out, const report& r, const painter& paint)
+void print(terminal& out, const report& r)
 {
-    out << paint(color::bold, r.title) << ": " << paint(color_of_status(r.worst()), r.status()) << " ("
-        << r.message() << ")\n"
-        << paint(color::dim, r.target) << "\n\n";
+    out.write(paint(color::bold, r.title) + ": " + paint(color_of_status(r.worst()), r.status()) + " (" +
+              r.message() + ")");
+    out.write(paint(color::dim, r.target));
+    out.write("");
     for (auto& c : r.checks) {
         auto name = c.name.size() < name_width ? padded(c.name, name_width) : c.name + " ";
-        out << "  " << paint(color_of(c.level), padded(upper(to_string(c.level)), level_width)) << name
-            << c.message << '\n';
+        out.write("  " + paint(color_of(c.level), padded(upper(to_string(c.level)), level_width)) + name +
+                  c.message);
         if (!c.advice.empty()) print_under(out, "→ " + c.advice);
-        if (!c.command.empty()) print_under(out, paint(color::cyan, "$ " + c.command));
+        if (!c.command.empty()) print_under(out, "$ " + c.command, color::cyan);
     }
 }
 

@@ -2,12 +2,12 @@
 #pragma once
 
 #include "cli/exit_codes.hpp"
+#include "cli/terminal.hpp"
 #include "cli/text.hpp"
 
 #include <boost/json/object.hpp>
 
 #include <optional>
-#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +55,6 @@ struct report
 };
 
 boost::json::object to_json(const report& r);
-void print(std::ostream& out, const report& r, const painter& paint);
+void print(terminal& out, const report& r);
 
 } // namespace pgcoro::cli

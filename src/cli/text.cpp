@@ -1,10 +1,7 @@
 #include "cli/text.hpp"
 
-#include <unistd.h>
-
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 
 namespace pgcoro::cli
 {
@@ -66,8 +63,7 @@ std::string shortened(std::string_view text, std::size_t most)
     for (char byte : text) { // a statement's line breaks and indentation become single spaces
         bool space = byte == ' ' || byte == '\n' || byte == '\t' || byte == '\r';
         if (!space)
-            line +=
-                static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F ? '?' : byte; // no escape sequences
+            line += byte;
         else if (!line.empty() && line.back() != ' ')
             line += ' ';
     }
@@ -80,21 +76,5 @@ std::string shortened(std::string_view text, std::size_t most)
 }
 
 std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
-
-painter::painter(std::string_view when, int descriptor)
-    : on_(when == "always")
-{
-    if (when != "auto") return;
-    auto* none = std::getenv("NO_COLOR");
-    auto* term = std::getenv("TERM");
-    on_ = ::isatty(descriptor) && !(none && *none) && term && std::string_view(term) != "dumb";
-}
-
-std::string painter::operator()(color c, std::string_view text) const
-{
-    if (!on_) return std::string(text);
-    static constexpr const char* codes[] = {"31", "32", "33", "36", "1", "2"};
-    return std::string("\x1b[") + codes[static_cast<int>(c)] + "m" + std::string(text) + "\x1b[0m";
-}
 
 } // namespace pgcoro::cli

@@ -1,4 +1,4 @@
-/// Figures and colours, for people.
+/// Figures, for people.
 #pragma once
 
 #include <string>
@@ -18,21 +18,5 @@ std::string padded(std::string_view text, std::size_t width);
 /// At most so many characters, in one line; what was cut is marked.
 std::string shortened(std::string_view text, std::size_t most);
 std::string first_line(std::string_view text);
-
-enum class color { red, green, yellow, cyan, bold, dim };
-
-/// Colours text, or leaves it as it is.
-class painter
-{
-public:
-    /// `when` is "always", "never" or "auto": on a terminal that is not "dumb", unless NO_COLOR is set
-    /// (no-color.org).
-    painter(std::string_view when, int descriptor);
-
-    std::string operator()(color c, std::string_view text) const;
-
-private:
-    bool on_;
-};
 
 } // namespace pgcoro::cli

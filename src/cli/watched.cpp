@@ -1,5 +1,7 @@
 #include "cli/watched.hpp"
 
+#include "cli/text.hpp"
+
 #include <boost/json/array.hpp>
 #include <boost/json/value_from.hpp>
 
@@ -83,7 +85,7 @@ std::string one_line(const watched& w)
            "  lock wait " + duration(v.longest_lock_wait) + "  slowest " + duration(w.longest_query());
 }
 
-std::string one_line(const told_alert& a, const painter& paint)
+text_line one_line(const told_alert& a)
 {
     auto how = std::string(boost::describe::enum_to_string(a.change, "?"));
     auto c = a.change == alert_change::cleared ? color::green : color_of(a.what.severity);
@@ -132,12 +134,12 @@ json::object to_json(const told_alert& a)
     return outer;
 }
 
-std::vector<std::string> screen_of(const watched& w, const std::string& target,
+std::vector<text_line> screen_of(const watched& w, const std::string& target,
                                    const std::vector<alert>& active, const std::deque<told_alert>& recent,
-                                   std::size_t width, std::size_t height, const painter& paint)
+                                   std::size_t width, std::size_t height)
 {
-    std::vector<std::string> lines;
-    auto add = [&](const std::string& text) { lines.push_back(text); };
+    std::vector<text_line> lines;
+    auto add = [&](text_line text) { lines.push_back(std::move(text)); };
     auto cut = [&](const std::string& text) { return shortened(text, width); };
     // shortened() makes one space of several: for columns, only what is too long goes through it.
     auto column = [&](const std::string& text) { return text.size() <= width ? text : cut(text); };

@@ -1,7 +1,7 @@
 /// What one look of `pgcoro monitor` saw, and its shapes: a screen, a line, a JSON object.
 #pragma once
 
-#include "cli/text.hpp"
+#include "cli/terminal.hpp"
 
 #include <pgcoro/observe/alerts.hpp>
 #include <pgcoro/observe/server_view.hpp>
@@ -42,13 +42,13 @@ struct told_alert
 std::string clock_time(double since_1970);
 
 std::string one_line(const watched& w);
-std::string one_line(const told_alert& a, const painter& paint);
+text_line one_line(const told_alert& a);
 boost::json::object to_json(const watched& w, const std::vector<alert>& active);
 boost::json::object to_json(const told_alert& a);
 
 /// Lines of at most `width` characters, colours aside; at most `height` of them.
-std::vector<std::string> screen_of(const watched& w, const std::string& target,
+std::vector<text_line> screen_of(const watched& w, const std::string& target,
                                    const std::vector<alert>& active, const std::deque<told_alert>& recent,
-                                   std::size_t width, std::size_t height, const painter& paint);
+                                   std::size_t width, std::size_t height);
 
 } // namespace pgcoro::cli

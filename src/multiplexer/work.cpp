@@ -127,7 +127,7 @@ asio::awaitable<void> multiplexer_impl::serve_queue(worker_ptr mine)
                 }
                 // Misuse such as COPY concerns the caller of that statement only.
                 bool misuse = is_a<std::logic_error>(broken) && mine->sent_count() == 1;
-                if (misuse) static_cast<batch&>(*mine).failed(0, broken);
+                if (misuse) static_cast<batch&>(*mine).failed(0, broken, false);
                 same_again = end_batch(*mine, broken);
                 co_await asio::this_coro::reset_cancellation_state(); // a request to stop may have come too
                                                                       // late
@@ -179,7 +179,7 @@ asio::awaitable<void> multiplexer_impl::run_exclusive(worker_ptr mine)
             }
         }
         bool broken = is_a<connection_error>(failure) || is_a<boost::system::system_error>(failure);
-        if (failure && !broken) its.failed(0, failure);
+        if (failure && !broken) its.failed(0, failure, false);
         end_batch(*mine, broken ? failure : nullptr);
     }
     end_exclusive(*mine);
