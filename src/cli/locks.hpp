@@ -5,7 +5,6 @@
 
 #include <boost/asio/awaitable.hpp>
 
-
 namespace pgcoro::cli
 {
 

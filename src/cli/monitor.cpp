@@ -176,11 +176,11 @@ public:
             out_.write_json(all);
             return total_.code();
         }
-        auto text = "summary: " + std::to_string(total_.looks) + " looks, " +
-                    std::to_string(total_.without_answer) + " without an answer; at most " +
-                    fixed(total_.most_transactions, 1) + " transactions/s, " +
-                    std::to_string(total_.most_connections) + " connections, lock wait " +
-                    duration(total_.longest_lock_wait) + ", query " + duration(total_.longest_query) + "; alerts:";
+        auto text =
+            "summary: " + std::to_string(total_.looks) + " looks, " + std::to_string(total_.without_answer) +
+            " without an answer; at most " + fixed(total_.most_transactions, 1) + " transactions/s, " +
+            std::to_string(total_.most_connections) + " connections, lock wait " +
+            duration(total_.longest_lock_wait) + ", query " + duration(total_.longest_query) + "; alerts:";
         if (total_.alerts.empty()) text += " none";
         for (auto& [name, n] : total_.alerts) text += " " + name + " " + std::to_string(n) + "×";
         out_.write(text);

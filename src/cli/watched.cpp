@@ -135,8 +135,8 @@ json::object to_json(const told_alert& a)
 }
 
 std::vector<text_line> screen_of(const watched& w, const std::string& target,
-                                   const std::vector<alert>& active, const std::deque<told_alert>& recent,
-                                   std::size_t width, std::size_t height)
+                                 const std::vector<alert>& active, const std::deque<told_alert>& recent,
+                                 std::size_t width, std::size_t height)
 {
     std::vector<text_line> lines;
     auto add = [&](text_line text) { lines.push_back(std::move(text)); };

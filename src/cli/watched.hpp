@@ -48,7 +48,7 @@ boost::json::object to_json(const told_alert& a);
 
 /// Lines of at most `width` characters, colours aside; at most `height` of them.
 std::vector<text_line> screen_of(const watched& w, const std::string& target,
-                                   const std::vector<alert>& active, const std::deque<told_alert>& recent,
-                                   std::size_t width, std::size_t height);
+                                 const std::vector<alert>& active, const std::deque<told_alert>& recent,
+                                 std::size_t width, std::size_t height);
 
 } // namespace pgcoro::cli

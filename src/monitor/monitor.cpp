@@ -133,8 +133,7 @@ struct monitor::impl : std::enable_shared_from_this<impl>
     }
     void forget_ended()
     {
-        while (ended.try_receive(
-            [this](boost::system::error_code, const guest_ptr& who) { forget(who); })) {
+        while (ended.try_receive([this](boost::system::error_code, const guest_ptr& who) { forget(who); })) {
         }
     }
     void forget(const guest_ptr& who)
@@ -152,7 +151,8 @@ struct monitor::impl : std::enable_shared_from_this<impl>
         asio::steady_timer pause(acceptor.get_executor());
         for (;;) {
             forget_ended();
-            while (guests.size() >= options.max_connections + reserve || !seats.may_enter()) co_await one_ends();
+            while (guests.size() >= options.max_connections + reserve || !seats.may_enter())
+                co_await one_ends();
             auto who = std::make_shared<guest>(asio::make_strand(acceptor.get_executor()));
             tcp::socket socket(who->strand);
             auto [failed] = co_await acceptor.async_accept(socket, asio::as_tuple(asio::deferred));

@@ -11,11 +11,11 @@
 namespace pgcoro::detail
 {
 
-// A connection is waiting (for a request to be complete), answering, or writing. Once `most` are open, each new
-// one takes the place of the one that has been waiting longest, else of the one that has been writing longest:
-// neither needs a token, so that anybody could otherwise keep all places for as long as the timeouts last. If
-// all are answering, which takes no longer than the database is given, up to `reserve` more are let in, for
-// probes only.
+// A connection is waiting (for a request to be complete), answering, or writing. Once `most` are open, each
+// new one takes the place of the one that has been waiting longest, else of the one that has been writing
+// longest: neither needs a token, so that anybody could otherwise keep all places for as long as the timeouts
+// last. If all are answering, which takes no longer than the database is given, up to `reserve` more are let
+// in, for probes only.
 class seating
 {
 public:

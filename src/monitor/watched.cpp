@@ -127,8 +127,7 @@ std::shared_ptr<const std::string> watched::dashboard()
     if (!dashboard_ || !fresh(dashboard_made_)) {
         auto now = sources_.metrics->snapshot();
         auto report = judge(now, checked_ ? &*checked_ : nullptr);
-        dashboard_ =
-            std::make_shared<const std::string>(json_text(dashboard_json(sources_, now, report)));
+        dashboard_ = std::make_shared<const std::string>(json_text(dashboard_json(sources_, now, report)));
         dashboard_made_ = clock::now();
     }
     return dashboard_;

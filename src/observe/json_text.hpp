@@ -32,8 +32,8 @@ inline void make_valid_json(boost::json::value& v)
     }
 }
 
-// Returns valid JSON in valid UTF-8, whatever is in the value: null for numbers that are not finite, U+FFFD for
-// bytes that are not UTF-8.
+// Returns valid JSON in valid UTF-8, whatever is in the value: null for numbers that are not finite, U+FFFD
+// for bytes that are not UTF-8.
 inline std::string json_text(boost::json::value v)
 {
     make_valid_json(v);

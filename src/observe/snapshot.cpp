@@ -310,7 +310,8 @@ void metrics::impl::add_state(metrics_snapshot& to) const
         it->cleaning += now->cleaning;
         it->waiting += now->waiting;
         it->utilization = static_cast<double>(it->in_use) / static_cast<double>(it->size + it->max_overflow);
-        if (!now->last_connect_failure.empty()) it->last_connect_failure = detail::to_utf8(now->last_connect_failure);
+        if (!now->last_connect_failure.empty())
+            it->last_connect_failure = detail::to_utf8(now->last_connect_failure);
     }
     auto known = breakers;
     for (auto* b : watched_breakers) {

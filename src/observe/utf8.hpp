@@ -1,5 +1,5 @@
-// Text that is valid UTF-8, as JSON, Prometheus and OpenTelemetry demand. Names and messages come from callers
-// and from servers, which may send any bytes.
+// Text that is valid UTF-8, as JSON, Prometheus and OpenTelemetry demand. Names and messages come from
+// callers and from servers, which may send any bytes.
 #pragma once
 
 #include <boost/describe/members.hpp>

@@ -74,9 +74,9 @@ std::optional<constants> constants_of(const std::string& text)
     for (auto& each : statements->get_array()) {
         auto* one = each.is_object() ? each.get_object().if_contains("stmt") : nullptr;
         if (!one || !one->is_object()) return std::nullopt;
-        found.queries_only = found.queries_only && std::any_of(queries.begin(), queries.end(), [&](auto kind) {
-                                 return one->get_object().contains(kind);
-                             });
+        found.queries_only =
+            found.queries_only && std::any_of(queries.begin(), queries.end(),
+                                              [&](auto kind) { return one->get_object().contains(kind); });
     }
     return found;
 }
@@ -173,10 +173,7 @@ bool is_boolean_or_null(std::string_view token)
 }
 
 // Where standard_conforming_strings is off, the quote behind a backslash does not end '…'.
-bool is_ambiguous(std::string_view token)
-{
-    return token.front() == '\'' && token.find("\\'") != token.npos;
-}
+bool is_ambiguous(std::string_view token) { return token.front() == '\'' && token.find("\\'") != token.npos; }
 
 std::size_t greatest_parameter(const std::string& text, const std::vector<token>& tokens)
 {

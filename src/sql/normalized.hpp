@@ -18,9 +18,9 @@ struct normalized
 };
 
 // A constant is every literal of any kind of statement, and every other word that the grammar takes for a
-// value, such as the last one of SET x TO y. Returns nothing if PostgreSQL 15's parser does not understand the
-// text, if its tree is too deep, or if a server with standard_conforming_strings = off could read the text in
-// another way.
+// value, such as the last one of SET x TO y. Returns nothing if PostgreSQL 15's parser does not understand
+// the text, if its tree is too deep, or if a server with standard_conforming_strings = off could read the
+// text in another way.
 std::optional<normalized> normalize(std::string_view text);
 
 // Returns normalize(text)->text, or an empty string if normalize() returns nothing.

@@ -53,7 +53,7 @@ std::string server::impl::primary_conninfo() const
 void server::impl::copy(const impl& primary)
 {
     const command tool = client("pg_basebackup", {"-D", data.string(), "-d", primary.conninfo(), "-X",
-                                                   "stream", "-c", "fast", "--no-sync", "-w"});
+                                                  "stream", "-c", "fast", "--no-sync", "-w"});
     must_succeed("pg_basebackup", run(tool, {}, 120s));
 }
 

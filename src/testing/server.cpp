@@ -161,9 +161,16 @@ void server::impl::make_cluster()
 {
     // The password is hashed for SCRAM. The lines of pg_hba.conf are replaced before the server starts.
     const char* method = options.password.empty() ? "trust" : "scram-sha-256";
-    std::vector<std::string> arguments = {
-        "-D", data.string(), "-U", options.superuser, "-E", "UTF8", "-A", method,
-        std::string("--locale=") + encoding_locale(), "--no-sync"};
+    std::vector<std::string> arguments = {"-D",
+                                          data.string(),
+                                          "-U",
+                                          options.superuser,
+                                          "-E",
+                                          "UTF8",
+                                          "-A",
+                                          method,
+                                          std::string("--locale=") + encoding_locale(),
+                                          "--no-sync"};
     if (!options.password.empty()) arguments.push_back("--pwfile=/dev/stdin");
     const outcome result = run(program("initdb", std::move(arguments)), options.password + "\n", 120s);
     must_succeed("initdb", result);
@@ -361,9 +368,8 @@ std::string server::log() const { return impl_->files.read("log"); }
 
 std::string server::psql(std::string_view sql, std::string_view database) const
 {
-    const command tool = impl_->client(
-        "psql", {"-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-f", "-", "-d",
-                 impl_->uri(impl_->folder.string(), database)});
+    const command tool = impl_->client("psql", {"-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-f",
+                                                "-", "-d", impl_->uri(impl_->folder.string(), database)});
     const outcome result = run(tool, sql, 60s);
     if (!result.succeeded()) {
         throw std::runtime_error((result.timed_out ? "psql did not end within a minute: " : "psql failed: ") +

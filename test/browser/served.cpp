@@ -199,7 +199,8 @@ int main(int argc, char** argv)
         testing::server_options second;
         second.replica_of = &primary;
         testing::server replica(second);
-        auto both = "postgresql://postgres:" + primary.password() + "@127.0.0.1:" + std::to_string(primary.port()) +
+        auto both = "postgresql://postgres:" + primary.password() +
+                    "@127.0.0.1:" + std::to_string(primary.port()) +
                     ",127.0.0.1:" + std::to_string(replica.port()) + "/postgres";
         served it(primary.uri(), both, argc > 1 ? argv[1] : "");
         it.run();

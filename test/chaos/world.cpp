@@ -43,8 +43,8 @@ pgcoro::testing::server_options world::replica_options() { return following(cloc
 
 pgcoro::connection_options world::connecting()
 {
-    return impatient("postgresql://postgres:" + first_.server().password() + "@" + first_.address() + "," + second_.address() +
-                         "/postgres?sslmode=disable&gssencmode=disable",
+    return impatient("postgresql://postgres:" + first_.server().password() + "@" + first_.address() + "," +
+                         second_.address() + "/postgres?sslmode=disable&gssencmode=disable",
                      application);
 }
 

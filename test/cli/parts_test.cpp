@@ -131,9 +131,13 @@ BOOST_AUTO_TEST_CASE(text_is_cut_to_a_number_of_characters)
 BOOST_AUTO_TEST_CASE(what_a_terminal_obeys_is_cleaned)
 {
     BOOST_TEST(cleaned("a\x1b[2J\x07\r\n\tb\x7F") == "a?[2J????b?");
-    BOOST_TEST(cleaned("\xC2\x9B" "31m \xC2\xA0") == "?31m \xC2\xA0"); // CSI in one character; a space that stays
-    BOOST_TEST(cleaned("\xE2\x80\xAE" "txt.\xE2\x81\xA6 \xE2\x80\xA8") == "?txt.? ?");
-    BOOST_TEST(cleaned("\x9B" "31m \xE2\x94\x94 ä") == "\xEF\xBF\xBD" "31m └ ä");
+    BOOST_TEST(cleaned("\xC2\x9B"
+                       "31m \xC2\xA0") == "?31m \xC2\xA0"); // CSI in one character; a space that stays
+    BOOST_TEST(cleaned("\xE2\x80\xAE"
+                       "txt.\xE2\x81\xA6 \xE2\x80\xA8") == "?txt.? ?");
+    BOOST_TEST(cleaned("\x9B"
+                       "31m \xE2\x94\x94 ä") == "\xEF\xBF\xBD"
+                                                "31m └ ä");
 }
 
 namespace
@@ -141,13 +145,16 @@ namespace
 
 // Escape sequences, a line break with a line that looks like ours, CSI in one byte and in one character, a
 // change of the direction of writing, and bytes that are not UTF-8.
-const std::string hostile = "x\x1b]0;title\x07\x1b[2J\x1b[35m\r\n  OK        all is well\x9B" "2J\xC2\x9B" "2J\xE2\x80\xAE\xFF\x7F";
+const std::string hostile = "x\x1b]0;title\x07\x1b[2J\x1b[35m\r\n  OK        all is well\x9B"
+                            "2J\xC2\x9B"
+                            "2J\xE2\x80\xAE\xFF\x7F";
 
 bool is_clean(const std::string& bytes, std::size_t lines)
 {
     auto text = bytes;
     for (auto code : {"\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"})
-        for (std::size_t at = 0; (at = text.find(code, at)) != text.npos;) text.erase(at, std::string(code).size());
+        for (std::size_t at = 0; (at = text.find(code, at)) != text.npos;)
+            text.erase(at, std::string(code).size());
     bool only_breaks = static_cast<std::size_t>(std::ranges::count(text, '\n')) == lines;
     std::erase(text, '\n');
     return only_breaks && cleaned(text) == text;
@@ -161,9 +168,8 @@ BOOST_AUTO_TEST_CASE(hostile_names_reach_no_terminal_and_no_json_raw)
         std::ostringstream out;
         terminal to(out, when, 1);
 
-        std::vector<lock_session> sessions{
-            {0, {}, hostile, hostile, hostile, 1, hostile, hostile},
-            {2, {0}, hostile, hostile, hostile, 1, hostile, hostile}};
+        std::vector<lock_session> sessions{{0, {}, hostile, hostile, hostile, 1, hostile, hostile},
+                                           {2, {0}, hostile, hostile, hostile, 1, hostile, hostile}};
         auto roots = make_lock_tree(sessions);
         to.write(to_lines(roots));
         BOOST_TEST(is_clean(out.str(), 2), "locks: " << out.str());
@@ -172,7 +178,8 @@ BOOST_AUTO_TEST_CASE(hostile_names_reach_no_terminal_and_no_json_raw)
         report r;
         r.title = "pgcoro health";
         r.target = hostile;
-        r.add({.name = hostile, .level = severity::warning, .message = hostile, .advice = "a", .command = "b"});
+        r.add(
+            {.name = hostile, .level = severity::warning, .message = hostile, .advice = "a", .command = "b"});
         print(to, r);
         BOOST_TEST(is_clean(out.str(), 6), "report: " << out.str());
 
@@ -217,7 +224,8 @@ BOOST_AUTO_TEST_CASE(hostile_names_reach_no_terminal_and_no_json_raw)
 BOOST_AUTO_TEST_CASE(json_of_the_command_is_finite)
 {
     std::ostringstream out;
-    terminal(out, "never", 1).write_json(boost::json::array{std::numeric_limits<double>::infinity(), "\xC2\x9B"});
+    terminal(out, "never", 1)
+        .write_json(boost::json::array{std::numeric_limits<double>::infinity(), "\xC2\x9B"});
     BOOST_TEST(out.str() == "[null,\"\\u009b\"]\n");
 }
 
@@ -280,8 +288,8 @@ BOOST_AUTO_TEST_CASE(a_screen_fits_the_terminal)
     w.view.max_connections = 100;
     for (int i = 0; i < 20; ++i)
         w.view.long_queries.push_back({i, "app", std::string(50, 'x'), "", "active", "", 1, 1, ""});
-    auto lines = screen_of(w, "database app on a host with a very long name indeed, on port 5432", {}, {}, 60,
-                           12);
+    auto lines =
+        screen_of(w, "database app on a host with a very long name indeed, on port 5432", {}, {}, 60, 12);
     BOOST_TEST(lines.size() == 12);
     for (auto& line : lines) BOOST_TEST(line.plain().size() <= 62u, line.plain()); // bytes: … has three
 }

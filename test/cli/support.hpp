@@ -22,8 +22,8 @@ struct finished
 
 /// Runs a shell command to its end, a minute at most, in an environment of `variables` ("NAME=value …") only.
 finished run_shell(const std::string& command, const std::string& variables = {});
-/// Runs `pgcoro` with these arguments, quoted for a shell. A password that `testing::server` made is taken out
-/// of them, and found by libpq in a password file.
+/// Runs `pgcoro` with these arguments, quoted for a shell. A password that `testing::server` made is taken
+/// out of them, and found by libpq in a password file.
 finished pgcoro_command(const std::string& arguments, const std::string& variables = {});
 
 /// All lines as JSON values; fails the test for one that is none.

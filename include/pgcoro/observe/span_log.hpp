@@ -36,8 +36,8 @@ struct span_record
 BOOST_DESCRIBE_STRUCT(span_record, (),
                       (name, kind, trace_id, span_id, parent_id, time, duration, failed, attributes))
 
-/// Describes a span. `query_text` adds db.query.text: the statement without its constants and comments, made in
-/// some 50 µs; it is left out if PostgreSQL 15's parser does not understand the statement.
+/// Describes a span. `query_text` adds db.query.text: the statement without its constants and comments, made
+/// in some 50 µs; it is left out if PostgreSQL 15's parser does not understand the statement.
 span_record make_span_record(const span_event& e, bool query_text = false);
 
 /// What a span_log keeps, and whom it tells.

@@ -92,8 +92,8 @@ struct fronted : trio
     pgcoro::pool_options writing() const
     {
         auto o = options_for(*this).pool;
-        o.connection = pgcoro::connection_options::from_uri(
-            "postgresql://postgres:" + primary.password() + '@' + address(proxy.to_primary()) + "/postgres");
+        o.connection = pgcoro::connection_options::from_uri("postgresql://postgres:" + primary.password() +
+                                                            '@' + address(proxy.to_primary()) + "/postgres");
         return o;
     }
 

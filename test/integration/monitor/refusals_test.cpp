@@ -109,8 +109,8 @@ BOOST_AUTO_TEST_CASE(who_does_not_take_its_answers_does_not_keep_others_waiting)
 namespace
 {
 
-// Opens connections that keep their places in the way that `hold` says, many more than there are, and asks for
-// the health in between.
+// Opens connections that keep their places in the way that `hold` says, many more than there are, and asks
+// for the health in between.
 template <class Hold>
 void probes_get_through(Hold hold)
 {

@@ -7,8 +7,9 @@ bouncer::bouncer(const pgcoro::testing::server& behind, const std::string& pool_
     , program_("PgBouncer")
 {
     auto users = program_.write("users", "\"postgres\" \"" + password_ + "\"\n");
-    program_.write("ini", "[databases]\n* = host=127.0.0.1 port=" + std::to_string(behind.port()) + "\n[pgbouncer]\n" +
-                              "pool_mode = " + pool_mode + "\ndefault_pool_size = " + std::to_string(size) +
+    program_.write("ini", "[databases]\n* = host=127.0.0.1 port=" + std::to_string(behind.port()) +
+                              "\n[pgbouncer]\n" + "pool_mode = " + pool_mode +
+                              "\ndefault_pool_size = " + std::to_string(size) +
                               "\nlisten_addr = 127.0.0.1\nlisten_port = " + std::to_string(port_.number()) +
                               "\nunix_socket_dir = " + program_.folder().string() +
                               "\nauth_type = scram-sha-256\nauth_file = " + users +
@@ -18,7 +19,8 @@ bouncer::bouncer(const pgcoro::testing::server& behind, const std::string& pool_
 
 std::string bouncer::uri() const
 {
-    return "postgresql://postgres:" + password_ + "@127.0.0.1:" + std::to_string(port_.number()) + "/postgres";
+    return "postgresql://postgres:" + password_ + "@127.0.0.1:" + std::to_string(port_.number()) +
+           "/postgres";
 }
 
 void bouncer::restart()

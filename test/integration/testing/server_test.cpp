@@ -334,8 +334,9 @@ BOOST_AUTO_TEST_CASE(explicit_trust_asks_nobody)
 BOOST_AUTO_TEST_CASE(tcp_without_the_password_is_refused_by_default)
 {
     const server& shared = shared_server();
-    const std::string address = "host=127.0.0.1 user=postgres dbname=postgres port=" +
-                                std::to_string(shared.port()) + " passfile=/nonexistent";
+    const std::string address =
+        "host=127.0.0.1 user=postgres dbname=postgres port=" + std::to_string(shared.port()) +
+        " passfile=/nonexistent";
     BOOST_TEST(PQstatus(connect(address).get()) == CONNECTION_BAD);
     BOOST_TEST(PQstatus(connect(address + " password=" + std::string(32, '0')).get()) == CONNECTION_BAD);
     BOOST_TEST(PQstatus(connect(address + " password=" + shared.password()).get()) == CONNECTION_OK);
@@ -362,7 +363,8 @@ BOOST_AUTO_TEST_CASE(another_user_gets_in_neither_way, *boost::unit_test::precon
     for (const char* name : {"nobody", "daemon", "games"}) {
         const passwd* entry = ::getpwnam(name);
         if (!entry || entry->pw_uid == process.st_uid) continue;
-        for (const std::string& host : {shared.socket_dir().string(), std::string("127.0.0.1"), std::string("::1")}) {
+        for (const std::string& host :
+             {shared.socket_dir().string(), std::string("127.0.0.1"), std::string("::1")}) {
             pgcoro::testing::command psql;
             psql.argv = {(shared.bin_dir() / "psql").string(), "-XAtwc", "select 'in'", "-d",
                          "host=" + host + " port=" + std::to_string(shared.port()) +
@@ -387,8 +389,10 @@ BOOST_AUTO_TEST_CASE(password_is_in_no_programs_arguments)
     fs::permissions(folder, fs::perms(0755));
     for (const char* name : {"postgres", "initdb", "psql", "pg_basebackup"}) {
         const fs::path wrapper = fs::path(folder) / name;
-        std::ofstream(wrapper) << "#!/bin/sh\ncase \"$*\" in *open-sesame*) echo in its arguments >&2; exit 1;; "
-                                  "esac\nexec " << (shared_server().bin_dir() / name).string() << " \"$@\"\n";
+        std::ofstream(wrapper)
+            << "#!/bin/sh\ncase \"$*\" in *open-sesame*) echo in its arguments >&2; exit 1;; "
+               "esac\nexec "
+            << (shared_server().bin_dir() / name).string() << " \"$@\"\n";
         fs::permissions(wrapper, fs::perms(0755));
     }
     {

@@ -1,6 +1,6 @@
-#include "observe/json_text.hpp"
-#include "monitor/problem.hpp"
 #include "monitor/answer.hpp"
+#include "monitor/problem.hpp"
+#include "observe/json_text.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/test/unit_test.hpp>
@@ -17,7 +17,8 @@ BOOST_AUTO_TEST_CASE(hostile_values_become_valid_json)
     boost::json::object o{{"a", infinity},
                           {"b", {-infinity, std::numeric_limits<double>::quiet_NaN(), 0.5}},
                           {"c\xFF", {{"d", "x\x80y"}}}};
-    BOOST_TEST(json_text(o) == "{\"a\":null,\"b\":[null,null,5E-1],\"c\xEF\xBF\xBD\":{\"d\":\"x\xEF\xBF\xBDy\"}}");
+    BOOST_TEST(json_text(o) ==
+               "{\"a\":null,\"b\":[null,null,5E-1],\"c\xEF\xBF\xBD\":{\"d\":\"x\xEF\xBF\xBDy\"}}");
 }
 
 BOOST_AUTO_TEST_CASE(problem_of_any_bytes_is_valid_json)

@@ -32,8 +32,8 @@ BOOST_AUTO_TEST_SUITE(utf8)
 
 BOOST_AUTO_TEST_CASE(valid_text_stays_and_invalid_is_replaced)
 {
-    for (std::string text : {"", "plain", "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80", "\xEF\xBF\xBF", "\xF4\x8F\xBF\xBF",
-                             "\xED\x9F\xBF\xEE\x80\x80"}) {
+    for (std::string text : {"", "plain", "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80", "\xEF\xBF\xBF",
+                             "\xF4\x8F\xBF\xBF", "\xED\x9F\xBF\xEE\x80\x80"}) {
         BOOST_TEST(is_valid_utf8(text));
         BOOST_TEST(to_utf8(text) == text);
     }
@@ -61,7 +61,8 @@ BOOST_AUTO_TEST_CASE(hostile_names_leave_json_and_scrape_valid)
         pgcoro::query_event q;
         q.sql = sql;
         q.operation = name;
-        q.sqlstate = "\xFF" "2P01";
+        q.sqlstate = "\xFF"
+                     "2P01";
         metrics.on_query(q);
         pgcoro::transaction_event t;
         t.name = name;

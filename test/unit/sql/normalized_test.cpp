@@ -61,8 +61,9 @@ const std::vector<example> examples{
     {"CommentStmt", "comment on table t is %s"},
     {"FetchStmt", "fetch 70707 from c /* %s */"},
     {"IndexStmt", "create index i on t (lower(a || %s)) where a <> %s"},
-    {"CreateFunctionStmt", "create function f(a text default %s) returns text language sql set x to secretname "
-                           "as %s"},
+    {"CreateFunctionStmt",
+     "create function f(a text default %s) returns text language sql set x to secretname "
+     "as %s"},
     {"CreateFunctionStmt", "create function f() returns text language sql return %s"},
     {"CreateFunctionStmt", "create procedure f() begin atomic insert into t values (%s); end"},
     {"AlterFunctionStmt", "alter function f(text) set x = %s"},
@@ -96,7 +97,8 @@ const std::vector<example> examples{
     {"VariableSetStmt", "set local x.y = secretname"},
     {"VariableShowStmt", "show x /* %s */"},
     {"DiscardStmt", "discard all /* %s */"},
-    {"CreateTrigStmt", "create trigger r before update on t for each row when (old.a <> %s) execute function f(%s)"},
+    {"CreateTrigStmt",
+     "create trigger r before update on t for each row when (old.a <> %s) execute function f(%s)"},
     {"CreatePLangStmt", "create language l handler h /* %s */"},
     {"CreateRoleStmt", "create role r password %s valid until %s connection limit 70707"},
     {"AlterRoleStmt", "alter user r encrypted password %s"},
@@ -138,7 +140,8 @@ const std::vector<example> examples{
     {"AlterTSConfigurationStmt", "alter text search configuration c drop mapping for word /* %s */"},
     {"CreateFdwStmt", "create foreign data wrapper w options (a %s)"},
     {"AlterFdwStmt", "alter foreign data wrapper w options (set a %s)"},
-    {"CreateForeignServerStmt", "create server s type %s version %s foreign data wrapper w options (host %s)"},
+    {"CreateForeignServerStmt",
+     "create server s type %s version %s foreign data wrapper w options (host %s)"},
     {"AlterForeignServerStmt", "alter server s version %s options (set host %s)"},
     {"CreateUserMappingStmt", "create user mapping for r server s options (password %s)"},
     {"AlterUserMappingStmt", "alter user mapping for r server s options (set password %s)"},
@@ -151,14 +154,16 @@ const std::vector<example> examples{
     {"CreateExtensionStmt", "create extension e version %s"},
     {"AlterExtensionStmt", "alter extension e update to %s"},
     {"AlterExtensionContentsStmt", "alter extension e add table t /* %s */"},
-    {"CreateEventTrigStmt", "create event trigger e on ddl_command_start when tag in (%s) execute function f()"},
+    {"CreateEventTrigStmt",
+     "create event trigger e on ddl_command_start when tag in (%s) execute function f()"},
     {"AlterEventTrigStmt", "alter event trigger e disable /* %s */"},
     {"RefreshMatViewStmt", "refresh materialized view v /* %s */"},
     {"AlterSystemStmt", "alter system set primary_conninfo = %s"},
     {"AlterSystemStmt", "alter system set x = secretname"},
     {"CreatePolicyStmt", "create policy p on t using (a = %s) with check (b <> %s)"},
     {"AlterPolicyStmt", "alter policy p on t using (a = %s)"},
-    {"CreateTransformStmt", "create transform for t language l (from sql with function f(internal)) /* %s */"},
+    {"CreateTransformStmt",
+     "create transform for t language l (from sql with function f(internal)) /* %s */"},
     {"CreateAmStmt", "create access method a type index handler h /* %s */"},
     {"CreatePublicationStmt", "create publication p for table t where (a = %s) with (publish = %s)"},
     {"AlterPublicationStmt", "alter publication p set (publish = %s)"},
@@ -173,14 +178,8 @@ const std::vector<example> examples{
 
 // Every way to write a string; each holds the marker.
 constexpr std::string_view literals[] = {
-    "'MARK-7'",
-    "'it''s MARK-7'",
-    "E'MARK-7 \\' \\n'",
-    "U&'MARK-7 \\0041'",
-    "$$MARK-7$$",
-    "$tag$MARK-7 $$ ' $tag$",
-    "'MARK-6'\n'MARK-7'",
-    "'\xC3\xA9\xE2\x82\xAC MARK-7'",
+    "'MARK-7'",   "'it''s MARK-7'",         "E'MARK-7 \\' \\n'",  "U&'MARK-7 \\0041'",
+    "$$MARK-7$$", "$tag$MARK-7 $$ ' $tag$", "'MARK-6'\n'MARK-7'", "'\xC3\xA9\xE2\x82\xAC MARK-7'",
 };
 
 std::string replaced(std::string_view text, std::string_view what, std::string_view by)
