@@ -11,8 +11,8 @@
 namespace pgcoro::detail
 {
 
-// One try at a batch. What the server has not been sent yet is not made yet either, so that a batch of any length needs
-// the memory of what is on its way.
+// Runs a batch once. Statements are created when there is room to send them, so that a batch of any length needs only the
+// memory of the statements in transit.
 class batch_run final : private reply_handler
 {
 public:
@@ -41,7 +41,7 @@ public:
 
     // The first error, where it does not go on after one.
     const std::exception_ptr& failure() const noexcept { return failure_; }
-    // It was that the server has not, or cannot use, a prepared statement any more.
+    // The error was a prepared statement that the server no longer has, or can no longer use.
     bool lost_statement() const noexcept { return lost_statement_; }
 
 private:

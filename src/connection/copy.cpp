@@ -157,8 +157,8 @@ private:
         return *session_;
     }
 
-    // A server that waits for rows takes no request to stop: only the end of the COPY ends its statement and lets its
-    // locks go. So one that is cancelled before the server's answer waits for that, with its request on the way.
+    // A server that waits for rows of a COPY ignores cancel requests, and keeps its locks until the COPY ends. So a COPY
+    // that is cancelled before the server's first answer waits for that answer, and then ends the COPY.
     asio::awaitable<void> answered_after_all(session_impl& s)
     {
         constexpr std::chrono::seconds most{5};
@@ -167,14 +167,14 @@ private:
         try {
             co_await s.pump(*this, {.deadline = time_after(most), .of_statement = false});
         } catch (const boost::system::system_error&) {
-            co_return; // cancelled once more: then it is left as it is
+            co_return; // cancelled again: recover() does the rest
         }
         operation_->finish();
     }
 
     time_limit limit() const { return {.deadline = prologue_.deadline, .renewed = true}; }
 
-    // Does something in which libpq may read, and reads what has arrived, so that an error does not go unseen.
+    // Calls `f`, in which libpq may read from the socket; then reads what has arrived, so that an error is noticed.
     template <class F>
     void look_at_answers(session_impl& s, F f)
     {

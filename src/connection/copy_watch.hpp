@@ -1,4 +1,4 @@
-// Whether a server that is sent rows by COPY has answered with an error. No I/O, no clock.
+// Detects that the server has answered a COPY … FROM STDIN with an error. No I/O, no clock.
 #pragma once
 
 #include <pgcoro/detail/time.hpp>
@@ -10,10 +10,10 @@
 namespace pgcoro::detail
 {
 
-// While rows are sent, libpq reads notices and leaves an error where it is, unseen, until the COPY is ended; the server
-// takes all further rows and throws them away. So what arrives is counted, and what notices explain is taken off: if
-// bytes are left over, and nothing more arrives for a while, they are an error, for the rest of a notice would follow.
-// It is taken for one, not known to be one: who acts on it ends the COPY by CopyFail, after which nothing stays.
+// While rows are sent, libpq parses notices, but leaves an error unparsed until the COPY is ended, and the server discards
+// all further rows. So this counts the bytes that arrive and subtracts those of the notices. If bytes remain and nothing
+// more arrives for a while, they are taken for an error: the rest of a notice would have followed. This is a guess. The
+// caller must end the COPY by CopyFail, so that a wrong guess loses no rows silently.
 class copy_watch
 {
 public:
@@ -21,11 +21,11 @@ public:
 
     void begin() noexcept { *this = copy_watch(); }
 
-    // A notice of so many bytes was read.
+    // Records a notice of this size.
     void explained(std::size_t bytes) noexcept { explained_ += static_cast<std::int64_t>(bytes); }
 
-    // So many bytes were read, at least, among them the notices told since the last call. Under TLS their number is not
-    // known: then any number above 0, and a notice explains all of them.
+    // Records that at least this many bytes were read, including the notices since the last call. Under TLS the number is
+    // not exact: any number above 0 then means "some", and a notice accounts for all of them.
     void arrived(std::size_t bytes, bool is_exact, steady_time now) noexcept
     {
         auto left_over = unexplained_ + static_cast<std::int64_t>(bytes) - explained_;

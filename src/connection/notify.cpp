@@ -17,7 +17,7 @@ asio::awaitable<std::optional<notification>> session_impl::next_notification(std
     auto until = time_after(limit);
     for (;;) {
         if (pq_ptr<PGnotify> n(PQnotifies(pg())); n) co_return notification{n->relname, n->extra, n->be_pid};
-        // Also without time: what has arrived is there.
+        // A limit of zero also reads what has arrived.
         bool alive = socket->read_unasked();
         if (pq_ptr<PGnotify> n(PQnotifies(pg())); n) co_return notification{n->relname, n->extra, n->be_pid};
         if (!alive || last_words) {

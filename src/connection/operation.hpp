@@ -1,4 +1,4 @@
-// What holds a session while something is under way on it.
+// Marks a session as in use during an operation.
 #pragma once
 
 #include "connection/session_impl.hpp"
@@ -6,7 +6,7 @@
 namespace pgcoro::detail
 {
 
-// The session is taken, for something that is not a statement of its user's, as long as this lives.
+// Marks the session as in use by an internal operation for as long as it exists.
 class claim
 {
 public:
@@ -23,12 +23,12 @@ private:
     session_impl& session_;
 };
 
-// From sending to the last answer. Left any other way, the session is interrupted, and the server told to stop. Used as
-// a local of a coroutine, so that it also ends when the coroutine is destroyed.
+// Exists from sending to the last answer. If it ends without finish(), the operation is interrupted and the server receives
+// a cancel request. It is a local variable of a coroutine, so that it also ends when the coroutine is destroyed.
 class operation
 {
 public:
-    // A statement of the user's; or something under a claim.
+    // A user's statement, or a part of an internal operation, which has a claim.
     enum class kind : bool { statement, under_claim };
 
     explicit operation(session_impl& s, kind what = kind::statement)
@@ -49,7 +49,7 @@ public:
         end();
     }
 
-    // All answers are there, or none will come.
+    // Called when all answers are there, or none will come.
     void finish() noexcept
     {
         finished_ = true;
@@ -58,7 +58,7 @@ public:
     }
 
 private:
-    // The last that is done here: another thread may wait for it to go on with the session.
+    // This comes last: another thread may wait for it and then use, or destroy, the session.
     void end() noexcept
     {
         if (kind_ == kind::statement) session_.stops.end();

@@ -43,12 +43,11 @@ round_trip::reply reply_of(const PGresult* got, bool broken)
     case PGRES_NONFATAL_ERROR:
         break;
     }
-    // An error of the server's with which it goes on, even if the connection broke behind it: more answers may have arrived
-    // before that.
+    // The server goes on after this error, even if the connection broke later: more answers may have arrived before that.
     return is_fatal(got) || (broken && !code_of(got)) ? round_trip::reply::fatal : round_trip::reply::failed;
 }
 
-// Answers that nobody waits for; except that a statement was stopped.
+// Discards all answers. Pauses when the server has stopped a statement.
 class nobody final : public reply_handler
 {
 public:
@@ -246,7 +245,7 @@ bool pumping::end() noexcept
 {
     if (!waiting_ || waiting_->end()) return true;
     session_.broken = true;
-    // It may still go on at the server, and hold its locks: who works there does not see that the client left.
+    // A server process that works does not notice that its client has left, and keeps its locks.
     session_.stop_at_server();
     return false;
 }
@@ -282,12 +281,12 @@ void session_impl::end_trip()
     if (!broken && trip.is_answered() && PQpipelineStatus(pg()) != PQ_PIPELINE_OFF) broken = !PQexitPipelineMode(pg());
 }
 
-// What was sent without a sync, or opened as a COPY, keeps its locks until the server is told the end of it.
+// Ends what the server still waits for: a series without its sync, or an open COPY. Both keep their locks until then.
 void session_impl::end_requests()
 {
     if (trip.owes_sync()) {
-        // Statements without their sync must not take effect now. An error before it sees to that: of syntax, because
-        // PgBouncer 1.21 and later hangs up on a prepared statement it does not know.
+        // The statements in front of the sync must not take effect. A syntax error ensures that; PgBouncer 1.21 and later
+        // would close the connection for an unknown prepared statement.
         send_unprepared("pgcoro: a pipeline given up half-way", no_params, request_kind::statement);
         send_sync();
     } else if (trip.is_copying_in()) {
@@ -312,8 +311,8 @@ void session_impl::interrupt() noexcept
 
 asio::awaitable<void> session_impl::drain()
 {
-    // A request to stop may have come before its statement, and then it is repeated. It stops one statement: of several,
-    // the next one needs another request, soon.
+    // The server ignores a cancel request that arrives before its statement, so the request is repeated. Each request stops
+    // one statement: if several are in transit, the next one needs another request soon.
     constexpr std::chrono::milliseconds shortest{2};
     constexpr std::chrono::milliseconds longest{1000};
     nobody discard;

@@ -1,5 +1,6 @@
-// What was sent to the server, which answers are still due, and what is to be done next. No I/O, no libpq, no clock: the
-// session tells it what was queued and what libpq reports, and asks for the next step.
+// The state of one round trip: the requests that were sent, the answers that are due, and the next step. It performs no
+// I/O and knows neither libpq nor a clock: the session reports what was queued and what libpq returned, and asks for the
+// next step.
 #pragma once
 
 #include <boost/container/small_vector.hpp>
@@ -13,9 +14,9 @@ namespace pgcoro::detail
 class round_trip
 {
 public:
-    // What was sent, of which an answer is due.
+    // A request that the server answers.
     enum class request : std::uint8_t {
-        setup,     // in front of a statement (BEGIN, SET LOCAL): nobody looks at its answer
+        setup,     // in front of a statement (BEGIN, SET LOCAL); its answer is ignored
         prepare,   // gives a statement a name
         close,     // takes a statement's name away
         statement, // the caller's
@@ -25,7 +26,7 @@ public:
         script,    // by the simple protocol: any number of answers, COPY among them
     };
 
-    // What libpq reported: the status of a result, or that there is none.
+    // The status of libpq's next result, or that libpq has no result.
     enum class reply : std::uint8_t {
         end,      // no further result: the end of a request's answers
         rows,     // a part of a statement's rows, further results follow
@@ -36,31 +37,31 @@ public:
         synced,   // the answer to a sync
         copy_in,  // the server wants rows
         copy_out, // the server sends rows
-        lost,     // no result, and the connection is broken: nothing more will come
+        lost,     // no result, and the connection is broken
     };
 
-    // What the session does next.
+    // The session's next action.
     enum class step : std::uint8_t {
-        finished,      // nothing is due any more, or nothing will come any more: see lost()
-        queue,         // send the next statements, or say with close_queue() that there are none
+        finished,      // all answers are there, or the connection is lost: see lost()
+        queue,         // send the next statements, or call close_queue()
         take,          // ask libpq for a result
         take_copied,   // ask libpq for a row of COPY … TO STDOUT
-        refuse_copy,   // end a COPY … FROM STDIN for which nobody has rows, by an error
+        refuse_copy,   // end a COPY … FROM STDIN by an error, because the caller has no rows for it
         callers_turn,  // COPY … FROM STDIN is open: rows, or its end, are the caller's to send
         read,          // wait until the socket is readable
         read_or_write, // wait until the socket is readable or writable
     };
 
-    // What a reply means.
+    // The meaning of a reply.
     enum class event : std::uint8_t {
         nothing,
         rows,          // belongs to the statement
         answer,        // the statement's result
         trailer,       // the text of the request behind the statement
-        prepared,      // the statement that was prepared first of those that are not answered yet
-        not_prepared,  // the same, and the preparation failed or was skipped
-        closed,        // the name that was closed first of those that are not answered yet
-        not_closed,    // the same, and the server did not get to it
+        prepared,      // the oldest unanswered preparation succeeded
+        not_prepared,  // the oldest unanswered preparation failed or was skipped
+        closed,        // the oldest unanswered close succeeded
+        not_closed,    // the oldest unanswered close failed or was skipped
         committed,     // COMMIT succeeded; its tag may still say ROLLBACK
         error,         // the request failed
         commit_failed, // an error of the sync itself, which commits a series: a deferred constraint
@@ -69,11 +70,11 @@ public:
         synced,
         copy_in,
         copy_out,
-        misused_copy,  // COPY in a pipeline, where no way leads out of it: the connection is lost
+        misused_copy,  // COPY in a pipeline, which libpq cannot end: the connection is lost
         ended,         // the connection is lost
     };
 
-    // What libpq and the socket say.
+    // The state of libpq and the socket.
     struct io
     {
         bool flushing = false; // libpq holds bytes that the socket did not take
@@ -81,60 +82,61 @@ public:
         bool broken = false;   // nothing can be sent or received any more
     };
 
-    // Starts over. `pipelined`: requests are separated by syncs; else there is one, which ends with its answers.
+    // Starts a new round trip. If `pipelined`, syncs separate the requests; otherwise there is only one request.
     void begin(bool pipelined) noexcept;
 
-    // A request was handed to libpq. `is_known`: it runs a statement that was prepared in an earlier round trip.
+    // Records a request that was handed to libpq. `is_known`: it runs a statement of an earlier round trip's preparation.
     void expect(request what, bool is_known = false);
-    // More statements will be queued while answers come in; until close_queue().
+    // Allows further requests while answers arrive, until close_queue().
     void open_queue() noexcept { queue_open_ = true; }
     void close_queue() noexcept { queue_open_ = false; }
-    // Rows of statements are to be handed on as they come.
+    // Requests libpq's row mode for all statements of this round trip.
     void want_rows() noexcept
     {
         row_mode_wanted_ = true;
         await_row_mode();
     }
-    // A COPY is expected, and its rows are for the caller.
+    // Declares that the script is a COPY whose rows the caller reads or writes.
     void expect_copy() noexcept { copy_expected_ = true; }
 
-    // Nothing is due any more, or nothing will come any more: what next() calls finished, known without asking libpq.
+    // Returns true when next() would return `finished`, without asking libpq.
     bool is_finished() const noexcept
     {
         return lost_ || (at_ == expected_.size() && !queue_open_ && copying_ == copying::nothing);
     }
-    // To be asked before next(), and before libpq is asked whether it is busy, which parses what has arrived: libpq is
-    // to be told now to hand on the rows of the statement that is due.
+    // Returns true when libpq's row mode must be set now, for the statement whose answer is due. Call it before next() and
+    // before PQisBusy(), which parses the answer.
     bool is_row_mode_due() const noexcept { return row_mode_due_; }
     void row_mode_set() noexcept { row_mode_due_ = false; }
 
     step next(io now) const noexcept;
 
-    // Takes in what libpq reported in answer to `take`.
+    // Processes libpq's reply to `take`, and returns its meaning.
     event on(reply what);
-    // libpq gave no row of a COPY because none has arrived.
+    // Records that libpq returned no row of a COPY, because no complete row has arrived.
     void copy_is_dry() noexcept { copy_dry_ = true; }
     void bytes_arrived() noexcept { copy_dry_ = false; }
-    // COPY … TO STDOUT sent its last row.
+    // Records that COPY … TO STDOUT has sent its last row.
     void copy_out_ended() noexcept { copying_ = copying::nothing; }
-    // CopyDone or CopyFail was sent.
+    // Records that CopyDone or CopyFail was sent.
     void copy_in_ended() noexcept { copying_ = copying::nothing; }
 
-    // Nobody waits for the answers any more: nothing is queued, a COPY is ended. The answers are still due.
+    // Called when the caller leaves before the end: closes the queue and ends an open COPY. The answers remain due.
     void abandon() noexcept;
 
-    // Requests were sent behind the last sync: without one the server would not answer, and would keep their locks.
+    // Returns true if requests were sent after the last sync: the server keeps their locks until it receives a sync.
     bool owes_sync() const noexcept { return unsynced_; }
     bool is_copying_in() const noexcept { return copying_ == copying::in; }
     bool is_copying_out() const noexcept { return copying_ == copying::out; }
-    // A COPY for which nobody had expected rows, or had any: its rows are thrown away, or it fails.
+    // Returns true if a COPY is open that the caller did not expect, or no longer wants: its rows are discarded, or it is
+    // ended by an error.
     bool is_unwanted_copy() const noexcept { return copying_ != copying::nothing && (!copy_expected_ || abandoned_); }
-    // All that is due came in. False also while the queue is open.
+    // Returns true if all answers are there and the queue is closed.
     bool is_answered() const noexcept { return !lost_ && is_finished(); }
-    // The connection ended, or is to be ended, before all that was due came in.
+    // Returns true if the connection was lost, or must be closed, before all answers were there.
     bool lost() const noexcept { return lost_; }
     bool is_pipelined() const noexcept { return pipelined_; }
-    // The request that is due runs a statement of an earlier round trip.
+    // Returns true if the request whose answer is due runs a statement that an earlier round trip prepared.
     bool is_of_known_statement() const noexcept { return at_ < expected_.size() && expected_[at_].is_known; }
 
 private:
@@ -159,7 +161,7 @@ private:
     bool lost_ = false;
     bool row_mode_wanted_ = false;
     bool row_mode_due_ = false;
-    bool series_failed_ = false; // nothing more is run before the next sync
+    bool series_failed_ = false; // the server skips all requests up to the next sync
     bool copy_expected_ = false;
     bool copy_dry_ = false;
     std::uint8_t ends_in_a_row_ = 0; // ends without a reply of the sync that is due

@@ -1,4 +1,4 @@
-// How requests are handed to libpq, and noted in the round trip in the order in which their answers come.
+// Hands requests to libpq, and records them in the round trip in the order of their answers.
 #include "connection/diagnostics.hpp"
 #include "connection/session_impl.hpp"
 #include "connection/statement_text.hpp"
@@ -72,7 +72,7 @@ void session_impl::check(std::string_view sql, std::size_t parameters)
         std::string(instead_of_dirt(kinds)) + ". It was not sent: " + std::string(sql));
 }
 
-// With no parameters too: the simple protocol would answer in text.
+// Also used without parameters: the simple protocol would return text.
 void session_impl::send_unprepared(std::string_view sql, const params& args, request_kind as)
 {
     bound_params bound(args);
@@ -90,7 +90,7 @@ void session_impl::send_preparation(std::string_view sql, const params& args, co
          sql);
 }
 
-// One that this round trip prepares, and that is not answered yet.
+// Returns a statement whose preparation is in transit in this round trip; null if there is none.
 const statement_cache::statement* session_impl::find_coming(std::string_view sql, const params& args) const
 {
     for (auto i = prepared; i < preparing.size(); ++i)
@@ -132,7 +132,7 @@ void session_impl::send_statement(std::string_view sql, const params& args, requ
     trip.expect(as, known != nullptr);
 }
 
-// In a pipeline: not run, but described. What is not to stay prepared has no name.
+// In a pipeline: describes the statement without running it. A statement that is not cached has no name.
 void session_impl::send_description(std::string_view sql, const params& types)
 {
     static const std::string no_name;
@@ -165,7 +165,7 @@ void session_impl::send_script(const std::string& text)
 
 void session_impl::send_closes(std::string_view sql, const params& args)
 {
-    if (!statements.enabled() || statements.find(sql, args)) return; // what runs again and again waits for none of it
+    if (!statements.enabled() || statements.find(sql, args)) return; // a statement in the cache needs no room
     statements.make_room();
     if (statements.unwanted().empty()) return;
 #ifdef LIBPQ_HAS_CLOSE_PREPARED

@@ -1,5 +1,5 @@
-// One logged-in session: runs statements, one at a time, and knows what state it left the connection in. This is what
-// other rooms see of it; how it works is in session_impl.hpp, which only this room includes.
+// One logged-in session: runs statements, one at a time, and knows the state of its connection. This header is the room's
+// interface for the other rooms; only this room includes session_impl.hpp.
 #pragma once
 
 #include "connection/libpq_result.hpp"
@@ -90,8 +90,8 @@ public:
     // errors say which statement it was.
     asio::awaitable<std::uint64_t> run_script(statement_host& host, std::string sql);
 
-    // Returns the next notification, those that came during other operations first; nothing when none came in time.
-    // What has arrived is read also when the limit is zero.
+    // Returns the next notification; nothing if none arrived in time. Notifications that arrived during other operations
+    // come first. A limit of zero also reads what has arrived.
     asio::awaitable<std::optional<notification>> next_notification(std::chrono::milliseconds limit);
 
     // A round trip that does nothing, by the deadline. Throws connection_error.
@@ -112,11 +112,11 @@ public:
     bool clean() const noexcept;
     bool in_transaction() const noexcept { return transaction_status() > PQTRANS_ACTIVE; }
     PGTransactionStatusType transaction_status() const noexcept;
-    // Set when no operation is under way any more. From any thread; for one waiter at a time.
+    // Returns an event that is set when no operation is in progress. From any thread; for one waiter at a time.
     std::shared_ptr<one_shot> when_idle();
-    // Reads what the server has sent without being asked: notifications, notices, changed settings. Returns true if the
-    // connection has ended: its stream is at its end, or the server said that it ends the session. No round trip; only
-    // while no operation is under way.
+    // Reads unsolicited messages: notifications, notices and changed settings. Returns true if the connection has ended: its
+    // stream is at its end, or the server has sent a FATAL error. No round trip. Call it only while no operation is in
+    // progress.
     bool looks_dead();
     // It is not to be used any more, whatever its socket says.
     void give_up() noexcept;
@@ -133,8 +133,8 @@ public:
     // to come, and rolls back an open transaction if `rollback`. Throws when that does not succeed by the
     // deadline; then the connection is broken.
     asio::awaitable<void> recover(time_point deadline, bool rollback);
-    // Before a statement, where run() does not do it: what is left of the one before it is cleared away.
-    // Throws when the connection is lost.
+    // Recovers from an interrupted operation before a statement that run() does not send. Throws connection_error if the
+    // connection is lost.
     asio::awaitable<void> make_ready(std::string_view sql);
 
     // --- What its user changed
@@ -169,7 +169,7 @@ public:
     int backend_pid() const noexcept;
     std::string peer() const;
     socket_guard& guard() noexcept { return *shared_guard(); }
-    // For those who outlive the session: the guard may be used from any thread, and then does nothing.
+    // The guard may outlive the session, and then does nothing. From any thread.
     const std::shared_ptr<socket_guard>& shared_guard() const noexcept;
     const connection_options& options() const noexcept;
     // A statement that makes the options' settings for a transaction, where none are made for the session.
@@ -200,7 +200,7 @@ public:
     void told(const char*) override {}
     std::exception_ptr failed(std::exception_ptr why, std::string_view) override { return why; }
 
-    // For this room.
+    // For this room only.
     session_impl& impl() noexcept { return *impl_; }
 
 private:

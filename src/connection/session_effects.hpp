@@ -1,4 +1,5 @@
-// What a session's user changed beyond transactions, and what undoes it.
+// The changes that a session's user made outside of transactions (settings, channels, temporary tables, locks …), and the
+// statements that undo them.
 #pragma once
 
 #include "connection/dirt.hpp"
@@ -24,30 +25,30 @@ public:
         std::uint8_t leaves = 0; // dirt_kind
     };
 
-    // Watches from now on; before, nothing is noted.
+    // Starts to record changes.
     void watch() noexcept { watches_ = true; }
     bool watches() const noexcept { return watches_; }
-    // Something was changed, as far as it is watched for.
+    // Returns true if a change was recorded.
     bool any() const noexcept { return seen_ != 0; }
 
-    // A statement, or a script, is about to be sent; `kinds`: what it leaves behind, where that is known.
+    // Records the changes of a statement or script that is about to be sent. `kinds` are its changes if they are known.
     void note(std::string_view sql, const params& args);
     void note(std::uint8_t kinds, std::string_view sql, const params& args);
     void note_script(const std::string& sql);
 
-    // What a statement leaves behind for certain. Remembered, for statements that come again and again.
+    // Returns the changes that a statement certainly makes. The answer is cached by the statement's text.
     std::uint8_t seen_in(std::string_view sql) { return known_.of(sql).seen; }
 
-    // What was changed so far is how the session is meant to be.
+    // Declares the changes so far to be the session's intended state.
     void keep();
-    // A statement that makes the settings of a session as it is meant to be.
+    // Adds a statement that restores the session's intended settings.
     void add_opening(std::string sql);
     const std::vector<remembered>& opening() const noexcept { return opening_; }
 
-    // What is to be undone; with `all` whatever can be, as if it had been changed. Throws `error` where it cannot be told
-    // from what is meant to be there.
+    // Returns the kinds of changes to undo; with `all` every kind that can be undone. Throws `error` if a change cannot be
+    // told apart from the intended state.
     std::uint8_t to_undo(bool all) const;
-    // The statements that undo these kinds.
+    // Returns the statements that undo these kinds of changes.
     std::vector<remembered> undoing(std::uint8_t kinds, bool all) const;
     void undone() noexcept { seen_ = 0; }
 

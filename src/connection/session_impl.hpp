@@ -1,4 +1,5 @@
-// How a session works. Only this room includes it: statements, batches, streams, COPY and scripts are written on it.
+// The implementation of a session, on which statements, batches, streams, COPY and scripts are built. Only this room
+// includes it.
 #pragma once
 
 #include "connection/copy_watch.hpp"
@@ -18,11 +19,11 @@
 namespace pgcoro::detail
 {
 
-// Told of the answers of a round trip, in their order. What it throws ends the round trip as a cancellation does.
+// Receives the answers of a round trip, in their order. An exception interrupts the round trip as a cancellation does.
 class reply_handler
 {
 public:
-    // Further statements are to be sent now. False when there are none.
+    // Sends further statements. Returns false if there are none.
     virtual bool queue() { return false; }
     // The statement's result, or a part of its rows; of a script, one statement's.
     virtual void answered(result_ptr) {}
@@ -36,40 +37,40 @@ public:
     virtual void skipped() {}
     virtual void statement_ended() {}
     virtual void synced() {}
-    // A COPY began that nobody had asked for. It is ended: rows that come are thrown away, and rows that are wanted fail it.
+    // A COPY began that the caller had not asked for. The session ends it.
     virtual void copy_misused() {}
-    // One that was asked for.
+    // A COPY began that the caller had asked for.
     virtual void copy_began() {}
     // The next row of COPY … TO STDOUT.
     virtual void copied(pq_ptr<char>, std::size_t) {}
 
-    // Rows of a statement are handed on as they come, this many together where libpq can; 0: all in one result.
+    // The number of rows per result in libpq's row mode, where libpq can combine rows.
     std::size_t chunk = 0;
-    // Set by one of the above: the caller has what it waits for, and the round trip goes on later.
+    // A function above sets it when the caller has what it needs; the round trip continues later.
     bool pause = false;
 
 protected:
     ~reply_handler() = default;
 };
 
-// Something that holds a session over several calls of its user.
+// An operation that holds a session across several calls of its user.
 class session_holder
 {
 public:
-    // Lets go, whatever state that leaves the session in.
+    // Releases the session, whatever state it is in.
     virtual void abandon() noexcept = 0;
 
 protected:
     ~session_holder() = default;
 };
 
-// By what handles that their user may keep for too long know a session: null once it is not theirs any more.
+// Through this, handles that a user may keep too long refer to a session. Null once the session has another user, or none.
 struct tenure
 {
     std::atomic<session*> holder;
 };
 
-// What the observer is told of a statement that ended.
+// The report to the observer about a completed statement.
 struct run_report
 {
     std::string_view sql;
@@ -82,12 +83,12 @@ struct run_report
     std::uint32_t repeats = 1;
 };
 
-// When the answers of a round trip are due.
+// The time limit of a round trip's answers.
 struct time_limit
 {
-    steady_time deadline = steady_time::max(); // whatever happens
-    bool of_statement = true;                  // and the statement_timeout, with the grace of the network
-    bool renewed = false; // which counts anew when an answer comes: several statements, or one whose reader is slow
+    steady_time deadline = steady_time::max(); // never extended
+    bool of_statement = true;                  // statement_timeout + response_grace also apply
+    bool renewed = false; // these start again with each answer: for several statements, or a slow reader
 };
 
 class operation;
@@ -109,59 +110,59 @@ public:
 
     // --- Before a statement
 
-    // Throws std::logic_error when an operation is under way.
+    // Throws std::logic_error if an operation is in progress.
     void check_idle() const;
-    // Waits happen on the caller's executor; what is left of the operation before is cleared away.
+    // Binds the session to the caller's executor, and recovers from an interrupted operation.
     asio::awaitable<void> make_ready(std::string_view sql);
-    // Refuses, before anything is sent, a text that the server would not take, or that this pooler must not get.
+    // Throws before anything is sent if the server would refuse the text, or if it would change a pooler's session.
     void check(std::string_view sql, std::size_t parameters);
 
-    // --- Sending. In the order in which answers come.
+    // --- Sending, in the order of the answers
 
-    // Begins a round trip, pipelined or with one request only.
+    // Begins a round trip: pipelined, or with one request only.
     void begin(bool pipelined);
-    // One statement and what goes with it. `known`: as it is prepared, if it is.
+    // Sends one statement and its companions. `known` is the prepared statement; null if it is not prepared.
     void send(const request& r, const statement_cache::statement* known, bool pipelined = false);
     void send_before(const prologue& with);
     void send_behind(const prologue& with);
     void send_statement(std::string_view sql, const params& args, request_kind as);
     void send_unprepared(std::string_view sql, const params& args, request_kind as);
-    // By the simple protocol.
+    // Sends a text by the simple protocol.
     void send_script(const std::string& text);
     void send_sync();
-    // First in a round trip, if this statement is new: makes room for it in the cache, and closes what the cache gave up,
-    // as far as that cannot fail in anybody's transaction.
+    // Called first in a round trip. If this statement is new, makes room for it in the cache, and closes the statements that
+    // the cache evicted, unless that could fail in a user's transaction.
     void send_closes(std::string_view sql, const params& args);
-    // Throws if libpq could not take it.
+    // Throws connection_error if libpq did not accept a request.
     void need(int accepted, std::string_view sql);
 
     // --- Receiving
 
-    // Does all that can be done without waiting.
+    // Does everything that needs no waiting.
     enum class wait : std::uint8_t { nothing, read, read_or_write };
     wait advance(reply_handler& h);
-    // Until the round trip has ended, or its handler pauses it, or rows of a COPY are to be sent. False when the time was
-    // over, and the connection was cut.
+    // Waits until the round trip ends, the handler pauses it, or a COPY needs rows. Returns false if the time limit passed
+    // and the connection was cut.
     asio::awaitable<bool> pump(reply_handler& h, time_limit limit);
-    // The same without waiting, where what has arrived is enough; false where it is not.
+    // The same without waiting. Returns false if it would have to wait.
     bool pumped(reply_handler& h) { return advance(h) == wait::nothing; }
-    // All that was due came in, or never will.
+    // Called when all answers are there, or none will come.
     void end_trip();
-    // The same for an operation that its user left: reads to the end of it, and repeats the request to stop.
+    // Reads the remaining answers of an interrupted operation, and repeats the cancel request.
     asio::awaitable<void> drain();
-    // Asks the server to stop what it does for this session.
+    // Sends a cancel request, unless one is in progress.
     void stop_at_server() noexcept;
-    // An operation was left before its end: nothing more is sent for it, and the server is told to stop.
+    // Called when an operation is left before its end. Ends open requests and sends a cancel request.
     void interrupt() noexcept;
 
     // --- What went wrong
 
-    // The error that a result stands for; without one, that the connection is lost.
+    // Throws the error of a result; without a result, that the connection is lost.
     [[noreturn]] void fail(const PGresult* error, std::string_view sql);
     [[noreturn]] void fail_overdue(std::string_view sql);
     steady_time answer_due(const time_limit& limit) const noexcept;
-    // Was the error that the statement was prepared, and cannot be used as it is? Then it is forgotten, to be prepared
-    // again. With `may_run_again`: the same text may now be run once more, for it has done nothing.
+    // Removes a statement from the cache if the error says that its preparation is out of date. Returns true if the
+    // statement has had no effect, so that it may be prepared and run again.
     bool forget_stale_statement(const PGresult* error, bool is_known, std::string_view sql);
     void forget_companions(const PGresult* error, const prologue& with);
 
@@ -185,7 +186,7 @@ public:
     std::uint32_t count_repeats(const void* known) noexcept;
     void place(open_span& s) const;
     open_span_ptr span(span_of of, std::string_view sql) const;
-    // The text with the context in a comment; empty where none is to be sent.
+    // Returns the text with the trace context in a comment; empty if the options do not ask for it.
     std::string comment(std::string_view sql, const open_span* under) const;
 
     void end_holder() noexcept
@@ -202,8 +203,8 @@ public:
     session_effects effects;
 
     round_trip trip;
-    std::vector<statement_cache::statement> preparing; // in the round trip, in the order of their answers
-    std::size_t prepared = 0;                          // how many of them are answered
+    std::vector<statement_cache::statement> preparing; // in this round trip, in the order of their answers
+    std::size_t prepared = 0;                          // the number of them that are answered
     std::vector<std::string> closing;
     std::size_t closed = 0;
 
@@ -213,18 +214,18 @@ public:
     std::string settings_of_transaction;
     std::string timeline;
     copy_watch copy_bytes;
-    std::optional<diagnostics> last_words; // of the server, when it ended the session while nothing was asked of it
-    bool interrupted = false;              // an operation ended before its answer was read
+    std::optional<diagnostics> last_words; // the server's FATAL error while the session was idle
+    bool interrupted = false;              // an operation was left before its answers were read
     bool broken = false;
-    bool watched = false; // by somebody who looks for deadlines that have passed: no timer is needed here
+    bool watched = false; // the pool cuts it at its deadlines: it needs no timer of its own
 
-    trace_context parent; // of its user, where traced
+    trace_context parent; // the user's, if traced
     bool traced = false;
     std::string_view operation_name;
     std::chrono::nanoseconds waited{};
-    const void* last_known = nullptr; // which statement ran last, and how often in a row; for the observer
+    const void* last_known = nullptr; // the last statement and its consecutive runs, for the observer
     std::uint32_t repeats = 0;
-    steady_time sent_at; // for the observer: when the socket had taken the request, and when the answer began
+    steady_time sent_at; // for the observer: when the request was sent completely, and when its answer began
     steady_time answered_at;
 
 private:
@@ -240,7 +241,7 @@ private:
     void was_closed(bool gone);
 };
 
-// Drives a round trip: the only way in which a session waits for its server. Whoever drives it waits as it is told:
+// Drives a round trip. This is the only way in which a session waits for its server. A caller waits as follows:
 //
 //     pumping p(session, handler, limit);
 //     while (p.waits()) {
@@ -254,12 +255,12 @@ private:
 //     }
 //     bool in_time = p.end();
 //
-// That is session_impl::pump(). Single statements do it by themselves, because one more coroutine costs them 900
-// instructions of 11,000. However it is left, no time counts any more.
+// session_impl::pump() does that. Single statements contain this loop themselves, because one more coroutine would cost
+// them 900 of 11,000 instructions. The destructor ends the time limit.
 class pumping
 {
 public:
-    // `just_sent`: no answer can have arrived yet, and nothing is to be sent but what libpq holds.
+    // `just_sent`: no answer can have arrived, and all requests were handed to libpq.
     enum class start : bool { look_first, just_sent };
 
     pumping(session_impl& s, reply_handler& h, time_limit limit, start with = start::look_first);

@@ -1,4 +1,4 @@
-// What is known of a statement from its text alone.
+// Facts about a statement that follow from its text alone.
 #pragma once
 
 #include <pgcoro/connection/host.hpp>
@@ -10,16 +10,16 @@
 namespace pgcoro::detail
 {
 
-// Refuses what the server would not: libpq would end the text at a NUL, and a parameter that the text never
-// mentions passes unseen when its type is known. Every $n is counted, also in a literal or a comment, where
-// it is none: a surplus may go unnoticed then, but nothing right is refused.
+// Throws std::invalid_argument for mistakes that the server would not notice: a NUL, at which libpq would end the text, and
+// parameters that the text does not mention. A $n in a literal or comment counts as a parameter, so that no correct text is
+// refused.
 void check_text(std::string_view sql, std::size_t parameters);
 
-// The line of a position that is counted in characters from 1; 0 when there is none.
+// Returns the line of a position, which is counted in characters from 1; 0 for position 0.
 std::size_t line_of(std::string_view text, int position);
 
-// True for SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES, TABLE and WITH: statements that cannot commit a part of
-// their work, as CALL and DO can, so that one that failed outside of a transaction has done nothing.
+// Returns true for SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES, TABLE and WITH. Unlike CALL and DO, these cannot commit
+// a part of their work: one that failed outside of a transaction has had no effect.
 bool is_plain_statement(std::string_view sql) noexcept;
 
 } // namespace pgcoro::detail

@@ -1,4 +1,4 @@
-// What is under way on a session, and asking the server to stop it.
+// The operation in progress on a session, and the cancel requests for it.
 #pragma once
 
 #include "connection/cancel_request.hpp"
@@ -14,14 +14,14 @@
 namespace pgcoro::detail
 {
 
-// Sends requests to stop what runs in a session. It needs nothing of the session, may outlive it, and is used from any
-// thread. From the executor that it was made with, whose context must go on running.
+// Sends cancel requests for a session. It may outlive the session. From any thread. Requests run on the executor given to
+// the constructor, whose context must go on running.
 class stop_sender
 {
 public:
     stop_sender(PGconn* conn, asio::any_io_executor executor, cancel_encryption encryption);
 
-    // False if nothing was sent, because it would have been in clear text, and that is not allowed.
+    // Returns false if the options forbid the request, because it would travel in clear text.
     bool send(std::function<void(cancel_result)> on_ended) const;
 
 private:
@@ -30,47 +30,46 @@ private:
     const cancel_encryption encryption_;
 };
 
-// A request to stop travels on a connection of its own, so that it may come late: the session must not be used before it
-// has ended, or it would stop what comes next.
+// A cancel request travels on its own connection, so that it may arrive late. The session must not be used before the
+// request has ended, or the request could stop the next statement.
 class stop_requests
 {
 public:
-    // What is under way: nothing; something that is not cancelled from outside; a statement; a statement that the
-    // server was asked to stop.
+    // The operation in progress: none; an internal one, which is not cancelled from outside; a statement; a statement with
+    // a cancel request.
     enum class work : std::uint8_t { none, internal, statement, cancelled_statement };
 
-    // What a request in progress comes to.
+    // A cancel request.
     struct pending_request
     {
         std::shared_ptr<one_shot> ended = std::make_shared<one_shot>();
-        std::atomic<bool> overdue{false}; // it may still arrive: the session must not be used any more
+        std::atomic<bool> overdue{false}; // it may still arrive: the session must be closed
     };
 
-    // Where a request must not be sent, because it would be in clear text, the connection is cut by its guard instead.
+    // If the options forbid a request, the guard cuts the connection instead.
     stop_requests(std::shared_ptr<const stop_sender> sender, std::shared_ptr<socket_guard> guard) noexcept;
 
     const std::shared_ptr<const stop_sender>& sender() const noexcept { return sender_; }
 
     // From any thread.
     bool busy() const noexcept { return under_way() != work::none; }
-    // From any thread: set once nothing is under way. The last that the end of an operation touches here, unless
-    // somebody waits for it: then that one may go on, and destroy the session.
+    // Returns an event that is set when no operation is in progress. Its waiter may then destroy the session. From any
+    // thread.
     std::shared_ptr<one_shot> idle_event();
 
     void begin(work what) noexcept { state_ = static_cast<std::uint8_t>(what); }
     void end() noexcept;
 
-    // Sends a request if a statement is under way. From any thread.
+    // Sends a request if a statement is in progress. From any thread.
     void cancel();
-    // Sends a request, unless one is on its way: a second one would be forgotten. One that has ended may have come
-    // before the statement did.
+    // Sends a request, unless one is in progress. An earlier request may have arrived before the statement.
     void request();
-    // The request on its way, or that has ended and was not forgotten; null for none.
+    // The last request that was not forgotten, in progress or ended; null if there is none.
     const std::shared_ptr<pending_request>& pending() const noexcept { return pending_; }
     void forget() noexcept { pending_.reset(); }
 
 private:
-    static constexpr std::uint8_t awaited = 0x80; // somebody waits for the end, by idle_
+    static constexpr std::uint8_t awaited = 0x80; // idle_ has a waiter
 
     work under_way() const noexcept
     {
@@ -82,8 +81,8 @@ private:
     const std::shared_ptr<socket_guard> guard_;
     std::shared_ptr<pending_request> pending_;
     std::shared_ptr<one_shot> idle_;
-    // A work, with `awaited`. cancel() changes it and pending_ only together, under the mutex, and only while a statement
-    // runs; the session's user reads pending_ without it once the statement has ended.
+    // A `work`, combined with `awaited`. cancel() changes state_ and pending_ together, with the mutex locked, and only
+    // while a statement runs. The session's user reads pending_ without the mutex after the statement.
     std::atomic<std::uint8_t> state_{0};
     std::mutex mutex_;
 };
