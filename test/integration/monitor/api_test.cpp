@@ -39,7 +39,7 @@ BOOST_AUTO_TEST_SUITE(monitor_api)
 BOOST_AUTO_TEST_CASE(health_is_200_while_the_database_answers_and_503_when_it_does_not)
 {
     monitor_options o;
-    o.check_within = milliseconds(50);
+    o.check_within = milliseconds(500);
     watched_service w(o);
     w.run([&](http_client& c) -> asio::awaitable<void> {
         auto up = co_await c.ask("GET", "/health");
