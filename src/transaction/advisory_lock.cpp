@@ -64,6 +64,13 @@ void check(std::optional<milliseconds> within)
                                     " ms and must be 0 ms (do not wait) or more");
 }
 
+// As the server's lock_timeout, in milliseconds: its numbers end at 24 days, and 0 is no limit.
+std::string lock_timeout(milliseconds within)
+{
+    constexpr milliseconds longest{2'147'483'647};
+    return within > longest ? "0" : std::to_string(within.count());
+}
+
 asio::awaitable<void> unlock(lease held, advisory_key key, bool shared)
 {
     auto& session = held->session();
@@ -107,7 +114,7 @@ asio::awaitable<void> session_lock::take(std::optional<milliseconds> within)
     prologue limited;
     if (within && !at_once) { // a session-level lock outlives the transaction that sets the limit
         limited.before.push_back("begin");
-        limited.before.push_back("set local lock_timeout = " + std::to_string(within->count()));
+        limited.before.push_back("set local lock_timeout = " + lock_timeout(*within));
         limited.commit = true;
         r.with = &limited;
     }
@@ -149,7 +156,7 @@ asio::awaitable<void> take_transaction_lock(transaction& tx, advisory_key key, a
         if (at_once && !got.as_value<bool>()) throw_not_available(sql);
         co_return;
     }
-    auto limit = std::to_string(options.within->count()) + "ms";
+    auto limit = lock_timeout(*options.within);
     auto limited = [&](transaction& inner) -> asio::awaitable<void> {
         auto all = inner.pipeline();
         all.execute("select pg_catalog.set_config('pgcoro.lock_timeout', "

@@ -1,9 +1,13 @@
 // Arithmetic on points in time that cannot overflow. The only place where a duration is added to a clock.
 #pragma once
 
+#include <pgcoro/export.hpp>
+
 #include <chrono>
 
-namespace pgcoro::detail
+namespace PGCORO_API pgcoro
+{
+namespace detail
 {
 
 using steady_time = std::chrono::steady_clock::time_point;
@@ -35,4 +39,5 @@ steady_time time_after(std::chrono::duration<Rep, Period> wait) noexcept
     return time_after(std::chrono::steady_clock::now(), wait);
 }
 
-} // namespace pgcoro::detail
+} // namespace detail
+} // namespace pgcoro
