@@ -86,6 +86,10 @@ asio::awaitable<std::unique_ptr<connection>> pool_impl::open(time_point deadline
         co_await run_hook(options_.on_connect(*made), "on_connect", until);
         co_await made->session().recover(until, true);
     }
+    // A server that shuts down may have ended the session while this thread was busy elsewhere.
+    if (made->session().looks_dead())
+        throw connection_error(connection_failure::lost,
+                               "the server ended the session right after the login (" + made->session().peer() + ")");
     made->session().keep_dirt();
     if (who == watched_by::pool) made->session().set_watched();
     co_return made;

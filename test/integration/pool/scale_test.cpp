@@ -41,6 +41,7 @@ BOOST_AUTO_TEST_CASE(a_burst_of_200_callers_on_5_idle_connections_opens_few)
     run([]() -> asio::awaitable<void> {
         auto executor = co_await asio::this_coro::executor;
         auto o = options_of(5, 45);
+        o.overflow_linger = 0ms;
         int served = 200;
         // The network is so slow that no connect gets through before all are served.
         o.on_connect = [&](pgcoro::connection&) { return until([&] { return served == 200; }); };
@@ -63,7 +64,9 @@ BOOST_AUTO_TEST_CASE(a_burst_of_200_callers_on_5_idle_connections_opens_few)
 BOOST_AUTO_TEST_CASE(after_a_time_of_saturation_the_pool_is_back_at_its_base)
 {
     run([]() -> asio::awaitable<void> {
-        pool p(co_await asio::this_coro::executor, options_of(2, 6));
+        auto o = options_of(2, 6);
+        o.overflow_linger = 0ms;
+        pool p(co_await asio::this_coro::executor, o);
         std::vector<lease> held;
         for (int i = 0; i < 8; ++i) {
             auto one = co_await p.acquire();
