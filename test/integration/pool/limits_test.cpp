@@ -400,6 +400,7 @@ BOOST_AUTO_TEST_CASE(operation_of_a_temporary_named_pool_keeps_a_copy)
     BOOST_TEST(told.seen == std::vector<std::string>(3, "load account"), boost::test_tools::per_element());
 }
 
+#ifndef PGCORO_SANITIZED // UBSan itself opens descriptors, to look whether an object is what it is taken for
 BOOST_AUTO_TEST_CASE(no_descriptor_left_is_a_transient_connection_error)
 {
     run([]() -> asio::awaitable<void> {
@@ -420,5 +421,6 @@ BOOST_AUTO_TEST_CASE(no_descriptor_left_is_a_transient_connection_error)
         BOOST_TEST(co_await p.query_value<int>("select 1") == 1);
     });
 }
+#endif
 
 BOOST_AUTO_TEST_SUITE_END()
