@@ -56,11 +56,17 @@ pool_impl::pool_impl(asio::any_io_executor executor, pool_options options)
     contexts_waiters::of(executor_); // is there from now on, to learn of forks
 }
 
-// An operation that is still under way refers to its connection, and may go on once its context does.
+// An operation whose I/O context stands still refers to its connection, and may continue at any time, or be destroyed with
+// its context. The server was told to end the session, so only memory and a descriptor are kept, for the rest of the process.
 pool_impl::~pool_impl()
 {
-    for (auto& c : stuck_)
-        if (!c->is_closed() && c->session().busy()) static_cast<void>(c.release());
+    static auto& mutex = *new std::mutex;
+    static auto& kept = *new std::vector<std::unique_ptr<connection>>;
+    for (auto& c : stuck_) {
+        if (c->is_closed() || !c->session().busy()) continue;
+        std::lock_guard lock(mutex);
+        kept.push_back(std::move(c));
+    }
 }
 
 void pool_impl::release(slot_id slot) noexcept

@@ -35,6 +35,8 @@ struct callers
                              "'begin perform pg_sleep(n); end'");
         co_await mux.execute("call mux_rest($1)", 0); // exclusive from now on
         co_await mux.read().query_value<int>("select 1");
+        // The worker may run on another thread, and not have ended yet: it would take the next two together.
+        co_await until([&] { return mux.stats().connections == 0; });
         spawn(sent, [&mux]() -> asio::awaitable<void> { co_await mux.execute(sent_sql, 1); });
         co_await until([&] { return mux.stats().connections == 1; });
         spawn(queued, [&mux]() -> asio::awaitable<void> { co_await mux.read().execute("select 1"); });
