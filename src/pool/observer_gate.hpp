@@ -67,7 +67,8 @@ private:
         friend observer_gate;
         const observer_gate& gate_;
         call* const outer_;
-        bool allowed_;
+        bool counted_ = false;
+        bool allowed_ = false;
     };
 
     template <class Event>
