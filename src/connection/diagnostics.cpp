@@ -157,10 +157,11 @@ bool may_be_stale_statement(sqlstate code) noexcept
     return code == internal_error || (code.class_code() == "42" && code != insufficient_privilege);
 }
 
-bool is_lost_statement(sqlstate code, std::string_view routine) noexcept
+bool is_lost_statement(sqlstate code, std::string_view routine, std::string_view message) noexcept
 {
-    return code == sqlstates::invalid_sql_statement_name ||
-           (code == sqlstates::feature_not_supported && routine == "RevalidateCachedQuery");
+    if (code == sqlstates::invalid_sql_statement_name)
+        return message.find(statement_cache::name_prefix) != message.npos;
+    return code == sqlstates::feature_not_supported && routine == "RevalidateCachedQuery";
 }
 
 std::size_t size_of_notice(const PGresult* notice) noexcept

@@ -16,9 +16,10 @@ sqlstate code_of(const PGresult* error);
 // The session ends with such an error, whatever else was asked of it.
 bool is_fatal(const PGresult* error);
 
-// The server has the prepared statement no more, or can use it no more: "cached plan must not change result
-// type" is told by the routine, because the message is translated.
-bool is_lost_statement(sqlstate code, std::string_view routine) noexcept;
+// The server no longer has a statement that the session prepared, or can no longer use it. "Cached plan must not change
+// result type" is recognised by the routine, because the message is translated. An unknown name is recognised by the
+// session's prefix in the message: other names are the user's, whose EXECUTE or DEALLOCATE failed.
+bool is_lost_statement(sqlstate code, std::string_view routine, std::string_view message) noexcept;
 
 // The bytes that a notice had on its way.
 std::size_t size_of_notice(const PGresult* notice) noexcept;

@@ -68,8 +68,11 @@ bool session_impl::forget_stale_statement(const PGresult* error, bool is_known, 
 {
     if (!error || is_broken() || !statements.enabled()) return false;
     auto code = code_of(error);
-    auto* routine = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
-    if (is_lost_statement(code, routine ? routine : "")) {
+    auto field = [&](int which) {
+        auto* text = PQresultErrorField(error, which);
+        return std::string_view(text ? text : "");
+    };
+    if (is_lost_statement(code, field(PG_DIAG_SOURCE_FUNCTION), field(PG_DIAG_MESSAGE_PRIMARY))) {
         bool server_has_it = code != sqlstates::invalid_sql_statement_name;
         statements.erase(sql, server_has_it);
         return true;

@@ -149,7 +149,7 @@ transaction_run::cause transaction_run::cause_of(const std::exception_ptr& failu
         if (e.sqlstate() == sqlstates::serialization_failure) return cause::serialization;
         if (e.sqlstate() == sqlstates::deadlock_detected) return cause::deadlock;
         // The statement cache has dropped the plan by now: the next attempt prepares it anew.
-        if (is_lost_statement(e.sqlstate(), e.diag().routine)) return cause::stale_plan;
+        if (is_lost_statement(e.sqlstate(), e.diag().routine, e.message())) return cause::stale_plan;
         if (options_.retry_if && options_.retry_if(e)) return cause::requested;
     } catch (const connection_error& e) {
         if (e.why() == connection_failure::lost || e.why() == connection_failure::timeout)
