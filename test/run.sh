@@ -6,6 +6,7 @@
 # run.sh asan|tsan [option...]: unit and integration tests with sanitizers; options are the latter's, such as -t pool.
 # run.sh docs: the reference, into build/docs; any warning of Doxygen's is a failure.
 # run.sh chaos [option...]: load and faults at random, for longer than the tests do: `run.sh chaos --minutes 5`.
+# run.sh storm [option...]: random programs through the library and through plain libpq: `run.sh storm --seconds 300`.
 # run.sh failover [option...]: real Patroni and etcd lose their leader in every way, under load: `run.sh failover --minutes 5`.
 # run.sh tidy [file...]: clang-tidy over src and include, or over these files.
 # run.sh coverage: how many lines of each floor the unit and integration tests run; which not: build/coverage/lines.txt
@@ -21,6 +22,7 @@ built() {
 case ${1:-} in
 bench) built pgcoro_bench bench/pgcoro_bench "${@:2}" ;;
 chaos) built pgcoro_chaos chaos/pgcoro_chaos "${@:2}" ;;
+storm) built pgcoro_storm storm/pgcoro_storm "${@:2}" ;;
 failover)
     cmake/setup.sh failover >&2
     built pgcoro_failover failover/pgcoro_failover "${@:2}"

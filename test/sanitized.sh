@@ -3,6 +3,8 @@
 # UndefinedBehaviorSanitizer, or with ThreadSanitizer, and runs them: all, or of the integration tests those of what
 # threads share. The options, such as -t pool, are the integration tests'.
 # sanitized.sh asan|tsan build|unit|integration: one step of it.
+# sanitized.sh asan|tsan storm [option...]: random programs in that build; see README.md. Not a step of the tests, because the
+# program takes minutes to compile.
 # By clang where there is one that can: it needs half of GCC's time, and is the second compiler that tests run with.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -31,8 +33,13 @@ integration() {
     "$build/test/pgcoro_integration_tests" "$@"
 }
 
+storm() {
+    step "build pgcoro_storm" "$build/build.log" ninja -C "$build" -j "$(nproc)" pgcoro_storm
+    "$build/test/storm/pgcoro_storm" "$@"
+}
+
 case ${1:-} in
-build | unit | integration) "$@" ;;
+build | unit | integration | storm) "$@" ;;
 *)
     build
     unit
