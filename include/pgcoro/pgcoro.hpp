@@ -13,6 +13,7 @@
 #include <pgcoro/resilience/deadline.hpp>
 #include <pgcoro/resilience/retry.hpp>
 #include <pgcoro/transaction/advisory_lock.hpp>
+#include <pgcoro/transaction/commit_marker.hpp>
 #include <pgcoro/transaction/transactional.hpp>
 #include <pgcoro/transaction/two_phase.hpp>
 #include <pgcoro/types/types.hpp>

@@ -1,5 +1,6 @@
 // The cache within a transaction.
 #include "cache/cache_impl.hpp"
+#include "transaction/core.hpp"
 
 namespace pgcoro::detail
 {
@@ -27,7 +28,8 @@ private:
 bool may_share(const transaction& tx)
 {
     auto& o = tx.options();
-    return o.isolation == isolation::read_committed && (o.read_only || o.resolve_commit) && tx.id().empty();
+    return o.isolation == isolation::read_committed &&
+           (o.read_only || tx.core().now() <= transaction_core::state::clean);
 }
 
 } // namespace

@@ -1,9 +1,12 @@
 #include <pgcoro/cluster/cluster.hpp>
 
 #include "cluster/cluster_impl.hpp"
+#include "resilience/is_a.hpp"
+#include "sql/transaction_control.hpp"
 
 #include <pgcoro/cluster/transactional.hpp>
 
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -43,6 +46,12 @@ asio::awaitable<lease> acquire_as(named_pool host, std::source_location where)
     co_return held;
 }
 
+// Did the server itself refuse the statement? Then it has done nothing.
+bool was_refused(const std::exception_ptr& failure)
+{
+    return is_a<server_error>(failure, [](const server_error& e) { return e.severity() == "ERROR"; });
+}
+
 // One frame less where there is nothing to tell.
 asio::awaitable<lease> acquire_from(pgcoro::pool& host, const call_labels& labels, std::source_location where)
 {
@@ -72,6 +81,10 @@ asio::awaitable<lease> cluster_impl::acquire(bool reads, commit_token seen, cons
 asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& args, commit_token seen,
                                           const call_labels& labels, bool& wrote)
 {
+    if (sql::transaction_control(sql) != sql::control::none)
+        throw std::logic_error("pgcoro: BEGIN, COMMIT and ROLLBACK through a cluster would each run on whichever "
+                               "connection is free: use transactional(), or acquire() a lease: " +
+                               std::string(sql));
     bool read = co_await is_read(sql);
     cluster_run run(shared_from_this(), read, seen, deadline::never());
     for (;;) {
@@ -81,13 +94,14 @@ asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& ar
         try {
             lease held = co_await acquire_from(*host, labels, std::source_location());
             sent = true;
+            if (!read) wrote = true;
             result got = co_await held->run(sql, args);
             held.release(); // before the caller goes on, who may want it again
-            wrote = !read;
             co_return got;
         } catch (...) {
             failure = std::current_exception();
         }
+        if (was_refused(failure)) wrote = false;
         bool refused = read && is_refused(failure);
         if (refused) { // by a replica: it writes after all, by ways that the parser cannot see
             kinds_.remember(sql, read = false);
@@ -269,10 +283,36 @@ asio::awaitable<result> cluster_session::run(std::string_view sql, params args)
 
 asio::awaitable<result> cluster_session::run_kept(std::string_view sql, const params& args)
 {
-    bool wrote_something = false;
-    auto got = co_await impl_->run(sql, args, seen_, labels_, wrote_something);
-    if (wrote_something) co_await wrote();
-    co_return got;
+    // From before a write is sent until its position is known, also where this coroutine ends before that, the session
+    // reads from the primary.
+    struct position
+    {
+        commit_token& seen;
+        bool wrote = false;
+        ~position()
+        {
+            if (wrote) seen = commit_token::primary_only();
+        }
+    };
+    std::exception_ptr failure;
+    std::optional<result> got;
+    {
+        position of{seen_};
+        try {
+            result rows = co_await impl_->run(sql, args, seen_, labels_, of.wrote);
+            got.emplace(std::move(rows));
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (of.wrote && got) {
+            detail::session_write written(this, true);
+            written.begins();
+            of.wrote = false;
+            co_await written.done();
+        }
+    }
+    if (failure) std::rethrow_exception(failure);
+    co_return std::move(*got);
 }
 
 asio::awaitable<lease> cluster_session::acquire_read(std::source_location where)
@@ -290,4 +330,31 @@ asio::awaitable<void> cluster_session::wrote()
     if (seen_ == commit_token::primary_only() || now > seen_) seen_ = now;
 }
 
+namespace detail
+{
+
+session_write::session_write(cluster_session* of, bool writes) noexcept
+    : session_(writes ? of : nullptr)
+    , seen_(of ? of->seen_ : commit_token())
+{}
+
+void session_write::begins() noexcept
+{
+    if (session_) session_->seen_ = commit_token::primary_only();
+}
+
+void session_write::undone() noexcept
+{
+    if (session_) session_->seen_ = seen_;
+}
+
+asio::awaitable<void> session_write::done()
+{
+    if (!session_) co_return;
+    co_await session_->wrote();
+    auto& now = session_->seen_;
+    if (now != commit_token::primary_only() && seen_ != commit_token::primary_only() && seen_ > now) now = seen_;
+}
+
+} // namespace detail
 } // namespace pgcoro

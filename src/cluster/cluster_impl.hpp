@@ -87,7 +87,7 @@ public:
 
     asio::awaitable<lease> acquire(bool reads, commit_token seen, const call_labels& labels,
                                    std::source_location where);
-    // `wrote` is set if it went to the primary as a write.
+    // `wrote` is set before it is sent to the primary as a write, and stays so unless the server refused it.
     asio::awaitable<result> run(std::string_view sql, const params& args, commit_token seen,
                                 const call_labels& labels, bool& wrote);
     // How far the log has got where it was just written.

@@ -4,6 +4,7 @@
 #include "connection/clock.hpp"
 #include "resilience/chance.hpp"
 #include "resilience/text.hpp"
+#include "transaction/outcome.hpp"
 
 #include <pgcoro/cluster/transactional.hpp>
 #include <pgcoro/resilience/failure.hpp>
@@ -309,5 +310,33 @@ transaction_options within(transaction_options options, deadline until)
     options.timeout = left;
     return options;
 }
+
+struct primary_source::impl final : connection_source
+{
+    explicit impl(std::shared_ptr<cluster_impl> of)
+        : cluster(std::move(of))
+    {}
+    asio::awaitable<lease> acquire(std::chrono::milliseconds within) override
+    {
+        auto until = time_after(within);
+        auto to = co_await cluster->primary(until);
+        auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now());
+        try {
+            lease held = co_await to.pool->acquire(std::max(left, std::chrono::milliseconds(1)));
+            co_return held;
+        } catch (const pool_closed& e) {
+            if (!cluster->open()) throw;
+            throw connection_error(connection_failure::wrong_role, e.what()); // it is not the primary any more
+        }
+    }
+
+    std::shared_ptr<cluster_impl> cluster;
+};
+
+primary_source::primary_source(std::shared_ptr<cluster_impl> of)
+    : impl_(new impl(std::move(of)))
+{}
+primary_source::~primary_source() = default;
+connection_source* primary_source::get() const noexcept { return impl_.get(); }
 
 } // namespace pgcoro::detail

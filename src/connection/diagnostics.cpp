@@ -157,6 +157,13 @@ bool may_be_stale_statement(sqlstate code) noexcept
     return code == internal_error || (code.class_code() == "42" && code != insufficient_privilege);
 }
 
+bool is_unreplicated_commit(const PGresult* notice)
+{
+    // By its place in the server's source, because the text is translated.
+    auto* routine = PQresultErrorField(notice, PG_DIAG_SOURCE_FUNCTION);
+    return routine && std::string_view(routine) == "SyncRepWaitForLSN";
+}
+
 bool is_lost_statement(sqlstate code, std::string_view routine, std::string_view message) noexcept
 {
     if (code == sqlstates::invalid_sql_statement_name)

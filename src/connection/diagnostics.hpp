@@ -16,6 +16,9 @@ sqlstate code_of(const PGresult* error);
 // The session ends with such an error, whatever else was asked of it.
 bool is_fatal(const PGresult* error);
 
+// The server's warning that a commit is not on the synchronous standby: "canceling wait for synchronous replication".
+bool is_unreplicated_commit(const PGresult* notice);
+
 // The server no longer has a statement that the session prepared, or can no longer use it. "Cached plan must not change
 // result type" is recognised by the routine, because the message is translated. An unknown name is recognised by the
 // session's prefix in the message: other names are the user's, whose EXECUTE or DEALLOCATE failed.

@@ -17,7 +17,7 @@ session_impl::session_impl(std::shared_ptr<const connection_options> with, std::
     , label(std::move(name))
     , socket(std::move(w))
     , backend_pid(PQbackendPID(socket->get()))
-    , stops(std::make_shared<const stop_sender>(socket->get(), socket->executor(), options->cancel_encryption),
+    , stops(std::make_shared<stop_sender>(socket->get(), socket->executor(), options->cancel_encryption),
             socket->shared_guard())
     // A transaction's session behind a pooler is not the one that a statement was prepared in.
     , statements(options->pooler == pooler_mode::transaction ? 0 : options->statement_cache_size)
@@ -27,6 +27,7 @@ session_impl::session_impl(std::shared_ptr<const connection_options> with, std::
         socket->get(),
         [](void* self, const PGresult* notice) {
             auto& s = *static_cast<session_impl*>(self);
+            if (is_unreplicated_commit(notice)) s.unreplicated = true;
             // While nothing is asked of the server, libpq passes on as a notice also the error that ends the session.
             if (is_fatal(notice)) s.last_words = read_diagnostics(notice);
             s.copy_bytes.explained(size_of_notice(notice));
@@ -202,6 +203,9 @@ bool session::looks_dead()
 
 void session::give_up() noexcept { impl_->broken = true; }
 void session::cancel() { impl_->stops.cancel(); }
+void session::never_cancel(bool on) noexcept { impl_->stops.never(on); }
+bool session::take_unreplicated() noexcept { return std::exchange(impl_->unreplicated, false); }
+sqlstate session::last_word() const noexcept { return impl_->last_words ? impl_->last_words->sqlstate : pgcoro::sqlstate(); }
 
 void cutter::cut() const
 {
@@ -255,8 +259,7 @@ std::string session::peer() const { return impl_->peer(); }
 const std::shared_ptr<socket_guard>& session::shared_guard() const noexcept { return impl_->socket->shared_guard(); }
 const connection_options& session::options() const noexcept { return *impl_->options; }
 const std::string& session::settings_of_transaction() const noexcept { return impl_->settings_of_transaction; }
-const std::string& session::timeline() const noexcept { return impl_->timeline; }
-void session::set_timeline(std::string_view name) { impl_->timeline = name; }
+server_knowledge& session::server() noexcept { return impl_->server; }
 void session::set_watched() noexcept { impl_->watched = true; }
 
 void session::name_operation(std::string_view name) noexcept { impl_->operation_name = name; }

@@ -2,6 +2,7 @@
 // interface for the other rooms; only this room includes session_impl.hpp.
 #pragma once
 
+#include "base/server_identity.hpp"
 #include "connection/libpq_result.hpp"
 #include "connection/one_shot.hpp"
 #include "connection/open_span.hpp"
@@ -118,6 +119,10 @@ public:
     // stream is at its end, or the server has sent a FATAL error. No round trip. Call it only while no operation is in
     // progress.
     bool looks_dead();
+    // Returns the SQLSTATE of the FATAL error that looks_dead() read; the default value if there was none.
+    sqlstate last_word() const noexcept;
+    // Returns true if the server has warned, since the last call, that it stopped waiting for a synchronous standby.
+    bool take_unreplicated() noexcept;
     // It is not to be used any more, whatever its socket says.
     void give_up() noexcept;
 
@@ -129,6 +134,10 @@ public:
     // Ends the connection and what the server does for it, whoever uses it now. From any thread.
     void abort() { cut_from_outside().cut(); }
     cutter cut_from_outside() const;
+    // While this is on, no cancel request is sent: cancel() does nothing, and an operation that is left, or overdue, has its
+    // connection cut. For COMMIT and PREPARE TRANSACTION, because a cancel request would end the server's wait for a
+    // synchronous standby.
+    void never_cancel(bool on) noexcept;
     // Brings the session back from whatever it was left in: waits for a cancel under way, reads what is still
     // to come, and rolls back an open transaction if `rollback`. Throws when that does not succeed by the
     // deadline; then the connection is broken.
@@ -174,9 +183,8 @@ public:
     const connection_options& options() const noexcept;
     // A statement that makes the options' settings for a transaction, where none are made for the session.
     const std::string& settings_of_transaction() const noexcept;
-    // The server's timeline, once somebody asked for it: constant as long as it takes writes.
-    const std::string& timeline() const noexcept;
-    void set_timeline(std::string_view name);
+    // What is known of the server and of the role's rights there. Whoever asks the server stores the answer here.
+    server_knowledge& server() noexcept;
     // Deadlines are watched by somebody who calls guard().expire(): no timer is needed here.
     void set_watched() noexcept;
 
@@ -205,6 +213,23 @@ public:
 
 private:
     std::unique_ptr<session_impl> impl_;
+};
+
+// See session::never_cancel(). A local variable of a coroutine.
+class never_cancelled
+{
+public:
+    explicit never_cancelled(session& s) noexcept
+        : session_(s)
+    {
+        session_.never_cancel(true);
+    }
+    never_cancelled(const never_cancelled&) = delete;
+    never_cancelled& operator=(const never_cancelled&) = delete;
+    ~never_cancelled() { session_.never_cancel(false); }
+
+private:
+    session& session_;
 };
 
 } // namespace pgcoro::detail

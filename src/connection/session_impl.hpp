@@ -212,7 +212,8 @@ public:
     session_holder* holder = nullptr;
     std::shared_ptr<detail::tenure> token;
     std::string settings_of_transaction;
-    std::string timeline;
+    server_knowledge server;
+    bool unreplicated = false; // see session::take_unreplicated()
     copy_watch copy_bytes;
     std::optional<diagnostics> last_words; // the server's FATAL error while the session was idle
     bool interrupted = false;              // an operation was left before its answers were read

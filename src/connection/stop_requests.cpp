@@ -13,12 +13,12 @@ stop_sender::stop_sender(PGconn* conn, asio::any_io_executor executor, cancel_en
 
 bool stop_sender::send(std::function<void(cancel_result)> on_ended) const
 {
-    if (!target_->allows(encryption_)) return false;
+    if (never_ || !target_->allows(encryption_)) return false;
     cancel_request::start(target_, executor_, std::move(on_ended));
     return true;
 }
 
-stop_requests::stop_requests(std::shared_ptr<const stop_sender> sender, std::shared_ptr<socket_guard> guard) noexcept
+stop_requests::stop_requests(std::shared_ptr<stop_sender> sender, std::shared_ptr<socket_guard> guard) noexcept
     : sender_(std::move(sender))
     , guard_(std::move(guard))
 {}
@@ -54,6 +54,7 @@ std::shared_ptr<one_shot> stop_requests::idle_event()
 void stop_requests::cancel()
 {
     std::lock_guard lock(mutex_);
+    if (sender_->is_never()) return;
     auto state = state_.load();
     for (;;) {
         auto now = static_cast<work>(state & ~awaited);

@@ -21,13 +21,17 @@ class stop_sender
 public:
     stop_sender(PGconn* conn, asio::any_io_executor executor, cancel_encryption encryption);
 
-    // Returns false if the options forbid the request, because it would travel in clear text.
+    // Returns false if never() is on, or if the options forbid the request because it would travel in clear text.
     bool send(std::function<void(cancel_result)> on_ended) const;
+    // While this is on, no request is sent.
+    void never(bool on) noexcept { never_ = on; }
+    bool is_never() const noexcept { return never_; }
 
 private:
     const std::shared_ptr<cancel_target> target_;
     const asio::any_io_executor executor_;
     const cancel_encryption encryption_;
+    std::atomic<bool> never_{false};
 };
 
 // A cancel request travels on its own connection, so that it may arrive late. The session must not be used before the
@@ -46,10 +50,12 @@ public:
         std::atomic<bool> overdue{false}; // it may still arrive: the session must be closed
     };
 
-    // If the options forbid a request, the guard cuts the connection instead.
-    stop_requests(std::shared_ptr<const stop_sender> sender, std::shared_ptr<socket_guard> guard) noexcept;
+    // If the sender refuses a request, the guard cuts the connection instead.
+    stop_requests(std::shared_ptr<stop_sender> sender, std::shared_ptr<socket_guard> guard) noexcept;
 
-    const std::shared_ptr<const stop_sender>& sender() const noexcept { return sender_; }
+    std::shared_ptr<const stop_sender> sender() const noexcept { return sender_; }
+    // See session::never_cancel().
+    void never(bool on) noexcept { sender_->never(on); }
 
     // From any thread.
     bool busy() const noexcept { return under_way() != work::none; }
@@ -60,7 +66,7 @@ public:
     void begin(work what) noexcept { state_ = static_cast<std::uint8_t>(what); }
     void end() noexcept;
 
-    // Sends a request if a statement is in progress. From any thread.
+    // Sends a request if a statement is in progress, and never() is not on. From any thread.
     void cancel();
     // Sends a request, unless one is in progress. An earlier request may have arrived before the statement.
     void request();
@@ -77,7 +83,7 @@ private:
     }
     void request_with_lock();
 
-    const std::shared_ptr<const stop_sender> sender_;
+    const std::shared_ptr<stop_sender> sender_;
     const std::shared_ptr<socket_guard> guard_;
     std::shared_ptr<pending_request> pending_;
     std::shared_ptr<one_shot> idle_;

@@ -1,6 +1,7 @@
 #include <pgcoro/pool/pool.hpp>
 
 #include "pool/pool_impl.hpp"
+#include "sql/transaction_control.hpp"
 
 #include <stdexcept>
 #include <utility>
@@ -95,6 +96,12 @@ detail::pool_impl& pool::impl() const
     return *impl_;
 }
 
+const std::shared_ptr<detail::pool_impl>& pool::shared() const
+{
+    impl(); // throws after a move
+    return impl_;
+}
+
 asio::awaitable<lease> pool::acquire(std::source_location where)
 {
     return impl().acquire(impl().options().acquire_timeout, where);
@@ -118,6 +125,11 @@ asio::awaitable<result> pool::run_kept(std::string_view sql, const params& args)
 asio::awaitable<result> pool::run_one(std::string_view sql, const params& args, std::string_view operation,
                                       const trace_context* trace)
 {
+    // The next statement would run on another connection.
+    if (sql::transaction_control(sql) != sql::control::none)
+        throw std::logic_error("pgcoro: BEGIN, COMMIT and ROLLBACK through a pool would each run on whichever connection "
+                               "is free: use transactional(), or acquire() a lease: " +
+                               std::string(sql));
     auto acquiring = trace ? impl().acquire_traced(options().acquire_timeout, *trace, {}) : acquire();
     auto held = co_await std::move(acquiring);
     detail::request r;

@@ -329,7 +329,8 @@ prepared_core::decision prepared_core::answered(bool confirmed)
 prepared_core::decision prepared_core::missing(const server_identity& now, bool durable)
 {
     // Evidence: the server's word, and nothing was sent before.
-    if (sent_ <= 1 + refused_) return decision::report_error;
+    ++refused_;
+    if (!may_have_happened()) return decision::report_error;
     // Evidence: it was there before it was sent first, only this caller ends it, and the server has lost nothing since.
     if (!was_there_)
         return unknown("there is no transaction of this name, and whether there was one before is not known");

@@ -1,6 +1,8 @@
 #include "transaction/outcome.hpp"
 
 #include "connection/session.hpp"
+#include "pool/pool_impl.hpp"
+#include "transaction/server_questions.hpp"
 
 #include <pgcoro/resilience/backoff.hpp>
 #include <pgcoro/resilience/time_source.hpp>
@@ -14,111 +16,196 @@ namespace pgcoro::detail
 namespace
 {
 
-// No timeline on a standby, which has no end of the WAL of its own to name; nor has it ids to give. With when
-// the statistics were begun: a crash takes ids with it whose WAL was not safe yet, and they are given once
-// more then. Recovery begins the statistics anew, after the crash of the whole server as after that of one of
-// its processes; a clean restart, which loses nothing, keeps them (PostgreSQL, "The Cumulative Statistics
-// System").
-#define PGCORO_TIMELINE                                                                                      \
-    "case when pg_catalog.pg_is_in_recovery() then '' else pg_catalog.substr(pg_catalog.pg_walfile_name("    \
-    "pg_catalog.pg_current_wal_insert_lsn()), 1, 8) || '@' || pg_catalog.date_part('epoch', coalesce("       \
-    "pg_catalog.pg_stat_get_bgwriter_stat_reset_time(), pg_catalog.clock_timestamp())) end"
-
-// Not looked up on an older timeline, which may never have seen the transaction though it is committed.
-constexpr std::string_view outcome_query =
-    "select t.line, case when pg_catalog.substr(t.line, 1, 8) >= pg_catalog.substr($2, 1, 8) then "
-    "pg_catalog.pg_xact_status($1::pg_catalog.xid8) end, "
-    "exists (select from pg_catalog.pg_prepared_xacts where gid = $3 and "
-    "database = pg_catalog.current_database()) from (select " PGCORO_TIMELINE " as line offset 0) as t";
-
 constexpr std::chrono::seconds longest{30};
 constexpr std::chrono::seconds in_any_case{5};
 
-using answer = std::tuple<std::string, std::optional<std::string>, bool>;
+// Is what this session commits waited for on a standby?
+constexpr std::string_view waits_for_standby =
+    "(pg_catalog.current_setting('synchronous_standby_names') <> '' and "
+    "pg_catalog.current_setting('synchronous_commit') not in ('off', 'local'))";
 
-// What pg_xact_status says of an id that the server has not given yet: it crashed, or was promoted, before
-// any trace of the transaction was safe there.
-bool is_in_the_future(const error& e)
+// Writes to the log, so that this statement's own commit waits for the standbys, as every commit before it in the log
+// had to. Gives true when what is committed here is durable.
+std::string durability_expression(std::uint32_t rights)
 {
-    constexpr sqlstate invalid_parameter_value{"22023"};
-    auto* told = dynamic_cast<const server_error*>(&e);
-    return told && told->sqlstate() == invalid_parameter_value;
+    std::string text = "(not " + std::string(waits_for_standby);
+    if (rights & server_right::message)
+        text += " or pg_catalog.pg_logical_emit_message(true, 'pgcoro', '') is not null";
+    return text + ")";
 }
 
-// Asks once. `why` is told when the server has no answer, or not yet.
-asio::awaitable<std::optional<outcome>> ask(pool& p, const lost_transaction& which, deadline limit,
-                                            std::string& why, bool& final)
+// $1 the id, $2 the name of the prepared transaction, $3 the marker's key; NULL where there is none.
+std::string outcome_query(std::uint32_t rights, bool has_id, bool has_gid, bool has_marker)
 {
-    lease held = co_await p.acquire(time_left(limit));
-    auto args = params::of(which.id, which.timeline, which.gid);
+    auto allowed = [&](std::uint32_t right) { return (rights & right) == right; };
+    std::string standby = "coalesce(pg_catalog.current_setting('in_hot_standby', true), 'off') = 'on'";
+    if (allowed(server_right::timeline)) standby = "pg_catalog.pg_is_in_recovery()";
+    std::string status = "'not asked'";
+    // An id that is not below a new one has not been given yet: pg_xact_status would raise an error.
+    if (has_id && allowed(server_right::status))
+        status = "case when pg_catalog.pg_is_in_recovery() then 'not asked' "
+                 "when $1::pg_catalog.xid8 < pg_catalog.pg_current_xact_id() "
+                 "then coalesce(pg_catalog.pg_xact_status($1::pg_catalog.xid8), 'forgotten') "
+                 "else 'not assigned' end";
+    std::string prepared = "false";
+    if (has_gid && has_id && allowed(server_right::prepared))
+        prepared = "exists (select from pg_catalog.pg_prepared_xacts where gid = $2 and "
+                   "database = pg_catalog.current_database() and transaction = "
+                   "pg_catalog.xid($1::pg_catalog.xid8))";
+    std::string found = "false";
+    if (has_marker && allowed(server_right::marker))
+        found = "exists (select from pgcoro.commit_marker where key = $3::pg_catalog.uuid)";
+    return "select o.*, case when o.status = 'committed' or o.prepared or o.found then " +
+           durability_expression(rights) + " else false end from (select " + identity_expression(rights) +
+           " as server, " + standby + " as standby, " + status + " as status, " + prepared + " as prepared, " + found +
+           " as found, $1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.text offset 0) as o";
+}
+
+outcome_answer::status status_of(std::string_view text)
+{
+    using enum outcome_answer::status;
+    if (text == "committed") return committed;
+    if (text == "aborted") return aborted;
+    if (text == "in progress") return in_progress;
+    if (text == "not assigned") return not_assigned;
+    if (text == "forgotten") return forgotten;
+    return not_asked;
+}
+
+std::optional<std::string> optional_text(const std::string& text)
+{
+    if (text.empty()) return std::nullopt;
+    return text;
+}
+
+asio::awaitable<result> run_bounded(session& s, const std::string& sql, params args, deadline limit)
+{
     prologue bounded;
     bounded.deadline = limit.time();
     request r;
-    r.sql = outcome_query;
+    r.sql = sql;
     r.args = &args;
     r.with = &bounded;
-    auto got = co_await held->session().run(r);
-    auto [timeline, status, prepared] = got.as_value<answer>();
-    if (prepared) co_return outcome::prepared;
-    if (timeline.empty()) {
-        why = "the server that answers is a standby, which cannot tell";
-        co_return std::nullopt;
-    }
-    final = !status.has_value();
-    if (final) {
-        why = "the server (timeline " + timeline + ") does not remember transaction " + which.id +
-              " of timeline " + which.timeline;
-        co_return std::nullopt;
-    }
-    // Nobody else's, whatever happened meanwhile: an id whose commit is safe is not given once more.
-    if (status == "aborted") co_return outcome::aborted;
-    const bool certainly_ours = timeline == which.timeline;
-    if (status == "committed") {
-        if (certainly_ours) co_return which.gid.empty() ? outcome::committed : outcome::prepared;
-        final = true;
-        why = "the server crashed or failed over meanwhile (timeline " + which.timeline + ", now " +
-              timeline + "); transaction " + which.id +
-              " is committed there, but may be another one of the same id";
-        co_return std::nullopt;
-    }
-    if (!certainly_ours && which.gid.empty()) co_return outcome::aborted; // another's that has this id now
-    why = "the server still has transaction " + which.id + " in progress";
-    co_return std::nullopt;
+    r.sent_as = sql; // not worth preparing
+    auto got = co_await s.run(r);
+    co_return got;
+}
+
+[[noreturn]] void throw_not_confirmed()
+{
+    throw error("the server stopped waiting for its synchronous standby");
+}
+
+// Puts the marker there, if its transaction has not done so. Waits while that transaction is under way.
+asio::awaitable<void> block_marker(session& s, const std::string& key, outcome_answer& a, deadline limit)
+{
+    auto sql = "with mine as (insert into pgcoro.commit_marker (key) values ($1::pg_catalog.uuid) "
+               "on conflict (key) do nothing returning 1) select exists (select from mine), " +
+               identity_expression(s.server().may);
+    auto args = params::of(key);
+    auto got = co_await run_bounded(s, sql, std::move(args), limit);
+    auto [mine, server] = got.as_value<std::tuple<bool, std::string>>();
+    if (!mine) co_return; // the next question finds it
+    if (s.take_unreplicated()) throw_not_confirmed();
+    a.row = outcome_answer::marker::blocked;
+    a.server = parse_server_identity(server);
+}
+
+asio::awaitable<outcome_answer> ask(const transaction_core& core, connection_source& from,
+                                    const outcome_keys& keys, deadline limit)
+{
+    lease held = co_await from.acquire(time_left(limit));
+    auto& s = held->session();
+    co_await learn_rights(s, limit);
+    // Cancelled, a wait for a standby would end as if the standby had answered.
+    never_cancelled guard(s);
+    s.take_unreplicated();
+    auto sql = outcome_query(s.server().may, !core.id().empty(), !keys.gid.empty(), core.marked());
+    auto args = params::of(optional_text(core.id()), optional_text(keys.gid), optional_text(keys.marker));
+    auto got = co_await run_bounded(s, sql, std::move(args), limit);
+    if (s.take_unreplicated()) throw_not_confirmed();
+    outcome_answer a;
+    a.server = parse_server_identity(got[0][0].as<std::string>());
+    a.standby = got[0][1].as<bool>();
+    a.id = status_of(got[0][2].as<std::string>());
+    a.prepared = got[0][3].as<bool>();
+    if (core.marked())
+        a.row = got[0][4].as<bool>() ? outcome_answer::marker::found : outcome_answer::marker::absent;
+    a.durable = got[0][8].as<bool>();
+    bool may_block = a.row == outcome_answer::marker::absent && !a.standby && core.may_block(a.server) &&
+                     (s.server().may & server_right::marker);
+    if (may_block) co_await block_marker(s, keys.marker, a, limit);
+    co_return a;
+}
+
+// Could the same question have an answer later?
+bool may_pass(const error& e)
+{
+    if (dynamic_cast<const pool_closed*>(&e)) return false;
+    auto what = classify(e.sqlstate());
+    return e.is_transient() || !e.sqlstate() || what == failure_class::retry_on_request ||
+           what == failure_class::timeout_or_cancel || what == failure_class::retry_transaction;
 }
 
 } // namespace
 
-const std::string_view id_query = "select pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text";
-const std::string_view id_and_timeline_query =
-    "select pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text || ' ' || " PGCORO_TIMELINE;
-const std::string_view new_id_query =
-    "select pg_catalog.pg_current_xact_id()::pg_catalog.text || ' ' || " PGCORO_TIMELINE;
-
-#undef PGCORO_TIMELINE
-
-asio::awaitable<outcome> find_outcome(pool& p, lost_transaction which, deadline until,
-                                      std::exception_ptr lost)
+asio::awaitable<lease> pool_source::acquire(std::chrono::milliseconds within)
 {
+    return pool_->acquire(within, std::source_location());
+}
+
+asio::awaitable<void> learn_rights(session& s, deadline limit)
+{
+    if (s.server().asked) co_return;
+    std::string sql(rights_and_marker_query);
+    params none;
+    auto got = co_await run_bounded(s, sql, std::move(none), limit);
+    learn(s.server(), got.as_optional<std::optional<std::string>>().value_or(std::nullopt).value_or("0"));
+}
+
+asio::awaitable<server_state> ask_server(session& s, std::string gid, deadline limit)
+{
+    co_await learn_rights(s, limit);
+    s.take_unreplicated();
+    auto may = s.server().may;
+    std::string prepared = may & server_right::prepared
+                               ? "exists (select from pg_catalog.pg_prepared_xacts where gid = $1 and database = "
+                                 "pg_catalog.current_database())"
+                               : "$1::pg_catalog.text is null";
+    auto sql = "select " + identity_expression(may) + ", " + durability_expression(may) + ", " + prepared;
+    auto args = params::of(gid);
+    auto got = co_await run_bounded(s, sql, std::move(args), limit);
+    auto [identity, durable, there] = got.as_value<std::tuple<std::string, bool, bool>>();
+    server_state now{parse_server_identity(identity), durable && !s.take_unreplicated(), there};
+    co_return now;
+}
+
+asio::awaitable<void> find_outcome(transaction_core& core, connection_source& from, outcome_keys keys, deadline until,
+                                   std::exception_ptr lost)
+{
+    const std::string end = core.how() == transaction_core::closing::commit ? "COMMIT" : "PREPARE TRANSACTION";
     auto limit = std::max(earlier(until, deadline::after(longest)), deadline::after(in_any_case));
-    std::string why = "the transaction's id was not asked for (resolve_commit is off)";
     auto pause =
         backoff::exponential(std::chrono::milliseconds(5), std::chrono::milliseconds(500), jitter::none);
-    bool final = which.id.empty();
-    for (int asked = 1; !final && !limit.expired(); ++asked) {
+    auto next = core.now() == transaction_core::state::unknown ? transaction_core::decision::report_unknown
+                                                               : transaction_core::decision::ask_outcome;
+    std::string trouble;
+    for (int asked = 1; next == transaction_core::decision::ask_outcome && !limit.expired(); ++asked) {
         try {
-            auto found = co_await ask(p, which, limit, why, final);
-            if (found) co_return *found;
+            auto answer = co_await ask(core, from, keys, limit);
+            next = core.outcome(answer);
+            trouble.clear();
         } catch (const error& e) {
-            if (is_in_the_future(e)) co_return outcome::aborted;
-            why = "asking for the outcome of transaction " + which.id + " failed: " + e.message();
-            final = !e.is_transient();
+            trouble = "asking for the outcome of the transaction failed: " + e.message();
+            if (!may_pass(e)) break;
         }
-        // In progress: its process has not noticed yet that its client is gone.
-        if (!final) co_await time_source::steady().sleep_for(pause.curve(asked));
+        if (next == transaction_core::decision::ask_outcome)
+            co_await time_source::steady().sleep_for(pause.curve(asked));
     }
-    const std::string end = which.gid.empty() ? "COMMIT" : "PREPARE TRANSACTION";
+    if (core.took_no_effect() || core.succeeded()) co_return;
+    core.give_up(trouble);
     throw_unknown("the connection broke during " + end +
-                      ", and whether it took place could not be found out: " + why,
+                      ", and whether it took place could not be found out: " + core.reason(),
                   lost);
 }
 
@@ -126,9 +213,11 @@ void throw_unknown(const std::string& what, const std::exception_ptr& lost)
 {
     commit_unknown unknown(what);
     try {
-        std::rethrow_exception(lost);
+        if (lost) std::rethrow_exception(lost);
     } catch (const error& e) {
         unknown.add_note(e.what());
+    } catch (...) {
+        // Says nothing of use to a reader.
     }
     throw unknown;
 }

@@ -1,5 +1,7 @@
-// What came of a transaction whose end got no answer.
+// Asks servers what became of a transaction whose end got no answer, until the core has heard enough.
 #pragma once
+
+#include "transaction/core.hpp"
 
 #include <pgcoro/pool/pool.hpp>
 #include <pgcoro/resilience/deadline.hpp>
@@ -8,35 +10,65 @@
 
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <string>
-#include <string_view>
 
 namespace pgcoro::detail
 {
 
-// Gives the id of the transaction once it has one, else NULL. The second is asked once a connection; it gives
-// the server's timeline, too, behind a space: after a crash or a failover ids may be given once more.
-extern const std::string_view id_query;
-extern const std::string_view id_and_timeline_query;
-// The same for a transaction that has to have an id.
-extern const std::string_view new_id_query;
+class pool_impl;
+class session;
 
-struct lost_transaction
+// Where connections come from that the outcome is asked on.
+class connection_source
 {
-    std::string id;       // empty: not known
-    std::string timeline; // of the server that gave it
-    std::string gid;      // of one that was to be prepared; else empty
+public:
+    virtual boost::asio::awaitable<lease> acquire(std::chrono::milliseconds within) = 0;
+
+protected:
+    ~connection_source() = default;
 };
 
-enum class outcome { committed, aborted, prepared };
+// A pool, which lives at least as long.
+class pool_source final : public connection_source
+{
+public:
+    explicit pool_source(std::shared_ptr<pool_impl> from) noexcept
+        : pool_(std::move(from))
+    {}
+    boost::asio::awaitable<lease> acquire(std::chrono::milliseconds within) override;
 
-// Asks until there is an answer, for half a minute and no longer than the deadline says, but for some seconds
-// in any case. Throws commit_unknown, which tells why nothing can be found out and how the answer was lost.
-boost::asio::awaitable<outcome> find_outcome(pool& p, lost_transaction which, deadline until,
-                                             std::exception_ptr lost);
+private:
+    std::shared_ptr<pool_impl> pool_;
+};
+
+// What is asked for besides the id that the core has.
+struct outcome_keys
+{
+    std::string gid;    // of a transaction that was to be prepared; else empty
+    std::string marker; // of the row that went with COMMIT; else empty
+};
+
+// Asks until the core decides: for half a minute and no longer than the deadline says, but for some seconds in any
+// case. Throws commit_unknown, which says why and how the answer was lost (`lost`).
+boost::asio::awaitable<void> find_outcome(transaction_core& core, connection_source& from, outcome_keys keys,
+                                          deadline until, std::exception_ptr lost);
 
 // Throws commit_unknown, with what the connection was lost by.
 [[noreturn]] void throw_unknown(const std::string& what, const std::exception_ptr& lost);
+
+// The rights of the session's role, asked for once a session. By a statement of its own: not in a transaction.
+boost::asio::awaitable<void> learn_rights(session& s, deadline limit);
+
+// Who the server is, and whether what is committed there is as durable as the session asked for, by a statement of
+// its own. Throws what session::run() throws.
+struct server_state
+{
+    server_identity identity;
+    bool durable = false;
+    bool prepared = false; // a transaction of the name that was asked for is prepared
+};
+boost::asio::awaitable<server_state> ask_server(session& s, std::string gid, deadline limit);
 
 // For waits that take a number of milliseconds: at least one.
 std::chrono::milliseconds time_left(const deadline& limit);

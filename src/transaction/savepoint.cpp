@@ -1,6 +1,8 @@
 // Savepoints: what of them the server has been told, and what it is to be told with the next statement.
 #include <pgcoro/transaction/transaction.hpp>
 
+#include "transaction/core.hpp"
+
 #include <stdexcept>
 
 namespace pgcoro
@@ -40,7 +42,8 @@ void transaction::undo_savepoint()
         set_ = depth_ - 1;
     }
     --depth_;
-    if (!lost_) failure_ = nullptr;
+    core_->savepoint_undone();
+    if (!core_->over()) failure_ = nullptr;
 }
 
 } // namespace pgcoro

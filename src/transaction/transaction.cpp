@@ -1,16 +1,23 @@
 #include <pgcoro/transaction/transaction.hpp>
 
 #include "connection/session.hpp"
-#include "connection/session.hpp"
+#include "resilience/is_a.hpp"
+#include "sql/transaction_control.hpp"
+#include "transaction/core.hpp"
 #include "transaction/outcome.hpp"
+#include "transaction/parts.hpp"
+#include "transaction/server_questions.hpp"
 
+#include <boost/asio/multiple_exceptions.hpp>
+
+#include <algorithm>
+#include <limits>
 #include <stdexcept>
 
 namespace pgcoro
 {
 
 namespace asio = boost::asio;
-
 namespace
 {
 
@@ -51,36 +58,40 @@ bool ends_all(const error& e)
 
 } // namespace
 
-transaction::transaction(pool& p, lease held, const transaction_options& options, deadline until, int attempt)
-    : pool_(p)
+transaction::transaction(detail::connection_source& source, lease held, const transaction_options& options,
+                         deadline until, int attempt, const std::vector<std::string>& unprepared)
+    : source_(source)
     , lease_(std::move(held))
     , options_(options)
     , until_(until)
     , attempt_(attempt)
+    , unprepared_(unprepared)
+    , core_(new detail::transaction_core({.by_id = options.resolve_commit != resolve_commit::off,
+                                          .by_marker = options.resolve_commit == resolve_commit::by_marker,
+                                          .read_only = options.read_only}))
 {
     // Also when nobody asks for anything: an idle transaction keeps its locks.
     if (!until_.is_never()) lease_->session().guard().limit(until_.time());
 }
 
+void detail::transaction_core_deleter::operator()(transaction_core* c) const noexcept { delete c; }
+
 transaction::~transaction()
 {
     let_go();
-    if (state_ == ending::open) return;
+    if (!core_->may_have_taken_effect()) return;
     for (auto& then : at_commit_) then();
 }
+
+const std::string& transaction::id() const noexcept { return core_->id(); }
 
 void transaction::let_go() noexcept
 {
     if (!lease_) return;
     auto& session = lease_->session();
+    session.never_cancel(false);
     if (!until_.is_never() && !session.guard().unlimit()) session.give_up();
     lease_.release();
-}
-
-void transaction::ended(ending as) noexcept
-{
-    state_ = as;
-    let_go(); // before the caller goes on
 }
 
 detail::session& transaction::on()
@@ -91,11 +102,19 @@ detail::session& transaction::on()
     return lease_->session();
 }
 
-// How long the client waits for an answer: somewhat longer than the server may work at it.
-std::chrono::steady_clock::time_point transaction::answer_due(detail::session& session) const
+// How long the client waits for an answer: a moment longer than the server may work at it, so that the server's own
+// error mostly comes first, and the connection stays usable.
+std::chrono::steady_clock::time_point transaction::answer_due() const
 {
-    if (until_.is_never()) return std::chrono::steady_clock::time_point::max();
-    return until_.time() + session.options().response_grace;
+    constexpr std::chrono::milliseconds moment{100};
+    return detail::time_after(until_.time(), moment);
+}
+
+void transaction::fail_late(std::string_view sql)
+{
+    core_->doom();
+    failure_ = latest_ = std::make_exception_ptr(out_of_time(sql));
+    std::rethrow_exception(failure_);
 }
 
 // The server stops by itself when the time is over; told in the same round trip.
@@ -104,91 +123,198 @@ void transaction::limit_time(detail::session& session, detail::prologue& p, bool
     using std::chrono::milliseconds;
     if (until_.is_never()) return;
     auto left = std::chrono::ceil<milliseconds>(until_.remaining());
-    if (left.count() <= 0) {
-        lost_ = true;
-        failure_ = std::make_exception_ptr(out_of_time(sql));
-        std::rethrow_exception(failure_);
-    }
+    if (left.count() <= 0) fail_late(sql);
+    p.deadline = answer_due();
+    // The server takes no more; that is 24 days.
+    constexpr milliseconds most{std::numeric_limits<std::int32_t>::max()};
     auto usual = session.options().statement_timeout;
-    if (usual.count() == 0 || left < usual)
+    if (left < most && (usual.count() == 0 || left < usual))
         p.before.push_back("set local statement_timeout = " + std::to_string(left.count()));
     // It costs the connection, so it comes after statement_timeout: for a client that sends nothing more.
     constexpr int has_transaction_timeout = 170000;
     constexpr milliseconds later{1000};
-    if (first && PQserverVersion(session.pg()) >= has_transaction_timeout)
+    if (first && left < most - later && PQserverVersion(session.pg()) >= has_transaction_timeout)
         p.before.push_back("set local transaction_timeout = " + std::to_string((left + later).count()));
-    p.deadline = answer_due(session);
+}
+
+// A statement that would end the transaction would take its fate out of our hands.
+void transaction::check_text(std::string_view sql)
+{
+    if (sql::transaction_control(sql) == sql::control::none) {
+        if (sql::mentions_notify(sql)) core_->acts_elsewhere();
+        return;
+    }
+    core_->doom();
+    failure_ = latest_ = std::make_exception_ptr(std::logic_error(
+        "pgcoro: this statement would begin or end the transaction: return from the body to commit, throw to roll "
+        "back, use savepoint() to undo a part, or prepare_transaction(); nothing was sent, and the transaction is "
+        "rolled back: " +
+        std::string(sql)));
+    std::rethrow_exception(failure_);
+}
+
+std::string_view transaction::rights_question() const noexcept
+{
+    return options_.resolve_commit == resolve_commit::by_marker ? detail::rights_and_marker_query
+                                                                : detail::rights_query;
+}
+
+// What is asked behind the next statement: the role's rights first, once a session; then the id, until there is one.
+std::string_view transaction::next_question()
+{
+    asked_ = question::none;
+    if (asking_ || commit_next_ || !core_->wants_id()) return {};
+    auto& server = lease_->session().server();
+    if (!server.asked) {
+        asked_ = question::rights;
+        return rights_question();
+    }
+    if (!(server.may & detail::server_right::id)) {
+        core_->id_is_denied();
+        return {};
+    }
+    asked_ = question::id;
+    // Behind a pooler the session may be on another server by now.
+    bool certain = server.backend != 0 && lease_->session().options().pooler == pooler_mode::none;
+    return certain ? detail::id_query : std::string_view(server.identity_query);
 }
 
 detail::prologue transaction::begin(std::string_view sql)
 {
     auto& session = on();
-    if (lost_) std::rethrow_exception(failure_);
-    if (begun_ && session.transaction_status() == PQTRANS_IDLE) {
-        lost_ = true;
-        failure_ = std::make_exception_ptr(
+    if (core_->over()) std::rethrow_exception(failure_);
+    if (core_->begun() && session.transaction_status() == PQTRANS_IDLE) {
+        core_->left_by_body();
+        failure_ = latest_ = std::make_exception_ptr(
             error("the transaction is not open on the server any more: its first statement was cancelled "
                   "before it had begun, or its body ran COMMIT or ROLLBACK itself",
                   {}, sql));
         std::rethrow_exception(failure_);
     }
+    check_text(sql);
     detail::prologue p;
-    before_ = {session.sent(), begun_, set_, std::move(due_)};
+    before_ = {session.sent(), set_, std::move(due_)};
     due_.clear();
-    if (!begun_) {
+    bool first = !core_->begun();
+    if (first) {
         p.before.push_back(begin_statement(options_));
         p.prepare_first = true;
         if (auto& settings = session.settings_of_transaction(); !settings.empty())
             p.before.push_back(settings);
+        if (session.server().backend != 0 && session.options().pooler == pooler_mode::none)
+            core_->server_known(session.server().identity);
     }
     for (auto& statement : before_.due) p.before.push_back(statement);
-    limit_time(session, p, !begun_, sql);
+    limit_time(session, p, first, sql);
     while (set_ < depth_) p.before.push_back("savepoint pgcoro_" + std::to_string(++set_));
-    if (options_.resolve_commit && !options_.read_only && id_.empty())
-        p.after = session.timeline().empty() ? detail::id_and_timeline_query : detail::id_query;
+    p.after = next_question();
     p.commit = std::exchange(commit_next_, false);
-    begun_ = true;
+    if (!p.commit) {
+        core_->statement_sent();
+        return p;
+    }
+    if (core_->wants_marker(true)) {
+        p.before.push_back(marker_statement());
+        core_->marker_sent();
+    }
+    // As before COMMIT by itself; a list has it as its last statement.
+    if (!sql.empty() && !until_.is_never()) p.after = check_constraints;
+    core_->end_sent(detail::transaction_core::closing::commit, true);
     return p;
 }
 
 void transaction::told(const char* text)
 {
-    if (!text) return;
-    std::string_view got = text;
-    auto& session = lease_->session();
-    if (auto space = got.find(' '); space != got.npos) {
-        session.set_timeline(got.substr(space + 1));
-        got = got.substr(0, space);
+    if (!lease_) return;
+    auto& server = lease_->session().server();
+    switch (std::exchange(asked_, question::none)) {
+    case question::none:
+        return;
+    case question::rights:
+        detail::learn(server, text ? text : "0");
+        return;
+    case question::id:
+        break;
     }
-    id_ = got;
-    timeline_ = session.timeline();
+    if (!text) return core_->id_answered({}, {});
+    auto got = detail::parse_told_id(text);
+    if (got.has_identity) {
+        server.identity = got.identity;
+        server.backend = got.backend;
+    } else if (got.backend != server.backend) {
+        // A pooler that nobody told of: what is known of the server is of another one. Asked again.
+        server.backend = 0;
+        return;
+    }
+    core_->id_answered(got.id, server.identity);
+}
+
+// A row in a foreign table leaves no id behind: nor can its transaction be found again without one.
+void transaction::note_effects(std::string_view tag, std::uint64_t rows, bool asked_for_id)
+{
+    if (!asked_for_id || core_->now() != detail::transaction_core::state::clean || rows == 0) return;
+    if (tag.starts_with("INSERT") || tag.starts_with("UPDATE") || tag.starts_with("DELETE") ||
+        tag.starts_with("MERGE"))
+        core_->acts_elsewhere();
+}
+
+bool transaction::threw(const std::exception_ptr& failure) const noexcept
+{
+    if (!failure) return false;
+    auto inner = failure;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const asio::multiple_exceptions& several) { // of awaitable operators
+        inner = several.first_exception();
+    } catch (...) {
+        // Any other is what it is.
+    }
+    return inner == failure_ || inner == latest_;
+}
+
+// A failure that came because the transaction's time is over is a deadline_exceeded.
+std::exception_ptr transaction::overdue(std::exception_ptr failure, std::string_view sql)
+{
+    if (!until_.expired()) return failure;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const deadline_exceeded&) {
+        return failure;
+    } catch (const error& e) {
+        if (!was_stopped(e) && !e.invalidates_connection()) return failure;
+        auto late = out_of_time(sql);
+        late.add_note(e.what());
+        return std::make_exception_ptr(late);
+    } catch (...) {
+        return failure;
+    }
 }
 
 std::exception_ptr transaction::failed(std::exception_ptr why, std::string_view sql)
 {
     commit_next_ = false;
+    asked_ = question::none;
     if (!lease_) return why;
     auto& session = lease_->session();
     try {
         std::rethrow_exception(why);
-    } catch (const deadline_exceeded&) {
-        return why;
     } catch (const error& e) {
-        if (lost_) return why;
-        // With COMMIT under way a lost connection must stay one: what came of it is found out first.
-        bool over =
-            state_ == ending::open && until_.expired() && (was_stopped(e) || e.invalidates_connection());
-        if (over) {
-            auto late = out_of_time(sql);
-            late.add_note(e.what());
-            why = std::make_exception_ptr(late);
-        }
-        lost_ = over || ends_all(e) || session.broken() || session.transaction_status() == PQTRANS_IDLE;
-        if (!failure_ || lost_) failure_ = why;
+        // With COMMIT under way the outcome is found out first.
+        if (core_->over()) return why;
+        bool lost = dynamic_cast<const connection_error*>(&e) || !is_servers_word(e);
+        bool late = until_.expired() && (was_stopped(e) || e.invalidates_connection());
+        if (lost)
+            core_->connection_lost(e.sqlstate());
+        else
+            core_->statement_refused(late || ends_all(e) || session.broken() ||
+                                     session.transaction_status() == PQTRANS_IDLE);
+        why = overdue(why, sql);
+        if (!failure_ || core_->over()) failure_ = why;
+        latest_ = why;
     } catch (...) {
         // A cancellation, or misuse. What went no further than here is to be sent yet.
-        if (session.sent() == before_.sent && !lost_) {
-            begun_ = before_.begun;
+        if (session.sent() == before_.sent && !core_->over()) {
+            core_->statement_not_sent();
             set_ = before_.set;
             due_ = std::move(before_.due);
         }
@@ -212,10 +338,13 @@ asio::awaitable<result> transaction::run_kept(std::string_view sql, const params
         r.sql = sql;
         r.args = &args;
         r.with = &with;
+        if (!unprepared_.empty() && std::ranges::find(unprepared_, sql) != unprepared_.end()) r.sent_as = sql;
         detail::result_ptr after;
         r.after_result = &after;
+        bool asked_for_id = asked_ == question::id;
         auto got = co_await session.run(r);
         if (after) told(detail::first_value(after.get()));
+        note_effects(got.command_tag(), got.affected_rows(), asked_for_id);
         co_return got;
     } catch (...) {
         failure = failed(std::current_exception(), sql);
@@ -235,7 +364,8 @@ asio::awaitable<void> transaction::rollback(std::chrono::steady_clock::time_poin
 {
     if (!lease_) co_return;
     auto& session = lease_->session();
-    if (begun_ && !session.broken() && !session.clean()) {
+    session.never_cancel(false);
+    if (core_->begun() && !session.broken() && !session.clean()) {
         try {
             co_await session.recover(by, true);
         } catch (const error&) {

@@ -124,7 +124,7 @@ public:
     cache_reads with(const cache_call& call) noexcept;
 
     /// To read and write within a transaction. Reads by way of the cache as long as the transaction has not
-    /// written, and only if its `isolation` is read_committed by name and `resolve_commit` is on (which is
+    /// written, and only if its `isolation` is read_committed by name and `resolve_commit` is not `off` (which is
     /// how it is known whether it wrote); else they run as if there were no cache. They never wait for other
     /// callers' queries. Both must outlive what it gives.
     cache_transaction in(transaction& tx) noexcept;

@@ -24,6 +24,7 @@ namespace detail
 {
 class cluster_impl;
 class cluster_run;
+class session_write;
 
 // Under what name and span a call is told to the observer.
 struct call_labels
@@ -195,7 +196,8 @@ private:
 /// co_await session.execute("update account set cents = 0 where id = $1", 7);
 /// response["x-seen"] = session.token().text();
 /// ```
-/// A write costs a round trip more, for its position. Otherwise as `cluster`, which must outlive it. Used by
+/// A write costs a round trip more, for its position. Before it is sent, and for as long as its position is not known,
+/// the session reads from the primary. Otherwise as `cluster`, which must outlive it. Used by
 /// one coroutine at a time.
 class cluster_session : public querying<cluster_session>
 {
@@ -221,6 +223,7 @@ public:
 
 private:
     friend class querying<cluster_session>;
+    friend class detail::session_write;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
 
     std::shared_ptr<detail::cluster_impl> impl_;

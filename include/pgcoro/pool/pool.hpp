@@ -226,6 +226,9 @@ public:
     /// The options it was made with.
     const pool_options& options() const;
 
+    /// For what is built on it, and may outlive it.
+    const std::shared_ptr<detail::pool_impl>& shared() const;
+
 private:
     friend class querying<pool>;
     friend class named_pool;

@@ -23,6 +23,13 @@ enum class isolation {
     serializable,
 };
 
+/// How the outcome of a COMMIT is found out when its answer is lost.
+enum class resolve_commit {
+    off,       ///< not at all: a lost answer is always `commit_unknown`
+    by_id,     ///< by the transaction's id, which the server gives and remembers
+    by_marker, ///< by a row that the transaction inserts in the table of create_commit_markers()
+};
+
 /// What came of `transactional` calls. Sums: the same object may be given to one call after another, but not
 /// to two at once.
 struct transaction_metrics
@@ -57,13 +64,14 @@ struct transaction_options
     /// With serializable and read_only: waits, at its first statement, for a snapshot that cannot fail.
     bool deferrable = false;
 
-    /// The time for all of it: waiting for a connection, every attempt, the delays between. What then runs is
-    /// stopped by the server (each statement's `statement_timeout` is no longer than what is left, and
-    /// travels with it), and the call ends with `deadline_exceeded`. While the body does something else
-    /// meanwhile, the transaction is ended by cutting its connection, and by the server's own
-    /// `transaction_timeout`, one second later, where it has one (PostgreSQL 17). To find out what came of a
-    /// COMMIT whose answer was lost may take 5 s beyond it. 0: no limit beyond the pool's and the
-    /// connection's own.
+    /// The time for the whole call: waiting for a connection, every attempt, and the delays between them. The server
+    /// stops a statement that still runs then (each statement's `statement_timeout` is no longer than the rest of
+    /// the time, and travels with the statement), deferred constraints included, and the call ends with
+    /// `deadline_exceeded`. If the server does not answer, the client gives the connection up at the same time. A
+    /// transaction whose body does something else at that moment ends with its connection, and by the server's own
+    /// `transaction_timeout`, one second later, where the server has one (PostgreSQL 17). Finding out the outcome
+    /// of a COMMIT whose answer is lost may take up to 5 s more. 0: no limit beyond those of the pool and the
+    /// connection.
     std::chrono::milliseconds timeout{0};
 
     /// When and how often it is run again. Retries after a lost connection also need the pool's
@@ -71,18 +79,20 @@ struct transaction_options
     /// no sign of a sick server.
     retry_policy retry = transaction_retry();
 
-    /// Errors to retry beside deadlocks, serialization failures and lost connections, for instance the unique
-    /// violation of a key that the body draws anew each time: a function, or a lambda without captures. May
-    /// be null.
+    /// Errors to retry in addition to deadlocks, serialization failures and lost connections, for instance the
+    /// unique violation of a key that the body draws anew each time: a function, or a lambda without captures. May
+    /// be null. It is asked only about errors of the transaction's own statements and of its COMMIT, and only where
+    /// nothing of the attempt stays: never about `commit_unknown`, `result_lost`, `deadline_exceeded` or a
+    /// cancellation.
     bool (*retry_if)(const error&) = nullptr;
 
-    /// If the answer to COMMIT is lost, ask the server what came of it. For that the transaction's id is
-    /// asked for along with its statements until it has one, and the server's timeline once a connection: after
-    /// a crash or a failover "committed" may be said of another transaction, so it counts as unknown then.
-    /// Without it a lost answer is always `commit_unknown`. Needs `pg_current_xact_id_if_assigned`,
-    /// `pg_walfile_name` and `pg_stat_get_bgwriter_stat_reset_time`; to be switched off for servers that only
-    /// resemble PostgreSQL.
-    bool resolve_commit = true;
+    /// How the outcome of a COMMIT is found out when its answer is lost. `by_id` asks for the transaction's id along
+    /// with its statements until it has one, and needs the right to run `pg_current_xact_id_if_assigned`,
+    /// `pg_current_xact_id`, `pg_backend_pid`, `pg_control_system` and `pg_xact_status`, which every role has by
+    /// default. A commit on a server that crashed or failed over meanwhile stays `commit_unknown`. `by_marker` finds
+    /// that out, too, and costs a row for each transaction that writes; see create_commit_markers(). Where the role
+    /// lacks a right, only lost answers become `commit_unknown`, and the error says which function it was.
+    pgcoro::resolve_commit resolve_commit = pgcoro::resolve_commit::by_id;
 
     /// For events and messages; may be empty. What it refers to must outlive the call. (A view for the sake
     /// of GCC 12, as `retry_options::operation`.)

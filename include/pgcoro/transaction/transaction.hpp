@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/statement_list.hpp>
+#include <pgcoro/detail/owned.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/pool/pool.hpp>
 #include <pgcoro/resilience/deadline.hpp>
@@ -21,6 +22,16 @@ namespace PGCORO_API pgcoro
 {
 
 class transaction;
+
+namespace detail
+{
+class connection_source;
+class transaction_core;
+struct transaction_core_deleter
+{
+    void operator()(transaction_core* c) const noexcept;
+};
+} // namespace detail
 
 /// A coroutine function that takes `transaction&`.
 template <class Body>
@@ -63,7 +74,8 @@ private:
 
 /// A transaction under way, as the body of `transactional` gets it. It begins with its first statement, in
 /// the same round trip, and ends with the body: COMMIT if it returns, ROLLBACK if it throws. The body keeps
-/// no reference to it, and does not run COMMIT or ROLLBACK as statements.
+/// no reference to it. A statement that would begin or end a transaction itself (BEGIN, COMMIT, ROLLBACK …) is a
+/// `std::logic_error`, and the transaction is rolled back.
 ///
 /// **Errors** beyond those of `querying`: `deadline_exceeded` when the transaction's time is over. After an
 /// error of the server's the transaction, or the savepoint() it happened in, can only be rolled back; that
@@ -74,7 +86,8 @@ class transaction final : public querying<transaction>,
                           private detail::statement_host
 {
 public:
-    transaction(pool& p, lease held, const transaction_options& options, deadline until, int attempt);
+    transaction(detail::connection_source& source, lease held, const transaction_options& options, deadline until,
+                int attempt, const std::vector<std::string>& unprepared);
     transaction(const transaction&) = delete;
     transaction& operator=(const transaction&) = delete;
     ~transaction();
@@ -146,7 +159,8 @@ public:
     ///
     /// As long as the transaction's id is not known, COMMIT goes by itself, because its outcome could not be
     /// found out if its answer were lost: that is where nothing was written before, and the transaction is
-    /// neither read-only nor without `resolve_commit`.
+    /// neither read-only nor without `resolve_commit`. With `resolve_commit::by_marker` COMMIT travels with the
+    /// statement also then.
     ///
     /// **Errors** beyond a statement's: those of COMMIT (serialization failures, deferred constraints);
     /// `commit_unknown`; `result_lost`. `std::logic_error` in a savepoint.
@@ -166,7 +180,7 @@ public:
 
     /// The transaction's id as text, known once it has written something; empty before, for read-only
     /// transactions, and without `resolve_commit`.
-    const std::string& id() const noexcept { return id_; }
+    const std::string& id() const noexcept;
 
     /// How it runs.
     const transaction_options& options() const noexcept { return options_; }
@@ -179,16 +193,10 @@ public:
     /// The rest is for `transactional`.
     /// @{
 
-    /// How far its end has come.
-    enum class ending {
-        open,      ///< not begun, or under way
-        asked_for, ///< COMMIT was sent, or might have been
-        committed,
-        prepared,
-    };
-    ending state() const noexcept { return state_; }
-    /// Had the server to be asked for the outcome?
-    bool resolved() const noexcept { return resolved_; }
+    /// What is known of its fate.
+    const detail::transaction_core& core() const noexcept { return *core_; }
+    /// Is this the very exception that one of its statements, or its end, threw?
+    bool threw(const std::exception_ptr& failure) const noexcept;
     /// Commits, unless it is at its end already. Throws what kept it from that; if the answer is lost, finds
     /// out what came of it first.
     boost::asio::awaitable<void> commit();
@@ -217,40 +225,52 @@ private:
     void leave_savepoint();
     void undo_savepoint();
 
+    enum class question { none, rights, id };
+
     void check_last() const;
-    bool commit_may_ride() const noexcept;
-    std::string ending_text(std::string_view statement);
+    void check_text(std::string_view sql);
+    void note_effects(std::string_view tag, std::uint64_t rows, bool asked_for_id);
+    std::string_view next_question();
+    std::string_view rights_question() const noexcept;
     void limit_time(detail::session& session, detail::prologue& p, bool first, std::string_view sql);
-    std::chrono::steady_clock::time_point answer_due(detail::session& session) const;
-    boost::asio::awaitable<void> end_by(std::string statement, ending as, std::string gid);
+    [[noreturn]] void fail_late(std::string_view sql);
+    std::chrono::steady_clock::time_point answer_due() const;
+    std::string ending_text(std::string_view statement, bool marked);
+    std::string marker_statement();
+    boost::asio::awaitable<void> ask_for_id(bool force);
+    boost::asio::awaitable<bool> ready_to_end(bool prepares);
+    boost::asio::awaitable<void> end_by(std::string statement, std::string gid, bool prepares);
     boost::asio::awaitable<void> find_out(std::exception_ptr lost, std::string gid = {});
-    void ended(ending as) noexcept;
+    boost::asio::awaitable<void> end_answered(std::string tag, std::string gid);
+    boost::asio::awaitable<void> end_failed(std::exception_ptr failure, bool sent, std::string gid, std::string sql);
+    bool may_ride();
+    std::exception_ptr overdue(std::exception_ptr failure, std::string_view sql);
+    void ended() noexcept;
     void let_go() noexcept;
 
-    pool& pool_;
+    detail::connection_source& source_; // of connections to ask for the outcome on
     lease lease_;
     const transaction_options& options_;
     deadline until_;
     int attempt_;
-    ending state_ = ending::open;
-    bool resolved_ = false;
-    bool begun_ = false;
-    bool lost_ = false;            // whatever savepoint is undone, it cannot be committed
-    bool commit_next_ = false;     // COMMIT goes with the next statement
-    std::size_t depth_ = 0;        // savepoints that the caller is in
-    std::size_t set_ = 0;          // of those, known to the server
-    std::vector<std::string> due_; // RELEASE and ROLLBACK TO, with the next statement
+    const std::vector<std::string>& unprepared_; // texts that are not to be prepared
+    detail::owned<detail::transaction_core, detail::transaction_core_deleter> core_;
+    question asked_ = question::none; // goes behind the statement under way
+    bool asking_ = false;             // the statement under way is a question itself
+    bool commit_next_ = false;        // COMMIT goes with the next statement
+    std::size_t depth_ = 0;           // savepoints that the caller is in
+    std::size_t set_ = 0;             // of those, known to the server
+    std::vector<std::string> due_;    // RELEASE and ROLLBACK TO, with the next statement
     // What the statement under way takes to the server; restored if it does not get there.
     struct
     {
         std::uint64_t sent = 0;
-        bool begun = false;
         std::size_t set = 0;
         std::vector<std::string> due;
     } before_;
-    std::string id_;
-    std::string timeline_; // of the server that gave the id
-    std::exception_ptr failure_;
+    std::string marker_;         // the key of the row that goes with COMMIT; empty before
+    std::exception_ptr failure_; // the first error that it cannot be committed after
+    std::exception_ptr latest_;  // the last one that was thrown
     last_statement last_{*this};
     std::vector<std::function<void()>> at_commit_;
 };

@@ -11,18 +11,21 @@
 namespace PGCORO_API pgcoro
 {
 
-/// Commits what `transaction::prepare_transaction` prepared under this name, in this pool's database, from
-/// whatever connection. When the connection is lost before the answer, the server is told again until
-/// `within` is over: a name that is gone by then counts as done by this call, so give the commit and the
-/// rollback of one name to one caller.
+/// Commits what `transaction::prepare_transaction` prepared under this name, in this pool's database, on any connection
+/// of the pool. If the answer is lost, the statement is sent again until `within` is over. A name that was there before
+/// and is gone afterwards counts as done by this call, if the server has not crashed or been replaced meanwhile; so one
+/// caller ends one name. Two round trips, and a third on a connection's first use.
 ///
-/// **Errors.** `server_error` 42704 when there is none of that name, 42501 when another user prepared it;
-/// `commit_unknown` when no answer could be had in time: to be repeated; those of `pool::acquire`.
-/// **Cancellation:** any kind; it may have been done.
+/// @par Errors
+/// `server_error` 42704 if there is no transaction of that name, 42501 if another user prepared it; `commit_unknown`
+/// for every failure after the statement was sent once: look at pg_prepared_xacts, or repeat the call; before that,
+/// those of `pool::acquire`.
+/// @par Cancellation
+/// Any kind; the statement may take effect.
 boost::asio::awaitable<void> commit_prepared(pool& p, std::string_view gid,
                                              std::chrono::milliseconds within = std::chrono::seconds(30));
 
-/// The same, rolling it back.
+/// As commit_prepared(), for ROLLBACK PREPARED.
 boost::asio::awaitable<void> rollback_prepared(pool& p, std::string_view gid,
                                                std::chrono::milliseconds within = std::chrono::seconds(30));
 

@@ -38,10 +38,10 @@ struct transfer
     {}
 };
 
-asio::awaitable<std::uint64_t> transact(callers& all, std::size_t who, bool resolve_commit)
+asio::awaitable<std::uint64_t> transact(callers& all, std::size_t who, pgcoro::resolve_commit how)
 {
     pgcoro::transaction_options options;
-    options.resolve_commit = resolve_commit;
+    options.resolve_commit = how;
     random_rows rows(who);
     std::uint64_t done = 0;
     for (; !all.stop(); ++done) {
@@ -58,10 +58,10 @@ asio::awaitable<std::uint64_t> transact(callers& all, std::size_t who, bool reso
     co_return done;
 }
 
-asio::awaitable<std::uint64_t> transact_list(callers& all, std::size_t who, bool resolve_commit)
+asio::awaitable<std::uint64_t> transact_list(callers& all, std::size_t who, pgcoro::resolve_commit how)
 {
     pgcoro::transaction_options options;
-    options.resolve_commit = resolve_commit;
+    options.resolve_commit = how;
     random_rows rows(who);
     std::uint64_t done = 0;
     std::int64_t left = 0;
@@ -135,11 +135,11 @@ measure transactions(const environment& where)
     auto all = std::make_shared<callers>(where, callers_at_once);
     m.contenders.push_back({ours, [all](seconds how_long) {
                                 return all->run(callers_at_once, how_long,
-                                                [&](std::size_t who) { return transact(*all, who, true); });
+                                                [&](std::size_t who) { return transact(*all, who, pgcoro::resolve_commit::by_id); });
                             }});
     m.contenders.push_back({unresolved, [all](seconds how_long) {
                                 return all->run(callers_at_once, how_long,
-                                                [&](std::size_t who) { return transact(*all, who, false); });
+                                                [&](std::size_t who) { return transact(*all, who, pgcoro::resolve_commit::off); });
                             }});
     for (bool resolve : {false, true})
         m.contenders.push_back({resolve ? listed_resolved : listed, [all, resolve](seconds how_long) {

@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE(a_commit_whose_outcome_is_unknown_forgets)
                                 "'insert into t values (1)'");
             co_await body(tx);
         };
-        transaction_options options{.resolve_commit = false};
+        transaction_options options{.resolve_commit = pgcoro::resolve_commit::off};
         co_await failure_of<commit_unknown>(transactional(c.pool(), prepare, options));
         BOOST_TEST(c.cache().stats().invalidations == 1u);
     });

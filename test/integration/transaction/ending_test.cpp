@@ -2,6 +2,7 @@
 // them.
 #include "integration/support/proxy.hpp"
 #include "integration/transaction/bank.hpp"
+#include "transaction/core.hpp"
 #include "transaction/outcome.hpp"
 
 #include <boost/asio/steady_timer.hpp>
@@ -47,6 +48,16 @@ struct meddler
         return f;
     }
 };
+
+// The first transaction on a connection asks for the role's rights; those behind it do not.
+asio::awaitable<void> get_acquainted(pgcoro::pool& p)
+{
+    auto writes = [](transaction& tx) -> asio::awaitable<void> {
+        co_await tx.execute(add, 0, 3);
+        co_await tx.execute(add, 0, 3);
+    };
+    co_await transactional(p, writes);
+}
 
 struct through_proxy
 {
@@ -148,6 +159,8 @@ BOOST_AUTO_TEST_CASE(commit_travels_with_the_last_statement_once_the_transaction
     through_proxy t;
     run([&]() -> asio::awaitable<void> {
         bank b(co_await asio::this_coro::executor, t.options);
+        co_await get_acquainted(b.p);
+        t.m.trips = 0;
         auto body = [](transaction& tx) -> asio::awaitable<std::int64_t> {
             co_await tx.execute(add, 5, 1);
             co_return co_await tx.last().query_value<std::int64_t>(look, 1);
@@ -158,7 +171,7 @@ BOOST_AUTO_TEST_CASE(commit_travels_with_the_last_statement_once_the_transaction
         auto alone = [](transaction& tx) -> asio::awaitable<void> { co_await tx.last().execute(add, 5, 1); };
         co_await transactional(b.p, alone); // no id yet: COMMIT by itself
         BOOST_TEST(t.m.trips == 4);
-        co_await transactional(b.p, alone, {.resolve_commit = false});
+        co_await transactional(b.p, alone, {.resolve_commit = pgcoro::resolve_commit::off});
         BOOST_TEST(t.m.trips == 5);
         BOOST_TEST(cents(1) == "115");
         BOOST_TEST(b.p.stats().in_use == 0u);
@@ -198,6 +211,7 @@ BOOST_AUTO_TEST_CASE(a_last_statement_whose_answer_is_lost_took_place_once_and_i
         through_proxy t;
         run([&]() -> asio::awaitable<void> {
             bank b(co_await asio::this_coro::executor, t.options);
+            co_await get_acquainted(b.p);
             pgcoro::transaction_metrics metrics;
             auto body = [](transaction& tx) -> asio::awaitable<std::int64_t> {
                 co_await tx.execute(add, 5, 1);
@@ -231,11 +245,13 @@ BOOST_AUTO_TEST_CASE(a_list_of_statements_is_a_transaction_in_one_round_trip)
     through_proxy t;
     run([&]() -> asio::awaitable<void> {
         bank b(co_await asio::this_coro::executor, t.options);
+        co_await get_acquainted(b.p);
+        t.m.trips = 0;
         pgcoro::statement_list all;
         auto paid = all.execute(add, -30, 1);
         all.execute(add, 30, 2);
         auto left = all.query_value<std::int64_t>(look, 1);
-        co_await transactional(b.p, all, {.resolve_commit = false});
+        co_await transactional(b.p, all, {.resolve_commit = pgcoro::resolve_commit::off});
         BOOST_TEST(paid.get() == 1u);
         BOOST_TEST(left.get() == 70);
         BOOST_TEST(t.m.trips == 1);
@@ -262,6 +278,8 @@ BOOST_AUTO_TEST_CASE(a_last_list_commits_with_all_of_it_or_not_at_all_and_a_lost
     through_proxy t;
     run([&]() -> asio::awaitable<void> {
         bank b(co_await asio::this_coro::executor, t.options);
+        co_await get_acquainted(b.p);
+        t.m.trips = 0;
         pgcoro::statement_list list;
         list.execute(add, 5, 2);
         auto left = list.query_value<std::int64_t>(look, 2);
@@ -292,9 +310,16 @@ BOOST_AUTO_TEST_CASE(an_id_that_the_server_has_forgotten_is_unknown)
         auto lost = std::make_exception_ptr(
             pgcoro::connection_error(pgcoro::connection_failure::lost, "the connection was cut"));
         std::string told;
+        pgcoro::detail::transaction_core core;
+        auto system = shared_server().psql("select system_identifier || ' 1' from pg_control_system()");
+        core.statement_sent();
+        core.id_answered("3", pgcoro::detail::parse_server_identity(system)); // frozen by initdb
+        core.end_sent(pgcoro::detail::transaction_core::closing::commit);
+        core.end_lost({});
+        pgcoro::detail::pool_source source(b.p.shared());
         try {
-            pgcoro::detail::lost_transaction oldest{"3", "00000001", ""}; // frozen by initdb
-            co_await pgcoro::detail::find_outcome(b.p, std::move(oldest), {}, lost);
+            pgcoro::detail::outcome_keys keys;
+            co_await pgcoro::detail::find_outcome(core, source, std::move(keys), {}, lost);
         } catch (const pgcoro::commit_unknown& e) {
             told = e.what();
         }
@@ -337,19 +362,19 @@ BOOST_AUTO_TEST_CASE(a_prepared_transaction_waits_for_its_end_and_a_lost_answer_
         BOOST_TEST(metrics.commits_resolved == 1u);
         BOOST_TEST(waiting() == "1");
         m.trips = 0;
-        m.lose = 1; // the answer to ROLLBACK PREPARED
+        m.lose = 2; // the answer to ROLLBACK PREPARED, before which the server is asked whether it has the name
         co_await pgcoro::rollback_prepared(p, "it's \\ one");
         BOOST_TEST(waiting() == "0");
         BOOST_TEST(left() == "101");
 
         m.trips = 0;
         m.lose = 3; // behind the statement and the id, which is asked for in any case
-        co_await transactional(p, prepare, {.resolve_commit = false, .metrics = &metrics});
+        co_await transactional(p, prepare, {.resolve_commit = pgcoro::resolve_commit::off, .metrics = &metrics});
         BOOST_TEST(metrics.commits_resolved == 2u);
         BOOST_TEST(waiting() == "1");
         server.pause();
         BOOST_CHECK_THROW(co_await pgcoro::rollback_prepared(p, "it's \\ one", 100ms),
-                          pgcoro::commit_unknown);
+                          pgcoro::connection_error); // it was not sent
         server.resume();
         try {
             co_await pgcoro::rollback_prepared(p, "it's \\ one");

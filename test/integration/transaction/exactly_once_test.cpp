@@ -84,7 +84,7 @@ struct told
 };
 
 // 8 callers make `count` transfers together, each a row of its number.
-told transfer(const pgcoro::pool_options& where, std::size_t count, bool resolve)
+told transfer(const pgcoro::pool_options& where, std::size_t count, pgcoro::resolve_commit resolve)
 {
     told all;
     std::size_t next = 0;
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(ten_thousand_transfers_happen_once_each_wherever_their_comm
     ledger l;
     cutter cuts{.every = 5};
     test::proxy between(test::socket_of(quick_server()), std::ref(cuts));
-    auto was = transfer(options_for(between), 10'000, true);
+    auto was = transfer(options_for(between), 10'000, pgcoro::resolve_commit::by_id);
     BOOST_TEST(cuts.cuts >= 2'000u);
     BOOST_TEST(was.committed == 10'000u);
     BOOST_TEST(was.unknown == 0u); // nothing that could not be known
@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(without_the_transactions_id_what_was_cut_is_unknown_and_not
     ledger l;
     cutter cuts{.every = 3};
     test::proxy between(test::socket_of(quick_server()), std::ref(cuts));
-    auto was = transfer(options_for(between), 300, false);
+    auto was = transfer(options_for(between), 300, pgcoro::resolve_commit::off);
     BOOST_TEST(was.unknown == cuts.cuts - cuts.harmless);
     BOOST_TEST(was.committed == 300u - was.unknown);
     BOOST_TEST(was.failed == 0u);
@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(a_reset_and_a_silent_loss_of_the_answer_are_resolved_too)
         auto options = options_for(between);
         options.connection.statement_timeout = std::chrono::milliseconds(200); // silence ends with it
         options.connection.response_grace = std::chrono::milliseconds(100);
-        auto was = transfer(options, 3, true);
+        auto was = transfer(options, 3, pgcoro::resolve_commit::by_id);
         BOOST_TEST(was.committed == 3u);
         BOOST_TEST(was.metrics.commits_resolved == 1u);
         BOOST_TEST(was.metrics.connections_lost == 0u); // it had been committed

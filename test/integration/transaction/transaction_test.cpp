@@ -226,7 +226,7 @@ BOOST_AUTO_TEST_CASE(without_the_transactions_id_a_lost_commit_is_unknown)
         bool unknown = false;
         auto commit = [&]() -> asio::awaitable<void> {
             try {
-                co_await transactional(b.p, body, {.resolve_commit = false});
+                co_await transactional(b.p, body, {.resolve_commit = pgcoro::resolve_commit::off});
             } catch (const pgcoro::commit_unknown&) {
                 unknown = true;
             }
