@@ -239,7 +239,6 @@ BOOST_AUTO_TEST_CASE(commit_that_stopped_waiting_for_its_standby_is_confirmed_fi
     c.end_sent(closing::commit);
     CHECK_IS(c.end_answered("COMMIT", false), decision::ask_outcome);
     CHECK_IS(c.outcome(answer(status::committed)), decision::report_success);
-    auto without = wrote({.by_id = false});
     auto bare = transaction_core({.by_id = false});
     bare.statement_sent();
     bare.end_sent(closing::commit);
@@ -517,10 +516,11 @@ BOOST_AUTO_TEST_CASE(missing_after_a_lost_answer_is_success_in_the_same_life)
     c.sent(here, true);
     CHECK_IS(c.lost(), decision::run_again);
     c.sent(here, true);
-    auto after_crash = c;
+    auto promoted_since = c;
+    auto not_durable = c;
     CHECK_IS(c.missing(here, true), decision::report_success);
-    CHECK_IS(after_crash.missing(promoted, true), decision::report_unknown);
-    CHECK_IS(c.missing(here, false), decision::report_unknown);
+    CHECK_IS(promoted_since.missing(promoted, true), decision::report_unknown);
+    CHECK_IS(not_durable.missing(here, false), decision::report_unknown);
 }
 
 BOOST_AUTO_TEST_CASE(missing_and_never_seen_is_unknown)
