@@ -9,8 +9,8 @@ namespace pgcoro::detail
 namespace
 {
 
-constexpr unsigned rows = 4;
-constexpr std::uint64_t seeds[rows] = {0xc3a5c85c97cb3127, 0xb492b66fbe98f273, 0x9ae16a3b2f90404f,
+constexpr unsigned depth = 4;
+constexpr std::uint64_t seeds[depth] = {0xc3a5c85c97cb3127, 0xb492b66fbe98f273, 0x9ae16a3b2f90404f,
                                        0xcbf29ce484222325};
 
 } // namespace
@@ -32,7 +32,7 @@ frequency_sketch::place frequency_sketch::at(std::uint64_t hash, unsigned row) c
 void frequency_sketch::record(std::uint64_t hash) noexcept
 {
     bool added = false;
-    for (unsigned r = 0; r < rows; ++r) {
+    for (unsigned r = 0; r < depth; ++r) {
         auto p = at(hash, r);
         if (((words_[p.word] >> p.shift) & most) == most) continue;
         words_[p.word] += std::uint64_t(1) << p.shift;
@@ -44,7 +44,7 @@ void frequency_sketch::record(std::uint64_t hash) noexcept
 unsigned frequency_sketch::estimate(std::uint64_t hash) const noexcept
 {
     unsigned least = most;
-    for (unsigned r = 0; r < rows; ++r) {
+    for (unsigned r = 0; r < depth; ++r) {
         auto p = at(hash, r);
         least = std::min(least, static_cast<unsigned>((words_[p.word] >> p.shift) & most));
     }

@@ -81,10 +81,7 @@ asio::awaitable<lease> cluster_impl::acquire(bool reads, commit_token seen, cons
 asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& args, commit_token seen,
                                           const call_labels& labels, bool& wrote)
 {
-    if (sql::transaction_control(sql) != sql::control::none)
-        throw std::logic_error("pgcoro: BEGIN, COMMIT and ROLLBACK through a cluster would each run on whichever "
-                               "connection is free: use transactional(), or acquire() a lease: " +
-                               std::string(sql));
+    sql::refuse_transaction_control(sql, "a cluster");
     bool read = co_await is_read(sql);
     cluster_run run(shared_from_this(), read, seen, deadline::never());
     for (;;) {

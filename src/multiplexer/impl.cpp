@@ -6,9 +6,9 @@
 #include "connection/statement_text.hpp"
 #include "connection/open_span.hpp"
 #include "error/copy_of.hpp"
-#include "multiplexer/transaction_control.hpp"
 #include "pool/pool_impl.hpp"
 #include "sql/statement.hpp"
+#include "sql/transaction_control.hpp"
 
 #include <pgcoro/detail/time.hpp>
 
@@ -26,21 +26,11 @@ multiplexer_core::limits limits_of(const multiplexer_options& o)
     return {o.connections, o.max_batch, o.max_waiting, saturated<multiplexer_core::duration>(o.slow_after)};
 }
 
-void refuse_transaction_control(std::string_view sql)
-{
-    auto command = transaction_control(sql);
-    if (command.empty()) return;
-    throw std::logic_error("pgcoro: " + std::string(command) +
-                           " through a multiplexer, whose statements have no connection in common: use "
-                           "transactional() with the pool; the statement was " +
-                           std::string(sql.substr(0, 200)));
-}
-
 std::shared_ptr<known_statement> examine(std::string_view sql)
 {
     // Parsing takes time in proportion, while the event loop stands still. A longer text counts as a write.
     constexpr std::size_t longest_parsed = 8 * 1024;
-    refuse_transaction_control(sql);
+    sql::refuse_transaction_control(sql, "a multiplexer");
     bool reads_only = sql.size() <= longest_parsed && sql::parse(sql).nature == sql::nature::read;
     return std::make_shared<known_statement>(std::string(sql), reads_only);
 }

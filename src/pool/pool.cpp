@@ -125,11 +125,7 @@ asio::awaitable<result> pool::run_kept(std::string_view sql, const params& args)
 asio::awaitable<result> pool::run_one(std::string_view sql, const params& args, std::string_view operation,
                                       const trace_context* trace)
 {
-    // The next statement would run on another connection.
-    if (sql::transaction_control(sql) != sql::control::none)
-        throw std::logic_error("pgcoro: BEGIN, COMMIT and ROLLBACK through a pool would each run on whichever connection "
-                               "is free: use transactional(), or acquire() a lease: " +
-                               std::string(sql));
+    sql::refuse_transaction_control(sql, "a pool");
     auto acquiring = trace ? impl().acquire_traced(options().acquire_timeout, *trace, {}) : acquire();
     auto held = co_await std::move(acquiring);
     detail::request r;

@@ -8,14 +8,26 @@ namespace pgcoro::sql
 
 enum class control {
     none,
-    begins, // BEGIN, START TRANSACTION
-    ends,   // COMMIT, END, ROLLBACK, ABORT, PREPARE TRANSACTION; with AND CHAIN, too
+    begins,    // BEGIN, START TRANSACTION
+    ends,      // COMMIT, END, ROLLBACK, ABORT, PREPARE TRANSACTION; with AND CHAIN, too
+    savepoint, // SAVEPOINT, RELEASE, ROLLBACK TO
 };
 
-// What the text, or one of its statements, does to the transaction around it. By PostgreSQL's parser, which is asked
-// only where a statement begins with one of these words: some nanoseconds for any other text. SAVEPOINT, RELEASE,
-// ROLLBACK TO, COMMIT PREPARED and ROLLBACK PREPARED are none.
-control transaction_control(std::string_view text);
+struct control_command
+{
+    control what = control::none;
+    std::string_view name; // such as "ROLLBACK", in upper case
+};
+
+// What the text does to the transaction around it: its first statement, or a later one that begins or ends it. Costs some
+// nanoseconds: PostgreSQL's grammar tells these commands by their first words. Only a later statement that begins
+// with one of these words costs a parse, because it may stand in a literal. COMMIT PREPARED and ROLLBACK PREPARED are
+// none.
+control_command transaction_control(std::string_view text);
+
+// Throws std::logic_error if the text is such a command, or has one: statements through `what` ("a pool") have no connection
+// in common.
+void refuse_transaction_control(std::string_view text, std::string_view what);
 
 // Does the text mention NOTIFY, or pg_notify? It may do so in a literal.
 bool mentions_notify(std::string_view text) noexcept;

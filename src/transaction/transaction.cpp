@@ -140,7 +140,8 @@ void transaction::limit_time(detail::session& session, detail::prologue& p, bool
 // A statement that would end the transaction would take its fate out of our hands.
 void transaction::check_text(std::string_view sql)
 {
-    if (sql::transaction_control(sql) == sql::control::none) {
+    auto command = sql::transaction_control(sql).what;
+    if (command == sql::control::none || command == sql::control::savepoint) {
         if (sql::mentions_notify(sql)) core_->acts_elsewhere();
         return;
     }

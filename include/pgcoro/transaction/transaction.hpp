@@ -178,8 +178,9 @@ public:
     /// Which attempt this is, counted from 1.
     int attempt() const noexcept { return attempt_; }
 
-    /// The transaction's id as text, known once it has written something; empty before, for read-only
-    /// transactions, and without `resolve_commit`.
+    /// Returns the transaction's id as text. It is known after the statement that wrote first, or after the next one:
+    /// the first statement of a connection's first transaction asks for the role's rights instead. Empty before, for
+    /// transactions that write nothing, and without `resolve_commit`.
     const std::string& id() const noexcept;
 
     /// How it runs.

@@ -271,7 +271,9 @@ BOOST_AUTO_TEST_CASE(a_wait_for_a_standby_that_was_cancelled_is_no_success)
 BOOST_AUTO_TEST_CASE(another_database_cluster_at_the_same_address_makes_it_unknown)
 {
     pgcoro::testing::server blue;
-    pgcoro::testing::server green;
+    pgcoro::testing::server_options as_blue;
+    as_blue.password = blue.password();
+    pgcoro::testing::server green(as_blue);
     table t(blue);
     table other(green);
     for (int i = 0; i < 20; ++i) blue.psql("insert into fate values (0)"); // its ids are ahead
@@ -395,7 +397,7 @@ BOOST_AUTO_TEST_CASE(what_became_of_a_prepared_transaction_is_unknown_once_it_wa
     server.psql("begin; insert into fate values (1); prepare transaction 'g'");
     losing_proxy p(server);
     p.text = "commit prepared";
-    p.meanwhile = [&] { p.between.lead_to("/tmp/nobody listens here"); };
+    p.meanwhile = [&] { p.between.lead_to({1, {}}); };
     run([&]() -> asio::awaitable<void> {
         pool db(co_await asio::this_coro::executor, p.options(1));
         co_await db.execute("select 1");
@@ -654,7 +656,7 @@ BOOST_AUTO_TEST_CASE(a_role_without_rights_runs_transactions_and_loses_only_lost
 {
     pgcoro::testing::server server;
     table t(server);
-    server.psql("create role limited login; grant all on fate to limited");
+    server.psql("create role limited login password '" + server.password() + "'; grant all on fate to limited");
     losing_proxy p(server);
     struct row
     {
@@ -669,7 +671,7 @@ BOOST_AUTO_TEST_CASE(a_role_without_rights_runs_transactions_and_loses_only_lost
         server.psql(std::string("revoke execute on function ") + function + " from public; truncate fate");
         run([&]() -> asio::awaitable<void> {
             auto o = p.options(1);
-            o.connection = pgcoro::connection_options::from_uri(p.between.uri("postgres", "limited"));
+            o.connection.parameters["user"] = "limited";
             pool db(co_await asio::this_coro::executor, o);
             co_await transactional(db, insert);
             co_await transactional(db, insert);

@@ -257,30 +257,6 @@ BOOST_AUTO_TEST_CASE(an_error_swallowed_by_the_body_still_prevents_the_commit)
     });
 }
 
-BOOST_AUTO_TEST_CASE(a_body_that_ends_the_transaction_itself_is_told_at_its_next_statement)
-{
-    run([]() -> asio::awaitable<void> {
-        bank b(co_await asio::this_coro::executor);
-        int ran = 0;
-        auto body = [&](transaction& tx) -> asio::awaitable<void> {
-            ++ran;
-            co_await tx.execute("update account set cents = 0 where id = 1");
-            co_await tx.execute("rollback");
-            co_await tx.execute("update account set cents = 0 where id = 2"); // would be outside of any
-        };
-        std::string told;
-        try {
-            co_await transactional(b.p, body);
-        } catch (const pgcoro::error& e) {
-            told = e.what();
-        }
-        BOOST_TEST(told.find("its body ran COMMIT or ROLLBACK itself") != told.npos, told);
-        BOOST_TEST(ran == 1);
-        BOOST_TEST(cents(1) == "100");
-        BOOST_TEST(cents(2) == "100");
-    });
-}
-
 BOOST_AUTO_TEST_CASE(what_cannot_be_mended_by_repeating_is_not_repeated)
 {
     run([]() -> asio::awaitable<void> {

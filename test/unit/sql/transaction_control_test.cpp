@@ -1,6 +1,5 @@
 #include "sql/transaction_control.hpp"
 
-#include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
 using pgcoro::sql::control;
@@ -12,24 +11,42 @@ BOOST_AUTO_TEST_SUITE(transaction_controls)
 BOOST_AUTO_TEST_CASE(statements_that_begin_a_transaction_are_seen)
 {
     for (auto* sql : {"begin", "BEGIN;", "start transaction isolation level serializable", "-- x\n begin",
-                      "select 1; begin"})
-        BOOST_TEST((transaction_control(sql) == control::begins), sql);
+                      " \n\t;begin", "/* a /* nested */ one */begin", "select 1; begin"})
+        BOOST_TEST((transaction_control(sql).what == control::begins), sql);
 }
 
 BOOST_AUTO_TEST_CASE(statements_that_end_a_transaction_are_seen)
 {
-    for (auto* sql : {"commit", "END", "rollback", "abort work", "rollback and chain", "commit and chain",
-                      "prepare transaction 'x'", "/* a /* b */ */ commit", "insert into t values (1); commit; select 1",
-                      "begin; commit"})
-        BOOST_TEST((transaction_control(sql) == control::ends), sql);
+    for (auto* sql : {"commit", "END", "end work", "rollback", "abort work", "rollback and chain",
+                      "rollback work", "commit and chain", "prepare transaction 'x'",
+                      "prepare /* for later */ transaction 'x'", "/* a /* b */ */ commit", "begin; commit",
+                      "insert into t values (1); commit; select 1", "savepoint a; commit"})
+        BOOST_TEST((transaction_control(sql).what == control::ends), sql);
 }
 
-BOOST_AUTO_TEST_CASE(savepoints_prepared_transactions_and_words_are_none)
+BOOST_AUTO_TEST_CASE(statements_about_savepoints_are_seen)
 {
-    for (auto* sql : {"savepoint x", "release x", "rollback to savepoint x", "commit prepared 'x'",
-                      "rollback prepared 'x'", "select 'commit'", "prepare q as select 1", "select 'a; commit'",
-                      "do $$ begin raise notice 'x'; end $$", "", "  ", "/* open", "--", "endless", "commit 'x"})
-        BOOST_TEST((transaction_control(sql) == control::none), sql);
+    for (auto* sql : {"savepoint x", "release x", "RELEASE SAVEPOINT x", "rollback to savepoint x", "rollback to x",
+                      "rollback work to x", "rollback transaction to savepoint x"})
+        BOOST_TEST((transaction_control(sql).what == control::savepoint), sql);
+}
+
+BOOST_AUTO_TEST_CASE(other_statements_are_none)
+{
+    for (auto* sql : {"", "  ", ";", "--", "/* open", "/* begin", "-- begin", "select 1", "select 'commit'", "beginning",
+                      "begin_", "\"begin\"", "endß", "endless", "(select 1)", "prepare q as select 1",
+                      "commit prepared 'x'", "rollback prepared 'x'", "select 'a; commit'",
+                      "do $$ begin raise notice 'x'; end $$"})
+        BOOST_TEST((transaction_control(sql).what == control::none), sql);
+}
+
+BOOST_AUTO_TEST_CASE(the_command_is_named)
+{
+    BOOST_TEST(transaction_control("Commit;").name == "COMMIT");
+    BOOST_TEST(transaction_control("start transaction").name == "START TRANSACTION");
+    BOOST_TEST(transaction_control("prepare transaction 'x'").name == "PREPARE TRANSACTION");
+    BOOST_TEST(transaction_control("rollback to x").name == "ROLLBACK TO");
+    BOOST_TEST(transaction_control("select 1").name == "");
 }
 
 BOOST_AUTO_TEST_CASE(notify_is_seen_in_any_case)

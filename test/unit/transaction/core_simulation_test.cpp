@@ -266,11 +266,11 @@ struct simulation
         for (int i = static_cast<int>(pick(4)); i > 0; --i) others_work();
     }
 
-    bool server_commits(bool marked)
+    bool server_commits(bool with_marker)
     {
         auto* t = open ? now.find(open) : nullptr;
         session = false;
-        if (marked) {
+        if (with_marker) {
             if (now.has_marker(pending.marker)) { // blocked meanwhile
                 if (t) t->now = transaction::status::aborted;
                 return false;
@@ -342,9 +342,9 @@ struct simulation
 
     bool alive() const { return session && session_life == life(); }
 
-    ending fail(core& c, bool is_ours, transaction_cause why)
+    ending fail(core& c, bool is_ours, transaction_cause of)
     {
-        auto next = c.failed(is_ours, why);
+        auto next = c.failed(is_ours, of);
         roll_back_open();
         if (next == decision::run_again) return ending::again;
         return next == decision::report_unknown ? ending::unknown : ending::error;
