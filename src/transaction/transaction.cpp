@@ -251,9 +251,10 @@ void transaction::told(const char* text)
 }
 
 // A row in a foreign table leaves no id behind: nor can its transaction be found again without one.
-void transaction::note_effects(std::string_view tag, std::uint64_t rows, bool asked_for_id)
+void transaction::note_effects(const result& got, bool asked_for_id)
 {
-    if (!asked_for_id || core_->now() != detail::transaction_core::state::clean || rows == 0) return;
+    if (!asked_for_id || core_->now() != detail::transaction_core::state::clean || got.affected_rows() == 0) return;
+    auto tag = got.command_tag();
     if (tag.starts_with("INSERT") || tag.starts_with("UPDATE") || tag.starts_with("DELETE") ||
         tag.starts_with("MERGE"))
         core_->acts_elsewhere();
@@ -345,7 +346,7 @@ asio::awaitable<result> transaction::run_kept(std::string_view sql, const params
         bool asked_for_id = asked_ == question::id;
         auto got = co_await session.run(r);
         if (after) told(detail::first_value(after.get()));
-        note_effects(got.command_tag(), got.affected_rows(), asked_for_id);
+        note_effects(got, asked_for_id);
         co_return got;
     } catch (...) {
         failure = failed(std::current_exception(), sql);

@@ -230,7 +230,7 @@ private:
 
     void check_last() const;
     void check_text(std::string_view sql);
-    void note_effects(std::string_view tag, std::uint64_t rows, bool asked_for_id);
+    void note_effects(const result& got, bool asked_for_id);
     std::string_view next_question();
     std::string_view rights_question() const noexcept;
     void limit_time(detail::session& session, detail::prologue& p, bool first, std::string_view sql);
