@@ -30,20 +30,20 @@ namespace
 struct example
 {
     std::string_view kind; // the node that libpg_query makes of it
-    std::string_view text; // %s is a literal with the marker in place of a string, 70707 one of numbers
+    std::string_view text; // %s is a literal with the marker in place of a string, 707070707 one of numbers
 };
 
 // One or more of each kind of statement that PostgreSQL 15's parser knows.
 const std::vector<example> examples{
-    {"SelectStmt", "select %s, 70707, 1.70707, b'1', * from t where a = %s and b in (%s, 70707) limit 70707"},
-    {"SelectStmt", "values (%s, 70707), (null, true)"},
+    {"SelectStmt", "select %s, 707070707, 1.707070707, b'1', * from t where a = %s and b in (%s, 707070707) limit 707070707"},
+    {"SelectStmt", "values (%s, 707070707), (null, true)"},
     {"SelectStmt", "with c as (select %s as x) select x from c union select %s order by 1 for update"},
-    {"InsertStmt", "insert into t (a) values (%s) on conflict (a) do update set a = %s where t.b = 70707"},
-    {"UpdateStmt", "update t set a = %s, b = -70707 where c like %s escape '!' returning %s"},
+    {"InsertStmt", "insert into t (a) values (%s) on conflict (a) do update set a = %s where t.b = 707070707"},
+    {"UpdateStmt", "update t set a = %s, b = -707070707 where c like %s escape '!' returning %s"},
     {"DeleteStmt", "delete from t using u where t.a = %s"},
     {"MergeStmt", "merge into t using u on t.a = %s when matched then update set b = %s"},
     {"AlterTableStmt", "alter table t add column c text default %s, add check (c <> %s)"},
-    {"AlterTableStmt", "alter table t add column c int default 70707"},
+    {"AlterTableStmt", "alter table t add column c int default 707070707"},
     {"AlterDomainStmt", "alter domain d set default %s"},
     {"GrantStmt", "grant select on t to r /* %s */"},
     {"GrantRoleStmt", "grant a to b -- %s"},
@@ -52,14 +52,14 @@ const std::vector<example> examples{
     {"ClusterStmt", "cluster t /* %s */"},
     {"CopyStmt", "copy t from %s with (format csv, delimiter ',', null %s)"},
     {"CopyStmt", "copy (select %s) to program %s"},
-    {"CreateStmt", "create table t (a text default %s check (a <> %s), b int default 70707)"},
-    {"CreateStmt", "create table p partition of t for values in (%s, 70707)"},
+    {"CreateStmt", "create table t (a text default %s check (a <> %s), b int default 707070707)"},
+    {"CreateStmt", "create table p partition of t for values in (%s, 707070707)"},
     {"DefineStmt", "create aggregate a (text) (sfunc = f, stype = text, initcond = %s)"},
     {"DefineStmt", "create collation c (locale = %s)"},
     {"DropStmt", "drop table t /* %s */"},
     {"TruncateStmt", "truncate t /* %s */"},
     {"CommentStmt", "comment on table t is %s"},
-    {"FetchStmt", "fetch 70707 from c /* %s */"},
+    {"FetchStmt", "fetch 707070707 from c /* %s */"},
     {"IndexStmt", "create index i on t (lower(a || %s)) where a <> %s"},
     {"CreateFunctionStmt",
      "create function f(a text default %s) returns text language sql set x to secretname "
@@ -80,17 +80,17 @@ const std::vector<example> examples{
     {"ViewStmt", "create view v as select %s as a"},
     {"LoadStmt", "load %s"},
     {"CreateDomainStmt", "create domain d as text default %s check (value <> %s)"},
-    {"CreatedbStmt", "create database d with template = %s connection limit = 70707"},
+    {"CreatedbStmt", "create database d with template = %s connection limit = 707070707"},
     {"DropdbStmt", "drop database d /* %s */"},
-    {"VacuumStmt", "vacuum (parallel 70707) t /* %s */"},
+    {"VacuumStmt", "vacuum (parallel 707070707) t /* %s */"},
     {"ExplainStmt", "explain (analyze, format json) select %s"},
-    {"CreateTableAsStmt", "create table t as select %s as a, 70707"},
-    {"CreateTableAsStmt", "create table t as execute p(%s, 70707)"},
+    {"CreateTableAsStmt", "create table t as select %s as a, 707070707"},
+    {"CreateTableAsStmt", "create table t as execute p(%s, 707070707)"},
     {"CreateTableAsStmt", "create materialized view v as select %s"},
-    {"CreateSeqStmt", "create sequence s start 70707 /* %s */"},
-    {"AlterSeqStmt", "alter sequence s restart 70707 /* %s */"},
+    {"CreateSeqStmt", "create sequence s start 707070707 /* %s */"},
+    {"AlterSeqStmt", "alter sequence s restart 707070707 /* %s */"},
     {"VariableSetStmt", "set x to %s"},
-    {"VariableSetStmt", "set x to secretname, 70707, %s"},
+    {"VariableSetStmt", "set x to secretname, 707070707, %s"},
     {"VariableSetStmt", "set time zone %s"},
     {"VariableSetStmt", "set role secretname"},
     {"VariableSetStmt", "set session authorization %s"},
@@ -100,7 +100,7 @@ const std::vector<example> examples{
     {"CreateTrigStmt",
      "create trigger r before update on t for each row when (old.a <> %s) execute function f(%s)"},
     {"CreatePLangStmt", "create language l handler h /* %s */"},
-    {"CreateRoleStmt", "create role r password %s valid until %s connection limit 70707"},
+    {"CreateRoleStmt", "create role r password %s valid until %s connection limit 707070707"},
     {"AlterRoleStmt", "alter user r encrypted password %s"},
     {"DropRoleStmt", "drop role r /* %s */"},
     {"LockStmt", "lock table t /* %s */"},
@@ -108,18 +108,18 @@ const std::vector<example> examples{
     {"ReindexStmt", "reindex table t /* %s */"},
     {"CheckPointStmt", "checkpoint /* %s */"},
     {"CreateSchemaStmt", "create schema s create view v as select %s as a"},
-    {"AlterDatabaseStmt", "alter database d connection limit 70707 /* %s */"},
+    {"AlterDatabaseStmt", "alter database d connection limit 707070707 /* %s */"},
     {"AlterDatabaseRefreshCollStmt", "alter database d refresh collation version /* %s */"},
     {"AlterDatabaseSetStmt", "alter database d set x = %s"},
     {"AlterDatabaseSetStmt", "alter database d set x to secretname"},
     {"AlterRoleSetStmt", "alter role r in database d set x to secretname, %s"},
     {"CreateConversionStmt", "create conversion c for %s to %s from f"},
     {"CreateCastStmt", "create cast (a as b) without function /* %s */"},
-    {"CreateOpClassStmt", "create operator class c for type t using btree as operator 70707 < /* %s */"},
+    {"CreateOpClassStmt", "create operator class c for type t using btree as operator 707070707 < /* %s */"},
     {"CreateOpFamilyStmt", "create operator family f using btree /* %s */"},
-    {"AlterOpFamilyStmt", "alter operator family f using btree add operator 70707 < (a, b) /* %s */"},
+    {"AlterOpFamilyStmt", "alter operator family f using btree add operator 707070707 < (a, b) /* %s */"},
     {"PrepareStmt", "prepare p (int) as select $1, %s"},
-    {"ExecuteStmt", "execute p(%s, 70707)"},
+    {"ExecuteStmt", "execute p(%s, 707070707)"},
     {"DeallocateStmt", "deallocate p /* %s */"},
     {"DeclareCursorStmt", "declare c cursor for select %s"},
     {"CreateTableSpaceStmt", "create tablespace s location %s"},
@@ -131,7 +131,7 @@ const std::vector<example> examples{
     {"AlterTypeStmt", "alter type t set (storage = plain) /* %s */"},
     {"DropOwnedStmt", "drop owned by r /* %s */"},
     {"ReassignOwnedStmt", "reassign owned by r to q /* %s */"},
-    {"CompositeTypeStmt", "create type t as (a numeric(70707, 2)) /* %s */"},
+    {"CompositeTypeStmt", "create type t as (a numeric(707070707, 2)) /* %s */"},
     {"CreateEnumStmt", "create type t as enum (%s, %s)"},
     {"CreateRangeStmt", "create type t as range (subtype = int) /* %s */"},
     {"AlterEnumStmt", "alter type t add value %s after %s"},
@@ -146,7 +146,7 @@ const std::vector<example> examples{
     {"CreateUserMappingStmt", "create user mapping for r server s options (password %s)"},
     {"AlterUserMappingStmt", "alter user mapping for r server s options (set password %s)"},
     {"DropUserMappingStmt", "drop user mapping for r server s /* %s */"},
-    {"AlterTableSpaceOptionsStmt", "alter tablespace s set (seq_page_cost = 70707) /* %s */"},
+    {"AlterTableSpaceOptionsStmt", "alter tablespace s set (seq_page_cost = 707070707) /* %s */"},
     {"AlterTableMoveAllStmt", "alter table all in tablespace a set tablespace b /* %s */"},
     {"SecLabelStmt", "security label for p on table t is %s"},
     {"CreateForeignTableStmt", "create foreign table t (a text options (b %s)) server s options (c %s)"},
@@ -171,9 +171,9 @@ const std::vector<example> examples{
     {"AlterSubscriptionStmt", "alter subscription s connection %s"},
     {"DropSubscriptionStmt", "drop subscription s /* %s */"},
     {"CreateStatsStmt", "create statistics s on (a || %s), b from t"},
-    {"AlterStatsStmt", "alter statistics s set statistics 70707 /* %s */"},
+    {"AlterStatsStmt", "alter statistics s set statistics 707070707 /* %s */"},
     {"AlterCollationStmt", "alter collation c refresh version /* %s */"},
-    {"CallStmt", "call f(%s, 70707, a => %s)"},
+    {"CallStmt", "call f(%s, 707070707, a => %s)"},
 };
 
 // Every way to write a string; each holds the marker.
@@ -209,7 +209,7 @@ std::string kind_of(const std::string& text)
 
 bool shows_a_constant(const std::string& text)
 {
-    for (std::string_view part : {"MARK", "70707", "secretname", "'"})
+    for (std::string_view part : {"MARK", "707070707", "secretname", "'"})
         if (text.find(part) != text.npos) return true;
     return false;
 }
@@ -247,7 +247,7 @@ BOOST_AUTO_TEST_CASE(constants_do_not_tell_statements_apart)
 {
     for (auto& e : examples) {
         auto one = normalize(with_literal(e.text, "'x'"));
-        auto other = normalize(replaced(with_literal(e.text, "'something else'"), "70707", "1"));
+        auto other = normalize(replaced(with_literal(e.text, "'something else'"), "707070707", "1"));
         BOOST_TEST_REQUIRE((one && other), e.text);
         BOOST_TEST(one->id == other->id, e.text);
     }
@@ -279,7 +279,7 @@ BOOST_AUTO_TEST_CASE(no_figure_span_or_scrape_shows_a_constant)
     written += prometheus::TextSerializer().Serialize(
         pgcoro::to_prometheus(snapshot, {.statements = 1'000, .statement_text = 10'000}));
 #endif
-    for (std::string_view part : {"MARK", "70707", "secretname"})
+    for (std::string_view part : {"MARK", "707070707", "secretname"})
         BOOST_TEST(written.find(part) == written.npos, part);
 }
 
