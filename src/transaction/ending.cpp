@@ -8,7 +8,7 @@
 #include "transaction/core.hpp"
 #include "transaction/outcome.hpp"
 #include "transaction/parts.hpp"
-#include "transaction/server_questions.hpp"
+#include "base/server_questions.hpp"
 #include "transaction/two_phase.hpp"
 
 #include <pgcoro/resilience/failure.hpp>

@@ -2,7 +2,7 @@
 
 #include "connection/session.hpp"
 #include "pool/pool_impl.hpp"
-#include "transaction/server_questions.hpp"
+#include "base/server_questions.hpp"
 
 #include <pgcoro/resilience/backoff.hpp>
 #include <pgcoro/resilience/time_source.hpp>

@@ -6,7 +6,7 @@
 #include "transaction/core.hpp"
 #include "transaction/outcome.hpp"
 #include "transaction/parts.hpp"
-#include "transaction/server_questions.hpp"
+#include "base/server_questions.hpp"
 
 #include <boost/asio/multiple_exceptions.hpp>
 

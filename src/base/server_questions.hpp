@@ -24,6 +24,7 @@ enum : std::uint32_t {
     message = 64,   // pg_logical_emit_message
     prepared = 128, // pg_prepared_xacts
     marker = 256,   // the table pgcoro.commit_marker is there, and may be read and written
+    control = 512,  // pg_control_checkpoint, pg_control_recovery
 };
 }
 

@@ -1,4 +1,4 @@
-#include "transaction/server_questions.hpp"
+#include "base/server_questions.hpp"
 
 #include <charconv>
 
@@ -14,7 +14,8 @@ namespace pgcoro::detail
     "(8, '{pg_postmaster_start_time()}'), "                                                                  \
     "(16, '{pg_stat_get_bgwriter_stat_reset_time(),pg_stat_get_archiver()}'), "                              \
     "(32, '{pg_xact_status(xid8),pg_current_xact_id(),pg_is_in_recovery()}'), "                              \
-    "(128, '{pg_prepared_xact()}')) as f(bit, names) "                                                       \
+    "(128, '{pg_prepared_xact()}'), "                                                                        \
+    "(512, '{pg_control_checkpoint(),pg_control_recovery()}')) as f(bit, names) "                                                       \
     "where (select pg_catalog.bool_and(coalesce(pg_catalog.has_function_privilege("                          \
     "pg_catalog.to_regprocedure('pg_catalog.' || n.name), 'execute'), false)) "                              \
     "from pg_catalog.unnest(f.names) as n(name)) "                                                           \
