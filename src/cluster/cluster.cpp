@@ -2,6 +2,7 @@
 
 #include "cluster/cluster_impl.hpp"
 #include "resilience/is_a.hpp"
+#include "resilience/text.hpp"
 #include "sql/transaction_control.hpp"
 
 #include <pgcoro/cluster/transactional.hpp>
@@ -100,8 +101,12 @@ asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& ar
         }
         if (was_refused(failure)) wrote = false;
         bool refused = read && is_refused(failure);
-        if (refused) { // by a replica: it writes after all, by ways that the parser cannot see
-            kinds_.remember(sql, read = false);
+        // By a replica: it writes after all, by ways that the parser cannot see, or needs a primary for another reason.
+        if (refused) kinds_.remember(sql, false);
+        // Replay needed what the read used ("conflict with recovery"): the primary has no such conflicts.
+        bool conflicted = read && sqlstate_of(failure) == sqlstates::serialization_failure.str();
+        if (refused || conflicted) {
+            read = false;
             run.turn_into_write();
             continue;
         }

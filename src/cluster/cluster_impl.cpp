@@ -168,6 +168,7 @@ cluster_stats cluster_impl::stats() const
         if (h.role == host_role::removed) continue;
         h.lag = core_.lag(m->id, now);
         h.position = commit_token(core_.position(m->id));
+        h.unusable = core_.unusable(m->id);
         h.latency = core_.latency(m->id);
         h.reads = m->reads;
         h.writes = m->writes;

@@ -61,7 +61,7 @@ struct cluster_route
     std::shared_ptr<pgcoro::pool> pool;
 };
 
-// Did a server refuse it because it takes no writes?
+// Did a server refuse it because it takes no writes, or because it is a standby?
 bool is_refused(const std::exception_ptr& failure);
 
 class cluster_impl : public std::enable_shared_from_this<cluster_impl>
@@ -111,8 +111,15 @@ private:
     std::shared_ptr<pgcoro::pool> make_pool(const cluster_member& m);
     asio::awaitable<void> greet(std::string name, host_id id, connection& c);
     asio::awaitable<void> watch(std::shared_ptr<cluster_member> m);
-    asio::awaitable<cluster_core::answer> ask(connection& c);
-    asio::awaitable<connection> connect_to_ask(const cluster_member& m);
+    // A connection for the questions, and what they are for this role.
+    struct watching
+    {
+        pgcoro::connection connection;
+        std::string question;
+        bool serializable; // default_transaction_isolation
+    };
+    asio::awaitable<cluster_core::answer> ask(watching& w);
+    asio::awaitable<watching> connect_to_ask(const cluster_member& m);
     std::chrono::milliseconds pause_after(const cluster_member& m) const;
     asio::awaitable<bool> catches_up(const cluster_route& route, commit_token seen);
     asio::awaitable<bool> is_read(std::string_view sql);

@@ -19,7 +19,7 @@ cluster_core::host_id cluster_core::add()
 
 void cluster_core::remove(host_id host, changes& out) { set_role(host, host_role::removed, out); }
 
-void cluster_core::set_role(host_id host, host_role to, changes& out)
+void cluster_core::set_role(host_id host, host_role to, changes& out, std::string why)
 {
     auto& h = hosts_[host];
     if (h.role == to || h.role == host_role::removed) return;
@@ -28,10 +28,10 @@ void cluster_core::set_role(host_id host, host_role to, changes& out)
         samples_.clear();
     }
     if (to == host_role::primary) {
-        primary_ = host;
+        primary_ = last_primary_ = host;
         samples_.clear(); // another log, from where the two part
     }
-    out.push_back({host, h.role, to});
+    out.push_back({host, h.role, to, std::move(why)});
     h.role = to;
 }
 
@@ -41,35 +41,100 @@ void cluster_core::answered(host_id host, const answer& a, time_point sent, time
     if (h.role == host_role::removed) return;
     auto took = received - sent;
     h.latency = h.latency == duration() ? took : h.latency + (took - h.latency) / 8;
+    bool another = a.started != h.started || a.system != h.system;
+    h.started = a.started;
+    h.system = a.system;
     if (a.in_recovery) {
         set_role(host, host_role::replica, out);
-        // One that still follows an outdated primary has another log: its positions mean nothing here.
-        bool elsewhere = a.timeline != 0 && a.timeline < newest_timeline_;
-        auto position = elsewhere ? 0 : a.position;
-        if (position < h.position) h.fresh_as_of.reset(); // made anew, or rewound
-        h.position = position;
+        bool anew = another || a.position < h.position; // made anew, or rewound
+        if (anew) h.fresh_as_of.reset();
+        h.timeline = anew ? a.timeline : std::max(h.timeline, a.timeline);
+        h.serializable = a.serializable;
+        h.position = a.position;
         refresh(h);
         return;
     }
-    claims_primary(host, a.timeline, out);
+    claims_primary(host, a, out);
+    h.timeline = a.timeline;
     h.position = a.position;
     if (primary_ == host) add_sample({sent, a.position});
 }
 
-// Of two that take writes the one that was promoted last is meant; the other has not noticed.
-void cluster_core::claims_primary(host_id host, std::uint32_t timeline, changes& out)
+// Of two that take writes the one that was promoted last is meant; the other has not noticed. Timelines tell that only
+// within one database cluster.
+void cluster_core::claims_primary(host_id host, const answer& a, changes& out)
 {
-    if (primary_ == host && timeline > newest_timeline_) {
+    bool taken = primary_ && *primary_ != host;
+    if (system_ != 0 && a.system != 0 && a.system != system_) {
+        if (!begins_anew(host, a)) return set_role(host, host_role::outdated, out);
+        auto why = "another database cluster: its system identifier is " + std::to_string(a.system) + ", and was " +
+                   std::to_string(system_);
+        for (auto& h : hosts_) h.fresh_as_of.reset();
+        if (primary_ == host) {
+            samples_.clear();
+            out.push_back({host, host_role::primary, host_role::primary, std::move(why)});
+        } else {
+            set_role(host, host_role::primary, out, std::move(why));
+        }
+        system_ = a.system;
+        newest_timeline_ = a.timeline;
+        return;
+    }
+    if (primary_ == host && a.timeline > newest_timeline_) {
         // One address, and another server behind it.
         samples_.clear();
         out.push_back({host, host_role::primary, host_role::primary});
     }
-    bool taken = primary_ && *primary_ != host;
-    if (timeline < newest_timeline_ || (taken && timeline == newest_timeline_))
+    if (a.timeline < newest_timeline_ || (taken && a.timeline == newest_timeline_))
         return set_role(host, host_role::outdated, out);
     if (taken) set_role(*primary_, host_role::outdated, out);
-    newest_timeline_ = timeline;
+    if (a.system != 0) system_ = a.system;
+    newest_timeline_ = a.timeline;
     set_role(host, host_role::primary, out);
+}
+
+// A server of another database cluster takes the primary's place after pg_upgrade, a switch to a copy, or a restore. Not
+// while another server takes writes; nor, at another address than the last primary's, while a standby answers that may
+// be promoted yet.
+bool cluster_core::begins_anew(host_id host, const answer& a) const
+{
+    for (host_id id = 0; id < hosts_.size(); ++id) {
+        auto& h = hosts_[id];
+        if (id == host || h.system == a.system) continue;
+        if (h.role == host_role::primary || h.role == host_role::outdated) return false;
+        if (h.role == host_role::replica && last_primary_ != host) return false;
+    }
+    return true;
+}
+
+bool cluster_core::diverges(const entry& h) const noexcept
+{
+    bool other_system = system_ != 0 && h.system != 0 && h.system != system_;
+    return other_system || (newest_timeline_ != 0 && h.timeline != 0 && h.timeline != newest_timeline_);
+}
+
+bool cluster_core::follows(const entry& h) const noexcept
+{
+    return newest_timeline_ != 0 && h.timeline == newest_timeline_ && !diverges(h);
+}
+
+std::string cluster_core::unusable(host_id host) const
+{
+    auto& h = hosts_[host];
+    if (h.role != host_role::replica) return {};
+    if (h.serializable)
+        return "default_transaction_isolation is serializable there, which a standby refuses: every statement would fail";
+    if (system_ != 0 && h.system != 0 && h.system != system_)
+        return "it is of another database cluster: its system identifier is " + std::to_string(h.system) +
+               ", and the primary's is " + std::to_string(system_);
+    if (newest_timeline_ == 0) return {};
+    if (h.timeline == 0)
+        return "its timeline is not known: let the role execute pg_control_checkpoint() and pg_control_recovery(), or be a "
+               "member of pg_monitor";
+    if (diverges(h))
+        return "it follows timeline " + std::to_string(h.timeline) + " as far as it says, and the primary is on " +
+               std::to_string(newest_timeline_);
+    return {};
 }
 
 void cluster_core::failed(host_id host, changes& out) { set_role(host, host_role::unreachable, out); }
@@ -80,10 +145,10 @@ void cluster_core::is_standby(host_id host, changes& out)
         set_role(host, host_role::replica, out);
 }
 
-void cluster_core::applied(host_id host, std::uint64_t position)
+void cluster_core::applied(host_id host, std::uint64_t position, std::int64_t started)
 {
     auto& h = hosts_[host];
-    if (h.role != host_role::replica || position <= h.position) return;
+    if (h.role != host_role::replica || started != h.started || position <= h.position) return;
     h.position = position;
     refresh(h);
 }
@@ -102,6 +167,7 @@ void cluster_core::add_sample(sample s)
 // The last sample that the replica has got as far as says since when it can be behind at most.
 void cluster_core::refresh(entry& h)
 {
+    if (!follows(h)) return;
     auto beyond = std::ranges::upper_bound(samples_, h.position, {}, &sample::position);
     if (beyond == samples_.begin()) return;
     auto at = std::prev(beyond)->at;
@@ -120,17 +186,22 @@ bool cluster_core::within_lag(host_id host, time_point now) const
 {
     auto& h = hosts_[host];
     if (h.role == host_role::primary) return primary_reads_;
-    if (h.role != host_role::replica) return false;
-    if (max_lag_ == duration()) return true;
+    if (h.role != host_role::replica || h.serializable) return false;
+    if (max_lag_ == duration()) return !diverges(h);
     auto behind = lag(host, now);
-    return behind && *behind <= max_lag_;
+    return follows(h) && behind && *behind <= max_lag_;
+}
+
+bool cluster_core::has_applied(const entry& h, std::uint64_t needed) const noexcept
+{
+    return needed == 0 || (follows(h) && h.position >= needed);
 }
 
 std::vector<cluster_core::host_id> cluster_core::readable(std::uint64_t needed, time_point now) const
 {
     std::vector<host_id> found;
     for (host_id id = 0; id < hosts_.size(); ++id)
-        if (within_lag(id, now) && (primary_ == id || hosts_[id].position >= needed)) found.push_back(id);
+        if (within_lag(id, now) && (primary_ == id || has_applied(hosts_[id], needed))) found.push_back(id);
     return found;
 }
 
@@ -138,7 +209,8 @@ std::vector<cluster_core::host_id> cluster_core::behind(std::uint64_t needed, ti
 {
     std::vector<host_id> found;
     for (host_id id = 0; id < hosts_.size(); ++id)
-        if (hosts_[id].role == host_role::replica && within_lag(id, now) && hosts_[id].position < needed)
+        if (hosts_[id].role == host_role::replica && within_lag(id, now) && follows(hosts_[id]) &&
+            hosts_[id].position < needed)
             found.push_back(id);
     return found;
 }

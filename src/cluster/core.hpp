@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace pgcoro::detail
@@ -23,7 +24,12 @@ public:
     {
         bool in_recovery = false;
         std::uint64_t position = 0; // applied, or of a primary: written
-        std::uint32_t timeline = 0; // of a standby: that it receives; 0 when it does not say
+        // Of the log that a primary writes; of a standby: the newest that it certainly follows. 0 if it does not say.
+        std::uint32_t timeline = 0;
+        std::uint64_t system = 0; // the system identifier; 0 if it does not say
+        std::int64_t started = 0; // the postmaster's start; 0 if it does not say
+        // A standby on which every statement fails, because default_transaction_isolation is serializable.
+        bool serializable = false;
     };
 
     // From primary to primary: another server is the primary now, at the same address.
@@ -32,6 +38,7 @@ public:
         host_id host;
         host_role from;
         host_role to;
+        std::string why = {};
     };
     using changes = std::vector<change>;
 
@@ -46,15 +53,20 @@ public:
     void failed(host_id host, changes& out);
     // It said beside the questions that it is a standby: new connections say so by themselves.
     void is_standby(host_id host, changes& out);
-    // A standby has applied so much by now.
-    void applied(host_id host, std::uint64_t position);
+    // A standby whose postmaster started then has applied so much by now.
+    void applied(host_id host, std::uint64_t position, std::int64_t started);
 
     std::optional<host_id> primary() const noexcept { return primary_; }
     host_role role(host_id host) const noexcept { return hosts_[host].role; }
     std::uint64_t position(host_id host) const noexcept { return hosts_[host].position; }
+    std::int64_t started(host_id host) const noexcept { return hosts_[host].started; }
     duration latency(host_id host) const noexcept { return hosts_[host].latency; }
     // How old what a replica shows may be; nothing when it was never known to be up to date.
     std::optional<duration> lag(host_id host, time_point now) const;
+
+    // Why a replica serves no reads, whatever its lag: its positions, or it, cannot be used. Empty if nothing of the kind is
+    // known, and for other roles.
+    std::string unusable(host_id host) const;
 
     // The hosts for a read that must see what was written up to `needed`.
     std::vector<host_id> readable(std::uint64_t needed, time_point now) const;
@@ -76,19 +88,32 @@ private:
         std::uint64_t position = 0;
         duration latency{};
         std::optional<time_point> fresh_as_of; // nothing acknowledged before that is missing there
+        std::uint64_t system = 0;
+        std::uint32_t timeline = 0; // the newest that it certainly followed since its postmaster's start
+        std::int64_t started = 0;
+        bool serializable = false;
     };
 
-    void set_role(host_id host, host_role to, changes& out);
-    void claims_primary(host_id host, std::uint32_t timeline, changes& out);
+    void set_role(host_id host, host_role to, changes& out, std::string why = {});
+    void claims_primary(host_id host, const answer& a, changes& out);
+    bool begins_anew(host_id host, const answer& a) const;
+    // A replica whose log is the primary's, as far as it has got. Only then do positions say anything about it.
+    bool follows(const entry& h) const noexcept;
+    // A replica whose log is certainly another one.
+    bool diverges(const entry& h) const noexcept;
     void add_sample(sample s);
     void refresh(entry& h);
     bool within_lag(host_id host, time_point now) const;
+    bool has_applied(const entry& h, std::uint64_t needed) const noexcept;
 
     duration max_lag_;
     duration apart_; // samples, at least
     bool primary_reads_;
     std::vector<entry> hosts_;
     std::optional<host_id> primary_;
+    std::optional<host_id> last_primary_;
+    // The log of the present primary, or of the last one.
+    std::uint64_t system_ = 0;
     std::uint32_t newest_timeline_ = 0;
     std::vector<sample> samples_; // of the present primary; both members ascend
 };

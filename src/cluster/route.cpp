@@ -21,8 +21,10 @@ namespace pgcoro::detail
 namespace
 {
 
+// With the postmaster's start as server_identity has it: another server may answer by now.
 constexpr std::string_view applied_question =
-    "select (coalesce(pg_catalog.pg_last_wal_replay_lsn(), '0/0') - '0/0')::bigint";
+    "select (coalesce(pg_catalog.pg_last_wal_replay_lsn(), '0/0') - '0/0')::bigint, "
+    "(extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint";
 
 // A write is begun anew each time that the primary has changed under it. This often, and for longer than a
 // failover may take, something else is wrong.
@@ -52,7 +54,14 @@ bool is_of_role(const std::exception_ptr& failure)
 
 bool is_refused(const std::exception_ptr& failure)
 {
-    return sqlstate_of(failure) == sqlstates::read_only_sql_transaction.str();
+    return sqlstate_of(failure) == sqlstates::read_only_sql_transaction.str() || is_refused_by_standby(failure);
+}
+
+// A standby cannot run it, and a primary can: unlogged tables, the serializable level. A write in a read-only transaction is
+// refused by both.
+bool only_a_primary_can(const std::exception_ptr& failure)
+{
+    return is_refused_by_standby(failure) && sqlstate_of(failure) != sqlstates::read_only_sql_transaction.str();
 }
 
 std::shared_ptr<one_shot> cluster_impl::wait_for_news()
@@ -164,11 +173,14 @@ asio::awaitable<bool> cluster_impl::catches_up(const cluster_route& route, commi
     try {
         auto held = co_await route.pool->acquire(options_.catch_up_timeout);
         for (;;) {
-            auto got = co_await held->query_value<std::int64_t>(applied_question);
-            auto position = static_cast<std::uint64_t>(got);
+            using row = std::tuple<std::int64_t, std::int64_t>;
+            auto [applied, started] = co_await held->query_value<row>(applied_question);
+            auto position = static_cast<std::uint64_t>(applied);
             {
                 std::lock_guard lock(mutex_);
-                core_.applied(route.member->id, position);
+                auto known = core_.started(route.member->id);
+                if (known != 0 && started != known) co_return false;
+                core_.applied(route.member->id, position, known);
             }
             if (position >= seen.position()) co_return true;
             if (clock::now() + pause > until) co_return false;
@@ -290,6 +302,10 @@ asio::awaitable<void> cluster_run::failed(std::exception_ptr failure, bool repea
     if (begun_ == 1) changes_end_ = earlier(until_, deadline::after(options.failover_timeout));
     // A statement that was refused has done nothing.
     if (!repeatable && !is_refused(failure)) std::rethrow_exception(failure);
+    if (reads_ && only_a_primary_can(failure)) {
+        turn_into_write();
+        co_return;
+    }
     if (begun_ > most_changes && changes_end_.expired()) impl_->throw_unsettled(begun_, failure);
     auto until = earlier(until_, deadline::after(2 * options.check_timeout)).time();
     bool changed = co_await impl_->has_changed(*route_, until);

@@ -1,6 +1,7 @@
 // How a host is asked, again and again, what it is.
 #include "cluster/changing.hpp"
 
+#include "base/server_questions.hpp"
 #include "cluster/position.hpp"
 #include "connection/clock.hpp"
 #include "resilience/is_a.hpp"
@@ -26,14 +27,20 @@ namespace
 using namespace asio::experimental::awaitable_operators;
 
 // The position of a primary is that of the last insertion: also what was committed with synchronous_commit
-// off is before it. All that is asked for is open to everybody, but for the receiver's timeline.
-constexpr std::string_view question =
-    "select standby, coalesce(case when standby then pg_catalog.pg_last_wal_replay_lsn() "
-    "else pg_catalog.pg_current_wal_insert_lsn() end - '0/0', 0)::bigint, "
-    "case when standby then pg_catalog.lpad(pg_catalog.to_hex("
-    "(select received_tli from pg_catalog.pg_stat_wal_receiver)), 8, '0') "
-    "else pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) end "
-    "from (select pg_catalog.pg_is_in_recovery() as standby) as role";
+// off is before it. A standby follows each timeline that one of three says: its last restart point is on it, what was written
+// back must be recovered on it, or it receives it. The last is for members of pg_monitor; the others come later. A
+// server whose log has gone beyond the fork says none of them.
+std::string question(std::uint32_t rights)
+{
+    std::string timelines = "(select received_tli from pg_catalog.pg_stat_wal_receiver)";
+    if (rights & server_right::control)
+        timelines += ", (select timeline_id from pg_catalog.pg_control_checkpoint()), "
+                     "(select min_recovery_end_timeline from pg_catalog.pg_control_recovery())";
+    return "select standby, coalesce(case when standby then pg_catalog.pg_last_wal_replay_lsn() "
+           "else pg_catalog.pg_current_wal_insert_lsn() end - '0/0', 0)::bigint, " +
+           identity_expression(rights) + ", coalesce(greatest(" + timelines +
+           "), 0) from (select pg_catalog.pg_is_in_recovery() as standby) as role";
+}
 
 constexpr std::string_view position_question =
     "select (pg_catalog.pg_current_wal_insert_lsn() - '0/0')::bigint";
@@ -45,15 +52,21 @@ bool is_lost(const std::exception_ptr& failure)
 
 } // namespace
 
-asio::awaitable<cluster_core::answer> cluster_impl::ask(connection& c)
+asio::awaitable<cluster_core::answer> cluster_impl::ask(watching& w)
 {
-    using row = std::tuple<bool, std::int64_t, std::optional<std::string>>;
-    auto [standby, position, timeline] = co_await c.query_value<row>(question);
+    using row = std::tuple<bool, std::int64_t, std::string, std::int32_t>;
+    auto [standby, position, identity, followed] = co_await w.connection.query_value<row>(w.question);
+    auto server = parse_server_identity(identity);
     cluster_core::answer a;
     a.in_recovery = standby;
     a.position = static_cast<std::uint64_t>(position);
     if (!standby) a.position = end_of_record(a.position);
-    if (timeline) std::from_chars(timeline->data(), timeline->data() + timeline->size(), a.timeline, 16);
+    // A primary without the right to tell its own has the one of its last checkpoint: right but for some seconds
+    // behind a promotion.
+    a.timeline = standby || server.timeline == 0 ? static_cast<std::uint32_t>(followed) : server.timeline;
+    a.system = server.system;
+    a.started = server.started;
+    a.serializable = standby && w.serializable;
     co_return a;
 }
 
@@ -66,7 +79,7 @@ asio::awaitable<commit_token> cluster_impl::written_by_now()
     co_return commit_token(end_of_record(static_cast<std::uint64_t>(position)));
 }
 
-asio::awaitable<connection> cluster_impl::connect_to_ask(const cluster_member& m)
+asio::awaitable<cluster_impl::watching> cluster_impl::connect_to_ask(const cluster_member& m)
 {
     auto how = m.connection;
     if (options_.pool.password) {
@@ -82,7 +95,15 @@ asio::awaitable<connection> cluster_impl::connect_to_ask(const cluster_member& m
     how.lock_timeout = how.idle_in_transaction_session_timeout = std::chrono::milliseconds(0);
     how.observer = nullptr;
     auto made = co_await connection::connect(std::move(how));
-    co_return made;
+    // SHOW and SET take no snapshot, which a standby refuses at this level.
+    auto isolation = co_await made.query_value<std::string>("show default_transaction_isolation");
+    bool serializable = isolation == "serializable";
+    if (serializable) co_await made.execute("set default_transaction_isolation = 'read committed'");
+    server_knowledge known;
+    auto rights = co_await made.query_value<std::optional<std::string>>(rights_query);
+    learn(known, rights.value_or("0"));
+    watching w{std::move(made), question(known.may), serializable};
+    co_return w;
 }
 
 // With the lock held.
@@ -96,7 +117,7 @@ asio::awaitable<void> cluster_impl::watch(std::shared_ptr<cluster_member> m)
 {
     auto self = shared_from_this();
     m->watched = true;
-    std::optional<connection> asked;
+    std::optional<watching> asked;
     for (;;) {
         std::shared_ptr<one_shot> kick;
         {

@@ -38,7 +38,7 @@ struct failed_attempt
     connect_failure failure;
 };
 
-std::vector<std::string> split(std::string_view list)
+std::vector<std::string> split_list(std::string_view list)
 {
     std::vector<std::string> parts;
     for (std::size_t start = 0;;) {
@@ -75,9 +75,9 @@ void check_socket_path(const endpoint& e)
 
 std::vector<endpoint> endpoints_of(const conninfo& info)
 {
-    auto hosts = split(value_of(info, "host"));
-    auto addresses = split(value_of(info, "hostaddr"));
-    auto ports = split(value_of(info, "port"));
+    auto hosts = split_list(value_of(info, "host"));
+    auto addresses = split_list(value_of(info, "hostaddr"));
+    auto ports = split_list(value_of(info, "port"));
     bool by_address = addresses.size() > 1 || !addresses[0].empty();
     bool by_name = hosts.size() > 1 || !hosts[0].empty();
     auto count = by_address ? addresses.size() : hosts.size();

@@ -221,7 +221,10 @@ void throw_result_error(const PGresult* result, PGconn* conn, int backend_pid, s
         bool of_statement_cache = (d.sqlstate == sqlstates::invalid_sql_statement_name ||
                                    d.sqlstate == sqlstates::duplicate_prepared_statement) &&
                                   d.message.find(statement_cache::name_prefix) != std::string::npos;
-        bool by_standby = d.sqlstate == sqlstates::read_only_sql_transaction && is_standby(conn);
+        bool of_role = d.sqlstate == sqlstates::read_only_sql_transaction ||
+                       d.sqlstate == sqlstates::feature_not_supported ||
+                       d.sqlstate == sqlstates::object_not_in_prerequisite_state;
+        bool by_standby = of_role && is_standby(conn);
         server_error e(std::move(d), sql, by_standby);
         if (of_statement_cache)
             e.add_note(

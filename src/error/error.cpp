@@ -144,7 +144,10 @@ server_error::server_error(diagnostics diag, std::string_view sql, bool by_stand
     : error(headline(diag), diag, sql)
     , by_standby_(by_standby)
 {
-    if (by_standby) add_note("the server is a standby: it is for the primary to write");
+    if (!by_standby) return;
+    bool wrote = this->sqlstate() == sqlstates::read_only_sql_transaction;
+    add_note(wrote ? "the server is a standby: it is for the primary to write"
+                   : "the server is a standby: the primary may be able to run this");
 }
 
 connection_error::connection_error(connection_failure why, const std::string& what, diagnostics diag,

@@ -28,6 +28,12 @@ alert_rule rule(const char* name, sample_figure figure, alert_severity severity,
     return r;
 }
 
+alert_rule lasting(alert_rule r)
+{
+    r.raise_after = 5;
+    return r;
+}
+
 alert_rule of_queries(alert_rule r)
 {
     r.basis = &sample::queries;
@@ -87,6 +93,8 @@ std::vector<alert_rule> alert_options::defaults()
              "callers find no server: look at the server, the network, and the pool's last connect failure"),
         rule("breaker_open", &sample::breakers_open, critical, 0, 0,
              "a circuit breaker is open and refuses calls: look at what it protects from"),
+        lasting(rule("replica_unusable", &sample::replicas_unusable, warning, 0, 0,
+                     "a replica serves no reads: look at the hosts of the cluster for the reason")),
     };
 }
 

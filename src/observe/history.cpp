@@ -38,7 +38,8 @@ way way_of(sample_figure f)
           &sample::committed, &sample::rolled_back, &sample::retries, &sample::deadlocks})
         if (f == total) return {joined::total, nullptr};
     for (auto greatest : {&sample::time, &sample::p50, &sample::p95, &sample::p99, &sample::max,
-                          &sample::acquire_wait_p95, &sample::longest_lock_wait, &sample::breakers_open})
+                          &sample::acquire_wait_p95, &sample::longest_lock_wait, &sample::breakers_open,
+                          &sample::replicas_unusable})
         if (f == greatest) return {joined::greatest, nullptr};
     for (auto of_queries : {&sample::error_rate, &sample::slow_rate, &sample::avg})
         if (f == of_queries) return {joined::mean_by_basis, &sample::queries};

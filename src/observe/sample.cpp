@@ -151,6 +151,9 @@ sample make_sample(const metrics_snapshot* before, const metrics_snapshot& now, 
     s.availability = tried > 0 ? 1 - failed / tried : unknown;
     s.breakers_open = static_cast<double>(
         std::count_if(now.breakers.begin(), now.breakers.end(), [](auto& b) { return b.state == "open"; }));
+    for (auto& c : now.clusters)
+        s.replicas_unusable += static_cast<double>(
+            std::count_if(c.hosts.begin(), c.hosts.end(), [](auto& h) { return !h.unusable.empty(); }));
     add_caches(s, from, now);
     add_server(s, server);
     return s;

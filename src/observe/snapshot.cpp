@@ -217,6 +217,7 @@ cluster_figures cluster_figures_of(const std::string& name, const std::string& p
         host.writes = h.writes;
         host.failed_checks = h.failed_checks;
         host.last_failure = detail::to_utf8(h.last_failure);
+        host.unusable = detail::to_utf8(h.unusable);
         host.in_use = h.connections.in_use;
         host.idle = h.connections.idle;
         host.waiting = h.connections.waiting;

@@ -63,6 +63,9 @@ struct host_stats
     std::uint64_t writes = 0;
     std::uint64_t failed_checks = 0;
     std::string last_failure; ///< of a check, its first line; empty when the last one succeeded
+    /// Why a replica serves no reads, whatever its lag: its log is not the primary's, or may not be, or every statement
+    /// would fail there. Empty if nothing of the kind is known, and for other roles.
+    std::string unusable;
     pool_stats connections;
 };
 
@@ -84,8 +87,9 @@ struct cluster_stats
 ///
 /// **Roles** are asked of the servers (`pg_is_in_recovery`), of each host on a connection of its own, again
 /// and again; a host that comes, goes, is promoted or demoted is followed. Of two that take writes the one on
-/// the newer timeline is meant. Where the role may see `pg_stat_wal_receiver` (pg_monitor), a replica that
-/// still follows an outdated primary is told apart, too.
+/// the newer timeline is meant, within one database cluster; a server of another one takes the primary's place only at
+/// its address, or where no server of the old one answers. A replica serves reads once it says that it follows the
+/// primary's timeline (docs/cluster.md); `host_stats::unusable` says why one does not.
 ///
 /// **Statements** given to query(), execute() and their kin are routed by PostgreSQL's own parser: what is
 /// one SELECT, locks no rows and calls no function that the catalog has as volatile goes to a replica, all
@@ -93,8 +97,8 @@ struct cluster_stats
 /// ends with `connection_error`, and `transactional` is for those who want to know what came of it.
 ///
 /// **Failover.** With no primary, writes wait for one, up to `failover_timeout`. When there is a new one,
-/// connections to the old one are cut, and only those; a demoted one is drained. A write that is refused
-/// by a standby (25006, `server_error::by_standby`) is run again on the primary.
+/// connections to the old one are cut, and only those; a demoted one is drained. What a standby refuses
+/// (`server_error::by_standby`) is run again on the primary; a read that was refused goes there from then on.
 ///
 /// **Errors** beyond those of `pool`: `connection_error` (wrong_role) when there is no primary in time; it
 /// says of each host what it said.

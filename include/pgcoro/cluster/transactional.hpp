@@ -103,7 +103,8 @@ std::invoke_result_t<Body&, transaction&> run_transaction(std::shared_ptr<cluste
     auto until = options.timeout.count() > 0 ? deadline::after(options.timeout) : deadline::never();
     session_write written(session, !options.read_only);
     primary_source primary(on);
-    cluster_run run(std::move(on), options.read_only, written.seen(), until);
+    bool on_replica = options.read_only && options.isolation != isolation::serializable; // a standby has no such level
+    cluster_run run(std::move(on), on_replica, written.seen(), until);
     for (;;) {
         auto* host = co_await run.next();
         auto left = within(options, until);

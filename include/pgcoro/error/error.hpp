@@ -86,9 +86,9 @@ class server_error : public error
 public:
     server_error(diagnostics diag, std::string_view sql, bool by_standby = false);
 
-    /// Did a standby refuse it, because it takes no writes (25006)? False where it was a setting of a
-    /// primary's or of the transaction's, and where the server is older than PostgreSQL 14 and does not say
-    /// what it is.
+    /// Returns true if a standby refused the statement: with 25006, because a standby takes no writes; with 0A000 or 55000,
+    /// which a standby also gives for what only a primary can run, such as a query of an unlogged table. Returns false for
+    /// the same codes of a primary, and for servers older than PostgreSQL 14, which do not say what they are.
     bool by_standby() const noexcept { return by_standby_; }
 
 private:

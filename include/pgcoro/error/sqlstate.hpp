@@ -107,6 +107,7 @@ inline constexpr sqlstate serialization_failure{"40001"};
 inline constexpr sqlstate deadlock_detected{"40P01"};
 inline constexpr sqlstate duplicate_prepared_statement{"42P05"};
 inline constexpr sqlstate too_many_connections{"53300"};
+inline constexpr sqlstate object_not_in_prerequisite_state{"55000"};
 inline constexpr sqlstate lock_not_available{"55P03"};
 inline constexpr sqlstate query_canceled{"57014"};
 inline constexpr sqlstate admin_shutdown{"57P01"};

@@ -52,7 +52,8 @@ struct alert_options
 
     /// Connection use above 80 %, average query above 1 s, slow queries above 10 %, lock wait above 1 s:
     /// warning. Cache hits below 50 %: info. Active transactions above 50, errors above 10 %, availability
-    /// below 95 %, a breaker open: critical. Shares of statements only from 10 statements on.
+    /// below 95 %, a breaker open: critical. A replica that serves no reads in five samples in a row: warning. Shares of
+    /// statements only from 10 statements on.
     static std::vector<alert_rule> defaults();
     /// The same with an average query above 500 ms.
     static std::vector<alert_rule> strict();

@@ -170,13 +170,14 @@ struct host_figures
     std::uint64_t writes = 0;
     std::uint64_t failed_checks = 0;
     std::string last_failure; ///< of a check; empty when the last one succeeded
+    std::string unusable;     ///< why a replica serves no reads, as `host_stats` has it; else empty
     std::uint64_t in_use = 0; ///< of its connections
     std::uint64_t idle = 0;
     std::uint64_t waiting = 0; ///< callers
 };
 BOOST_DESCRIBE_STRUCT(host_figures, (),
-                      (name, role, lag, latency, reads, writes, failed_checks, last_failure, in_use, idle,
-                       waiting))
+                      (name, role, lag, latency, reads, writes, failed_checks, last_failure, unusable,
+                       in_use, idle, waiting))
 
 /// A cluster; see `cluster_stats`.
 struct cluster_figures

@@ -54,6 +54,7 @@ struct sample
 
     double availability = 0; ///< of statements and acquires that a server could be had for; NaN for none
     double breakers_open = 0;
+    double replicas_unusable = 0;     ///< that serve no reads for another reason than their lag
     double cache_hit_ratio = 0;       ///< of the cache in front of the server
     double buffer_hit_ratio = 0;      ///< of the server's buffers
     double longest_lock_wait = 0;     ///< by the server's view
@@ -64,7 +65,7 @@ BOOST_DESCRIBE_STRUCT(sample, (),
                        max, connections_in_use, connections_idle, connections_overflow, connections_waiting,
                        utilization, acquires, acquire_timeouts, acquire_wait_p95, connection_use_avg,
                        transactions_active, committed, rolled_back, retries, deadlocks, availability,
-                       breakers_open, cache_hit_ratio, buffer_hit_ratio, longest_lock_wait,
+                       breakers_open, replicas_unusable, cache_hit_ratio, buffer_hit_ratio, longest_lock_wait,
                        server_connection_use))
 
 /// As JSON, with null for NaN; for boost::json::value_from.

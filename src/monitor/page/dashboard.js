@@ -330,7 +330,8 @@ function show_clusters(f) {
         ['Host', h => h.name, as_text], ['Cluster', h => h.cluster, as_text], ['Role', h => h.role, as_text],
         ['Lag', h => h.lag, duration], ['Reads', h => h.reads, count], ['Writes', h => h.writes, count],
         ['In use', h => h.in_use, count], ['Waiting', h => h.waiting, count],
-        ['Failed checks', h => h.failed_checks, count], ['Last failure', h => h.last_failure, as_text, 'text']], '');
+        ['Failed checks', h => h.failed_checks, count], ['Last failure', h => h.last_failure, as_text, 'text'],
+        ['Not used because', h => h.unusable, as_text, 'text']], '');
 }
 
 function show_alerts(f) {

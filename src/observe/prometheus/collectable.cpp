@@ -295,6 +295,8 @@ void add_hosts(const metrics_snapshot& s, std::vector<MetricFamily>& all)
     family role("pgcoro_cluster_host_role", "1 for the role that the host has.", MetricType::Gauge);
     family lag("pgcoro_cluster_host_lag_seconds", "How old what the host shows may be; none if not known.",
                MetricType::Gauge);
+    family unusable("pgcoro_cluster_host_unusable",
+                    "1 for a replica that serves no reads for another reason than its lag.", MetricType::Gauge);
     family used("pgcoro_cluster_host_connections", "Connections to the host, by state.", MetricType::Gauge);
     family sent("pgcoro_cluster_host_requests_total", "Statements and transactions sent to the host.",
                 MetricType::Counter);
@@ -311,6 +313,7 @@ void add_hosts(const metrics_snapshot& s, std::vector<MetricFamily>& all)
             for (auto name : {"unknown", "primary", "replica", "outdated", "unreachable"})
                 role.value(with("role", name), std::uint64_t(h.role == name));
             if (h.lag) lag.value(base, *h.lag);
+            unusable.value(base, std::uint64_t(!h.unusable.empty()));
             used.value(with("state", "used"), h.in_use);
             used.value(with("state", "idle"), h.idle);
             auto reads = with("kind", "read");
@@ -321,7 +324,7 @@ void add_hosts(const metrics_snapshot& s, std::vector<MetricFamily>& all)
             sent.value(std::move(writes), h.writes);
             failed.value(base, h.failed_checks);
         }
-    for (auto* f : {&role, &lag, &used, &sent, &failed}) f->move_to(all);
+    for (auto* f : {&role, &lag, &unusable, &used, &sent, &failed}) f->move_to(all);
 }
 
 void add_clusters(const metrics_snapshot& s, std::vector<MetricFamily>& all)

@@ -33,7 +33,7 @@ struct three_hosts
     {
         core.answered(host, {false, position, timeline}, now, now + 1ms, changes);
     }
-    void standby(cluster_core::host_id host, std::uint64_t position, std::uint32_t timeline = 0)
+    void standby(cluster_core::host_id host, std::uint64_t position, std::uint32_t timeline = 1)
     {
         core.answered(host, {true, position, timeline}, now, now + 1ms, changes);
     }
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(a_read_that_must_see_a_write_gets_a_replica_that_has_it)
     check_same(t.readable(100), {1, 2});
     check_same(t.readable(110), {2});
     check_same(t.core.behind(110, t.now), {1});
-    t.core.applied(1, 115);
+    t.core.applied(1, 115, 0);
     check_same(t.readable(110), {1, 2});
     check_same(t.readable(UINT64_MAX), {});
 }
@@ -208,7 +208,7 @@ BOOST_AUTO_TEST_CASE(another_server_behind_the_same_address_is_a_change_too)
     BOOST_TEST_REQUIRE(t.changes.size() == 1u);
     BOOST_TEST(t.changes[0].from == host_role::primary);
     BOOST_TEST(t.changes[0].to == host_role::primary);
-    t.standby(1, 80);
+    t.standby(1, 80, 2);
     check_same(t.readable(), {}); // what was known of the log is known no more
     t.changes.clear();
     t.primary(0, 95, 2);
@@ -228,6 +228,133 @@ BOOST_AUTO_TEST_CASE(a_replica_of_an_outdated_primary_is_not_taken_for_up_to_dat
     check_same(t.readable(95), {});
     t.standby(2, 95, 2);
     check_same(t.readable(), {2});
+}
+
+BOOST_AUTO_TEST_CASE(a_replica_beyond_the_fork_is_never_taken_for_up_to_date)
+{
+    three_hosts t;
+    t.primary(0, 100, 1);
+    t.standby(1, 100, 1);
+    t.standby(2, 100, 1);
+    check_same(t.readable(), {1, 2});
+    t.core.failed(0, t.changes);
+    t.primary(1, 100, 2);
+    t.standby(2, 110, 1);
+    check_same(t.readable(), {}); // it may have what the new primary never got
+    check_same(t.core.behind(200, t.now), {});
+    BOOST_TEST(t.core.unusable(2) ==
+               "it follows timeline 1 as far as it says, and the primary is on 2");
+    t.standby(2, 100, 2); // it was rewound
+    t.primary(1, 100, 2);
+    t.standby(2, 100, 2);
+    check_same(t.readable(), {2});
+    BOOST_TEST(t.core.unusable(2) == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_timeline_once_followed_is_remembered_until_a_restart)
+{
+    three_hosts t;
+    t.primary(0, 100, 2);
+    auto says = [&](std::uint32_t timeline, std::int64_t started) {
+        t.core.answered(1, {.in_recovery = true, .position = 100, .timeline = timeline, .started = started}, t.now,
+                        t.now + 1ms, t.changes);
+    };
+    says(2, 7); // by its receiver
+    check_same(t.readable(), {1});
+    says(1, 7); // the receiver is not there for a moment
+    check_same(t.readable(), {1});
+    says(1, 8); // another process, which may be another standby
+    check_same(t.readable(), {});
+}
+
+BOOST_AUTO_TEST_CASE(a_replica_without_a_known_timeline_serves_no_reads_within_a_bound)
+{
+    three_hosts t;
+    t.primary(0, 100);
+    t.standby(1, 100, 0);
+    check_same(t.readable(), {});
+    BOOST_TEST(t.core.unusable(1).find("pg_monitor") != std::string::npos);
+    cluster_options any_age;
+    any_age.max_lag = 0s;
+    three_hosts u(any_age);
+    u.primary(0, 100);
+    u.standby(1, 100, 0);
+    check_same(u.readable(), {1}); // old or not is the same
+    check_same(u.readable(50), {}); // but not that it has a write
+}
+
+BOOST_AUTO_TEST_CASE(a_standby_on_which_each_statement_fails_serves_no_reads)
+{
+    cluster_options any_age;
+    any_age.max_lag = 0s;
+    three_hosts t(any_age);
+    t.primary(0, 100);
+    t.core.answered(1, {.in_recovery = true, .position = 100, .timeline = 1, .serializable = true}, t.now, t.now + 1ms,
+                    t.changes);
+    check_same(t.readable(), {});
+    BOOST_TEST(t.core.unusable(1).find("default_transaction_isolation") != std::string::npos);
+}
+
+namespace
+{
+
+// Hosts of two database clusters, A and B.
+struct two_systems : three_hosts
+{
+    void primary_of(std::uint64_t system, cluster_core::host_id host, std::uint32_t timeline)
+    {
+        core.answered(host, {.position = 100, .timeline = timeline, .system = system}, now, now + 1ms, changes);
+    }
+    void standby_of(std::uint64_t system, cluster_core::host_id host, std::uint32_t timeline)
+    {
+        core.answered(host, {.in_recovery = true, .position = 100, .timeline = timeline, .system = system}, now, now + 1ms,
+                      changes);
+    }
+};
+constexpr std::uint64_t a = 1111;
+constexpr std::uint64_t b = 2222;
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(another_database_cluster_at_the_same_address_is_a_beginning)
+{
+    two_systems t;
+    t.primary_of(a, 0, 7);
+    t.standby_of(a, 1, 7);
+    check_same(t.readable(), {1});
+    t.changes.clear();
+    t.primary_of(b, 0, 1); // after pg_upgrade: a lower timeline
+    BOOST_TEST(*t.core.primary() == 0u);
+    BOOST_TEST_REQUIRE(t.changes.size() == 1u);
+    BOOST_TEST(t.changes[0].why == "another database cluster: its system identifier is 2222, and was 1111");
+    check_same(t.readable(), {}); // the standby is of the old one
+    BOOST_TEST(t.core.unusable(1).find("another database cluster") != std::string::npos);
+    t.standby_of(b, 1, 1);
+    check_same(t.readable(), {1});
+}
+
+BOOST_AUTO_TEST_CASE(another_database_cluster_beside_the_primary_is_outdated)
+{
+    two_systems t;
+    t.primary_of(a, 0, 1);
+    t.primary_of(b, 2, 9);
+    BOOST_TEST(*t.core.primary() == 0u);
+    BOOST_TEST(t.core.role(2) == host_role::outdated);
+}
+
+BOOST_AUTO_TEST_CASE(another_database_cluster_waits_while_a_standby_may_be_promoted)
+{
+    two_systems t;
+    t.primary_of(a, 0, 1);
+    t.standby_of(a, 1, 1);
+    t.core.failed(0, t.changes);
+    t.primary_of(b, 2, 9);
+    BOOST_TEST(!t.core.primary());
+    t.primary_of(a, 1, 2);
+    BOOST_TEST(*t.core.primary() == 1u);
+    t.core.failed(1, t.changes); // and now nothing of it answers
+    t.primary_of(b, 2, 9);
+    BOOST_TEST(*t.core.primary() == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(a_replica_that_was_made_anew_is_not_known_to_be_up_to_date)

@@ -87,6 +87,21 @@ BOOST_AUTO_TEST_CASE(each_threshold_is_where_it_is_said_to_be)
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_replica_that_stays_unusable_is_told_at_the_fifth_sample)
+{
+    alerts a;
+    listener l(a);
+    for (int i = 1; i <= 5; ++i) {
+        BOOST_TEST(l.told.empty());
+        auto s = calm(60 * i);
+        s.replicas_unusable = 1;
+        a.evaluate(s);
+    }
+    BOOST_TEST(l.told == told{"raised replica_unusable WARNING"}, boost::test_tools::per_element());
+    a.evaluate(calm(360));
+    BOOST_TEST(l.told.back() == "cleared replica_unusable WARNING");
+}
+
 BOOST_AUTO_TEST_CASE(strict_means_half_a_second)
 {
     alert_options strict;

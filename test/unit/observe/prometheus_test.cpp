@@ -133,6 +133,7 @@ BOOST_AUTO_TEST_CASE(caches_and_clusters_are_told_with_each_host)
     b.role = "replica";
     b.reads = 7;
     b.in_use = 1;
+    b.unusable = "it follows another timeline";
     pgcoro::cluster_figures of;
     of.name = "shop";
     of.policy = "two_choices";
@@ -150,6 +151,8 @@ BOOST_AUTO_TEST_CASE(caches_and_clusters_are_told_with_each_host)
     BOOST_TEST(v.at("pgcoro_cluster_host_connections" + host + ",state=\"used\"}") == 1);
     BOOST_TEST(v.at("pgcoro_cluster_host_requests_total" + host + ",kind=\"read\",policy=\"two_choices\"}") ==
                7);
+    BOOST_TEST(v.at("pgcoro_cluster_host_unusable" + host + "}") == 1);
+    BOOST_TEST(v.at("pgcoro_cluster_host_unusable{cluster=\"shop\",host=\"a:5432\"}") == 0);
     BOOST_TEST(v.count("pgcoro_cluster_host_lag_seconds" + host + "}") == 0u); // not known
     BOOST_TEST(v.at("pgcoro_cluster_host_lag_seconds{cluster=\"shop\",host=\"a:5432\"}") == 0);
 }
