@@ -85,7 +85,7 @@ struct scene
     pgcoro::connection_options options() const
     {
         auto o = pgcoro::connection_options::from_uri(
-            "postgresql://postgres@127.0.0.1:" + std::to_string(at.proxy.port()) +
+            "postgresql://postgres:" + at.server.password() + "@127.0.0.1:" + std::to_string(at.proxy.port()) +
             "/postgres?sslmode=disable&gssencmode=disable");
         o.application_name = name;
         o.connect_timeout = limit(1s);

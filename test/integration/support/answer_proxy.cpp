@@ -4,7 +4,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
@@ -16,7 +15,6 @@ namespace test
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
-using local = asio::local::stream_protocol;
 
 namespace
 {
@@ -53,7 +51,7 @@ std::string fatal_error()
 struct answer_proxy::link
 {
     tcp::socket client;
-    local::socket server;
+    tcp::socket server;
     std::string name;
     bool deaf = false;
 
@@ -70,10 +68,10 @@ struct answer_proxy::link
     }
 };
 
-answer_proxy::answer_proxy(std::string server_socket)
+answer_proxy::answer_proxy(server_socket server)
     : acceptor_(io_, tcp::endpoint(asio::ip::make_address("127.0.0.1"), 0))
     , port_(acceptor_.local_endpoint().port())
-    , server_(std::move(server_socket))
+    , server_(std::move(server))
 {
     asio::co_spawn(io_, listen(), asio::detached);
     thread_ = std::thread([this] { io_.run(); });
@@ -152,7 +150,8 @@ asio::awaitable<void> answer_proxy::serve(std::shared_ptr<link> l)
     auto [ec2, n2] = co_await asio::async_read(l->client, rest, asio::as_tuple(asio::deferred));
     if (ec2) co_return;
     l->name = client_of(startup);
-    auto [ec3] = co_await l->server.async_connect(local::endpoint(server_), asio::as_tuple(asio::deferred));
+    auto [ec3] = co_await l->server.async_connect(
+        tcp::endpoint(asio::ip::make_address("127.0.0.1"), server_.port), asio::as_tuple(asio::deferred));
     if (ec3) co_return l->close();
     auto [ec4, n4] =
         co_await asio::async_write(l->server, asio::buffer(startup), asio::as_tuple(asio::deferred));

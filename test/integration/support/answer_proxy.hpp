@@ -2,6 +2,8 @@
 /// of the server.
 #pragma once
 
+#include "integration/support/proxy.hpp"
+
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -31,8 +33,8 @@ public:
         fatal,    ///< the client receives a FATAL error, 57P01; then as silence
     };
 
-    /// In front of the server's Unix socket.
-    explicit answer_proxy(std::string server_socket);
+    /// In front of the server's TCP port.
+    explicit answer_proxy(server_socket server);
     ~answer_proxy();
     answer_proxy(const answer_proxy&) = delete;
     answer_proxy& operator=(const answer_proxy&) = delete;
@@ -68,7 +70,7 @@ private:
     boost::asio::io_context io_{1};
     boost::asio::ip::tcp::acceptor acceptor_;
     std::uint16_t port_;
-    std::string server_;
+    server_socket server_;
     mutable std::mutex mutex_;
     std::map<std::string, plan, std::less<>> plans_;
     std::thread thread_;
