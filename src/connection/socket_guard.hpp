@@ -42,6 +42,9 @@ public:
     // Was the operation under way cut?
     bool is_cut() const noexcept { return deadline_.load(std::memory_order_relaxed) == was_cut; }
 
+    // Was the socket ever shut down? The connection is of no use then, even where an answer had arrived before.
+    bool is_down() const noexcept { return down_.load(std::memory_order_relaxed); }
+
     // From now on not even doing nothing may last longer than until then.
     void limit(time_point until) noexcept
     {
@@ -84,6 +87,7 @@ private:
     void shut_down()
     {
         if (foreign()) return;
+        down_.store(true, std::memory_order_relaxed);
         std::lock_guard lock(mutex_);
         if (fd_ >= 0) ::shutdown(fd_, SHUT_RDWR);
     }
@@ -95,6 +99,7 @@ private:
     const std::uint32_t process_ = this_process_watched();
     std::atomic<rep> deadline_{nothing};
     std::atomic<rep> limit_{nothing};
+    std::atomic<bool> down_{false};
     std::mutex mutex_;
     int fd_ = -1;
 };

@@ -83,7 +83,10 @@ public:
     void flush() noexcept { flushing_ = PQflush(conn_) == 1; }
 
     // Nothing more can come of this connection.
-    bool broken() const noexcept { return broken_ || PQstatus(conn_) == CONNECTION_BAD || guard_->foreign(); }
+    bool broken() const noexcept
+    {
+        return broken_ || PQstatus(conn_) == CONNECTION_BAD || guard_->is_down() || guard_->foreign();
+    }
 
     // For connecting: waits in one direction only.
     asio::awaitable<void> wait(asio::posix::descriptor_base::wait_type direction);

@@ -1,4 +1,5 @@
 // A pool whose connections are lost, whatever they were used for at that time.
+#include "connection/session.hpp"
 #include "integration/pool/support.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -54,6 +55,18 @@ void loses_its_connection(Body body)
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(pool_loss)
+
+BOOST_AUTO_TEST_CASE(connection_cut_behind_its_last_answer_is_not_kept)
+{
+    run([]() -> asio::awaitable<void> {
+        pool p(co_await asio::this_coro::executor, options_of(1));
+        auto held = co_await p.acquire();
+        co_await held->query("select 1");
+        held->session().guard().cut(); // as a deadline does that passes with the answer
+        held.release();
+        co_await check_serves(p, 1);
+    });
+}
 
 BOOST_AUTO_TEST_CASE(a_begin_that_finds_its_backend_dead_is_run_again_on_another)
 {
