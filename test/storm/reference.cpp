@@ -343,6 +343,17 @@ void reference::release()
     for (auto& p : prepared_) p.there = false;
 }
 
+op reference::without_handle(const op& o) const
+{
+    if (o.what != kind::run_prepared || !prepared_[o.count].there) return o;
+    auto query = o;
+    query.what = kind::query;
+    query.statements.front() = prepared_[o.count].what;
+    query.statements.front().a = o.statements.front().a;
+    query.statements.front().b = o.statements.front().b;
+    return query;
+}
+
 outcome reference::perform(const op& o)
 {
     switch (o.what) {
@@ -358,12 +369,8 @@ outcome reference::perform(const op& o)
         return outcome();
     }
     case kind::run_prepared: {
-        auto& slot = prepared_[o.count];
-        if (!slot.there) return outcome();
-        auto s = slot.what;
-        s.a = o.statements.front().a;
-        s.b = o.statements.front().b;
-        return run(s);
+        if (!prepared_[o.count].there) return outcome();
+        return run(without_handle(o).statements.front());
     }
     case kind::pipeline:
         return pipeline(o);

@@ -26,6 +26,8 @@ public:
 
     /// Runs the operation undisturbed, to its end.
     outcome perform(const op& o);
+    // A prepared statement's run as a query; any other operation as it is.
+    op without_handle(const op& o) const;
     /// Runs those statements of the operation that insert one of these rows. For operations whose statements
     /// commit one by one.
     outcome perform_inserts(const op& o, const std::set<int>& ids);

@@ -159,6 +159,8 @@ std::vector<outcome> subject::drive(const std::vector<work>& works, const op* di
     while (!done() && steady::now() < until) turn(until);
     if (!done()) abandoned_.push_back(kept);
     if (!done()) throw hang("the operation did not end within " + std::to_string(patience.count()) + " s");
+    // A signal that was emitted when its coroutine had just ended is delivered by one of the next turns.
+    last_ = kept;
     std::vector<outcome> ended;
     for (auto& r : all) ended.push_back(r.ended);
     return ended;

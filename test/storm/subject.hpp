@@ -105,6 +105,7 @@ private:
 
     std::vector<std::shared_ptr<void>>
         abandoned_; // what coroutines that hang refer to, until io_ destroys them
+    std::shared_ptr<void> last_; // what the coroutines of the last drive() refer to
     boost::asio::io_context io_{1};
     pgcoro::pool pool_;
     std::optional<pgcoro::multiplexer> multiplexer_;

@@ -178,7 +178,8 @@ private:
         if (o.what == kind::run_prepared) return !subject_->has_prepared_statement(o.count);
         if (o.what == kind::pipeline) return o.statements.empty();
         if (o.what == kind::insert_many) return o.count == 0;
-        return (o.what == kind::stream || o.what == kind::copy_out) && o.at == 0;
+        if (o.what == kind::stream) return o.at == 0 && !o.statements.front().counts_only(); // that one is read to its end
+        return o.what == kind::copy_out && o.at == 0;
     }
 
     void close_stream(const op& o)
@@ -255,11 +256,12 @@ private:
             if (subject_->value(tables_query) == tables) reference_.perform(o);
         }
         bool was_idle = reference_.status() == PQTRANS_IDLE;
+        auto same_work = reference_.without_handle(o); // the handle goes with the lease
         reference_.release();
         auto library = subject_->digest();
         if (library == digest()) return;
         if (was_idle) {
-            redo(o);
+            redo(same_work);
             reference_.release();
         }
         same("what a lease sees after " + last_.ending, library, digest());
