@@ -22,6 +22,7 @@ constexpr auto balance = "select cents from account where id = $1";
 
 // Does not ask for the transaction's id, as the floor does not: a lost COMMIT stays unknown.
 const std::string unresolved = "pgcoro, no resolve_commit";
+const std::string marked = "pgcoro, by marker";
 const std::string listed = "pgcoro, a list, no resolve_commit";
 const std::string listed_resolved = "pgcoro, a list";
 
@@ -127,25 +128,36 @@ struct transaction_job
 
 } // namespace
 
+asio::awaitable<void> make_markers(pgcoro::pool_options options)
+{
+    pgcoro::pool pool(co_await asio::this_coro::executor, std::move(options));
+    co_await pgcoro::create_commit_markers(pool);
+    co_await pool.close();
+}
+
 measure transactions(const environment& where)
 {
     measure m;
     m.id = "P4";
     m.title = "a transaction of three statements, 16 callers";
     auto all = std::make_shared<callers>(where, callers_at_once);
-    m.contenders.push_back({ours, [all](seconds how_long) {
-                                return all->run(callers_at_once, how_long,
-                                                [&](std::size_t who) { return transact(*all, who, pgcoro::resolve_commit::by_id); });
-                            }});
-    m.contenders.push_back({unresolved, [all](seconds how_long) {
-                                return all->run(callers_at_once, how_long,
-                                                [&](std::size_t who) { return transact(*all, who, pgcoro::resolve_commit::off); });
-                            }});
-    for (bool resolve : {false, true})
-        m.contenders.push_back({resolve ? listed_resolved : listed, [all, resolve](seconds how_long) {
-                                    return all->run(callers_at_once, how_long, [&](std::size_t who) {
-                                        return transact_list(*all, who, resolve);
-                                    });
+    asio::io_context io;
+    asio::co_spawn(io, make_markers(where.pool(1)), [](std::exception_ptr failure) {
+        if (failure) std::rethrow_exception(failure);
+    });
+    io.run();
+    struct way
+    {
+        const std::string& name;
+        asio::awaitable<std::uint64_t> (&run)(callers&, std::size_t, pgcoro::resolve_commit);
+        pgcoro::resolve_commit how;
+    };
+    using enum pgcoro::resolve_commit;
+    for (auto& w : {way{ours, transact, by_id}, way{unresolved, transact, off}, way{marked, transact, by_marker},
+                    way{listed, transact_list, off}, way{listed_resolved, transact_list, by_id}})
+        m.contenders.push_back({w.name, [all, w](seconds how_long) {
+                                    return all->run(callers_at_once, how_long,
+                                                    [&](std::size_t who) { return w.run(*all, who, w.how); });
                                 }});
     auto loop = std::make_shared<floor::loop>(
         where.uri(), callers_at_once,
