@@ -160,7 +160,7 @@ asio::awaitable<owned<session>> session::connect(std::shared_ptr<const connectio
     co_return made;
 }
 
-asio::awaitable<result> session::run(request r) { return impl_->traced ? impl_->run_traced(r) : impl_->run_plain(r); }
+asio::awaitable<result> session::run(request r) { return impl_->traced && !r.internal ? impl_->run_traced(r) : impl_->run_plain(r); }
 
 asio::awaitable<void> session::command(std::string_view sql, time_point deadline, std::string& tag)
 {

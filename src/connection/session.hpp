@@ -49,6 +49,7 @@ struct request
     bool* committed = nullptr;  // set when COMMIT was answered, whatever failed after it
     // What is sent in place of `sql`, if anything: another text each time, so it is not prepared.
     std::string_view sent_as{};
+    bool internal = false; // the library's own question: the observer is not told
 };
 
 // Cuts a session from any thread. May outlive the session, and does nothing then.

@@ -98,7 +98,7 @@ asio::awaitable<result> session_impl::run_plain(request r)
     if (!is_ready() || is_broken()) co_await make_ready(r.sql);
 
     auto& args = r.args ? *r.args : no_params;
-    auto* observer = options->observer;
+    auto* observer = r.internal ? nullptr : options->observer;
     for (bool again = false;; again = true) {
         bool prepares = statements.enabled() && r.sent_as.empty();
         auto* known = prepares ? statements.find(r.sql, args) : nullptr;

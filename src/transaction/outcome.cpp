@@ -87,6 +87,7 @@ asio::awaitable<result> run_bounded(session& s, const std::string& sql, params a
     r.args = &args;
     r.with = &bounded;
     r.sent_as = sql; // not worth preparing
+    r.internal = true;
     auto got = co_await s.run(r);
     co_return got;
 }

@@ -341,6 +341,7 @@ asio::awaitable<result> transaction::run_kept(std::string_view sql, const params
         r.args = &args;
         r.with = &with;
         if (!unprepared_.empty() && std::ranges::find(unprepared_, sql) != unprepared_.end()) r.sent_as = sql;
+        r.internal = asking_;
         detail::result_ptr after;
         r.after_result = &after;
         bool asked_for_id = asked_ == question::id;

@@ -38,6 +38,6 @@ boost::asio::awaitable<void> create_commit_markers(pool& p);
 /// @par Cancellation
 /// Any kind; the batches that are done stay done.
 boost::asio::awaitable<std::uint64_t> remove_commit_markers(pool& p, std::chrono::minutes age = std::chrono::hours(24),
-                                                            std::uint32_t batch = 10'000);
+                                                            std::uint32_t batch = 10000);
 
 } // namespace pgcoro
