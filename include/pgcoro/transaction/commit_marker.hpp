@@ -30,6 +30,7 @@ boost::asio::awaitable<void> create_commit_markers(pool& p);
 /// returns their number. To be called now and then, for instance each hour. A marker is needed for as long as
 /// somebody may ask for it, which is some minutes at most.
 ///
+/// @param p a pool of the database with the table
 /// @param age at least 10 minutes, one day by default
 /// @param batch at least 1, 10,000 by default
 ///
