@@ -165,6 +165,12 @@ enum class format { text = 0, binary = 1 };
 template <class T>
 struct codec;
 
+/// True for a type whose decoded value refers to the bytes of its result instead of copying them, such as
+/// `std::string_view`. Set it to true for such a type of your own: the compiler then refuses the type wherever
+/// the result would be destroyed before its value can be read.
+template <class T>
+inline constexpr bool refers_to_result = false;
+
 /// A type that can be read from a column.
 template <class T>
 concept decodable = requires(field_view f, oid t)

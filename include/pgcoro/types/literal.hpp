@@ -43,15 +43,6 @@ T decode_part(field_view f)
     return codec<T>::decode(f);
 }
 
-template <class T>
-bool is_null(const T& value) noexcept
-{
-    if constexpr (is_optional<T>)
-        return !value;
-    else
-        return false;
-}
-
 // Appends what a value (not NULL) is as text.
 template <encodable T>
 void append_text_of(const T& value, std::string& text)

@@ -36,7 +36,7 @@ public:
         return p;
     }
 
-    /// Appends a parameter. Throws `mapping_error` for a value that does not fit, and beyond 65,535
+    /// Appends a parameter; NULL for `nullptr`, `nullopt`, an empty optional and a null `const char*`. Throws `mapping_error` for a value that does not fit, and beyond 65,535
     /// parameters, which is what the protocol can carry.
     template <class T>
     void add(const T& value)
@@ -50,11 +50,9 @@ public:
             static_assert(encodable<T>, "include this type's header of pgcoro/types, or specialise "
                                         "pgcoro::codec for it, to send it as a parameter");
             auto& added = begin(type_of(value), codec<T>::parameter_format);
-            if constexpr (detail::is_optional<T>) {
-                if (!value) {
-                    added.size = -1;
-                    return;
-                }
+            if (detail::is_null(value)) {
+                added.size = -1;
+                return;
             }
             try {
                 encoder out(data_);

@@ -105,11 +105,12 @@ constexpr oid bound_type(oid range) noexcept
 template <class T>
 void encode_range(const range<T>& v, encoder& out)
 {
-    out.number(range_flags(v.is_empty, v.lower.has_value(), v.lower_inclusive, v.upper.has_value(),
-                           v.upper_inclusive));
+    auto lower = !is_null(v.lower);
+    auto upper = !is_null(v.upper);
+    out.number(range_flags(v.is_empty, lower, v.lower_inclusive, upper, v.upper_inclusive));
     if (v.is_empty) return;
-    if (v.lower) out.element([&] { codec<T>::encode(*v.lower, out); });
-    if (v.upper) out.element([&] { codec<T>::encode(*v.upper, out); });
+    if (lower) out.element([&] { codec<T>::encode(*v.lower, out); });
+    if (upper) out.element([&] { codec<T>::encode(*v.upper, out); });
 }
 
 template <class T>
@@ -120,16 +121,16 @@ void append_range_literal(const range<T>& v, std::string& text)
         return;
     }
     auto bound = [&](const std::optional<T>& b) {
-        if (!b) return;
+        if (is_null(b)) return;
         std::string written;
         append_text_of(*b, written);
         append_range_bound(written, text);
     };
-    text += v.lower && v.lower_inclusive ? '[' : '(';
+    text += !is_null(v.lower) && v.lower_inclusive ? '[' : '(';
     bound(v.lower);
     text += ',';
     bound(v.upper);
-    text += v.upper && v.upper_inclusive ? ']' : ')';
+    text += !is_null(v.upper) && v.upper_inclusive ? ']' : ')';
 }
 
 } // namespace detail
@@ -164,6 +165,11 @@ requires(decodable<T> || encodable<T>) struct codec<range<T>>
         }
     }
 };
+
+template <class T>
+inline constexpr bool refers_to_result<range<T>> = refers_to_result<T>;
+template <class T>
+inline constexpr bool refers_to_result<multirange<T>> = refers_to_result<T>;
 
 /// As its ranges.
 template <class T>

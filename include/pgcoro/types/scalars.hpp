@@ -8,6 +8,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -184,6 +186,9 @@ template <>
 struct codec<std::string_view> : detail::text_codec<std::string_view>
 {};
 
+template <>
+inline constexpr bool refers_to_result<std::string_view> = true;
+
 /// One byte: the type "char", and text of exactly one byte. As a parameter it is text.
 template <>
 struct codec<char>
@@ -199,14 +204,23 @@ struct codec<char>
     static void encode(char v, encoder& out) { detail::encode_text({&v, 1}, out); }
 };
 
-/// As a parameter only.
+/// As a parameter only; a null pointer is NULL.
 template <>
 struct codec<const char*>
 {
     static constexpr oid type = oids::infer;
     static constexpr format parameter_format = format::text;
-    static void encode(const char* v, encoder& out) { detail::encode_text(v, out); }
+    static void encode(const char* v, encoder& out)
+    {
+        if (!v) throw_mapping_error("a null pointer is no text");
+        detail::encode_text(v, out);
+    }
 };
+
+/// As `const char*`.
+template <>
+struct codec<char*> : codec<const char*>
+{};
 
 /// bytea. As a parameter only; for reading there is `std::vector<std::byte>`.
 template <>
@@ -246,6 +260,9 @@ requires(decodable<T> || encodable<T>) struct codec<std::optional<T>>
     static void encode(const std::optional<T>& v, encoder& out) { codec<T>::encode(*v, out); }
 };
 
+template <class T>
+inline constexpr bool refers_to_result<std::optional<T>> = refers_to_result<T>;
+
 namespace detail
 {
 
@@ -253,6 +270,18 @@ template <class T>
 inline constexpr bool is_optional = false;
 template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
+
+// Is it NULL as a parameter: an empty optional, or a null pointer?
+template <class T>
+constexpr bool is_null(const T& value) noexcept
+{
+    if constexpr (is_optional<T>)
+        return !value || is_null(*value);
+    else if constexpr (std::is_pointer_v<T>)
+        return !value;
+    else
+        return false;
+}
 
 } // namespace detail
 

@@ -1,5 +1,7 @@
 #include <pgcoro/types/arrays.hpp>
+#include <pgcoro/types/composites.hpp>
 #include <pgcoro/types/params.hpp>
+#include <pgcoro/types/ranges.hpp>
 #include <pgcoro/types/raw.hpp>
 
 #include "bytes.hpp"
@@ -49,6 +51,34 @@ BOOST_AUTO_TEST_CASE(a_value_of_1_gib_is_refused)
     BOOST_CHECK_NO_THROW(pgcoro::detail::check_value_size(gib - 1));
     BOOST_CHECK_THROW(pgcoro::detail::check_value_size(gib), pgcoro::mapping_error);
     BOOST_CHECK_THROW(pgcoro::detail::check_value_size(3 * gib), pgcoro::mapping_error);
+}
+
+BOOST_AUTO_TEST_CASE(null_char_pointer_is_null)
+{
+    const char* none = nullptr;
+    char* also_none = nullptr;
+    std::optional<const char*> engaged(none);
+    char written[] = "text";
+    char* some = written;
+    auto p = params::of(none, also_none, engaged, some, std::optional<const char*>("more"));
+    for (std::size_t i = 0; i < 3; ++i) BOOST_TEST(p[i].size == -1);
+    BOOST_TEST(bytes_of(p, 3) == "text");
+    BOOST_TEST(bytes_of(p, 4) == "more");
+}
+
+BOOST_AUTO_TEST_CASE(null_char_pointer_is_null_in_arrays_and_composites)
+{
+    const char* none = nullptr;
+    std::array<const char*, 2> pointers{"a", none};
+    auto p = params::of(std::vector<const char*>{"a", none}, std::span<const char* const>(pointers),
+                        std::tuple<int, const char*, int>{1, none, 2},
+                        range<const char*>{.lower = none, .upper = "b"},
+                        multirange<const char*>{{{.lower = "a", .upper = none}}});
+    BOOST_TEST(bytes_of(p, 0) == "{a,NULL}");
+    BOOST_TEST(bytes_of(p, 1) == "{a,NULL}");
+    BOOST_TEST(bytes_of(p, 2) == "(1,,2)");
+    BOOST_TEST(bytes_of(p, 3) == "(,b)");
+    BOOST_TEST(bytes_of(p, 4) == "{[a,)}");
 }
 
 BOOST_AUTO_TEST_CASE(null_can_be_said_in_three_ways)
