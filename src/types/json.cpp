@@ -27,6 +27,19 @@ void set_precise(Options& options)
         options.numbers = std::remove_cvref_t<decltype(options.numbers)>::precise;
 }
 
+// Boost.JSON reads 1e400 as infinity, which it would write as no JSON.
+void check_numbers(const boost::json::value& v)
+{
+    if (auto* number = v.if_double()) {
+        if (!std::isfinite(*number))
+            throw_mapping_error("the JSON has a number beyond the range of a double: read the column as text");
+    } else if (auto* array = v.if_array()) {
+        for (auto& element : *array) check_numbers(element);
+    } else if (auto* object = v.if_object()) {
+        for (auto& member : *object) check_numbers(member.value());
+    }
+}
+
 boost::json::value parse(std::string_view text)
 {
     boost::json::parse_options options;
@@ -35,6 +48,7 @@ boost::json::value parse(std::string_view text)
     boost::system::error_code failed;
     auto v = boost::json::parse(text, failed, {}, options);
     if (failed) throw_mapping_error("JSON that cannot be read: " + failed.message());
+    check_numbers(v);
     return v;
 }
 
@@ -91,6 +105,15 @@ boost::json::object convert_record(std::string_view bytes, int depth)
     return made;
 }
 
+// Of the types without a text form here: is the binary format text? A user's type is asked by its bytes (enums,
+// citext); the bytes of a built-in one may be UTF-8 by chance.
+bool travels_as_text(oid type)
+{
+    constexpr oid refcursor = 1790;
+    constexpr oid cstring = 2275;
+    return is_user_defined(type) || type == oids::void_ || type == refcursor || type == cstring;
+}
+
 boost::json::value convert(field_view f, int depth)
 {
     if (f.is_null()) return nullptr;
@@ -123,9 +146,12 @@ boost::json::value convert(field_view f, int depth)
     if (element_of(f.type) != oids::infer) return convert_array(f.bytes(), depth + 1);
 
     std::string text;
-    if (append_text(f.type, f.bytes(), text)) return boost::json::value(text);
-    if (detail::is_text(f.bytes())) return boost::json::value(f.bytes());
-    append_text(oids::bytea, f.bytes(), text);
+    bool is_known = append_text(f.type, f.bytes(), text);
+    if (!is_known && travels_as_text(f.type) && detail::is_text(f.bytes()))
+        text = f.bytes();
+    else if (!is_known)
+        append_text(oids::bytea, f.bytes(), text);
+    if (!detail::is_text(text)) throw_mapping_error("the text is not UTF-8");
     return boost::json::value(text);
 }
 
@@ -135,6 +161,7 @@ boost::json::value codec<boost::json::value>::decode(field_view f) { return pars
 
 void codec<boost::json::value>::encode(const boost::json::value& v, encoder& out)
 {
+    check_numbers(v);
     out.number(jsonb_version);
     out.bytes(boost::json::serialize(v));
 }
@@ -147,6 +174,11 @@ void detail::throw_json_member(std::string_view name, const char* why)
 void detail::throw_json_kind(std::string_view wanted)
 {
     throw_mapping_error("the JSON is not " + std::string(wanted));
+}
+
+void detail::check_json_name(std::string_view name)
+{
+    if (!is_text(name)) throw_mapping_error("the column's name is not UTF-8");
 }
 
 boost::json::value to_json(field_view f) { return convert(f, 0); }

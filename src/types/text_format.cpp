@@ -204,6 +204,18 @@ void append_uuid(field_view f, std::string& text)
     }
 }
 
+// As charout() of PostgreSQL 16: a byte above 127 is a backslash and three octal digits, and 0 is nothing.
+void append_char(field_view f, std::string& text)
+{
+    if (f.size != 1) throw_mapping_error("a \"char\" has one byte");
+    auto byte = static_cast<unsigned char>(*f.data);
+    auto octal = [](int digit) { return static_cast<char>('0' + digit); };
+    if (byte >= 128)
+        text.append({'\\', octal(byte >> 6), octal((byte >> 3) & 7), octal(byte & 7)});
+    else if (byte != 0)
+        text += static_cast<char>(byte);
+}
+
 void append_bits(field_view f, std::string& text)
 {
     decoder in(f.bytes());
@@ -343,12 +355,14 @@ bool append_value(field_view f, std::string& text, int depth)
     case oids::varchar:
     case oids::bpchar:
     case oids::name:
-    case oids::char_:
     case oids::json:
     case oids::jsonb:
     case oids::xml:
     case oids::unknown:
         text += decode_text(f);
+        return true;
+    case oids::char_:
+        append_char(f, text);
         return true;
     case oids::bytea:
         text += "\\x";

@@ -22,7 +22,9 @@ namespace PGCORO_API pgcoro
 
 /// json and jsonb. A parameter is jsonb, which fits json columns, too. Read, a whole number beyond 64 bits
 /// and a fraction become a double: the nearest one, though with a Boost.JSON that cannot parse precisely
-/// (1.81) its last bit may differ; where that matters, read the column as text. Nesting deeper than 128 is a `mapping_error`.
+/// (1.81) its last bit may differ; where that matters, read the column as text. A number beyond the range of a
+/// double, such as 1e400, is a `mapping_error`, as is nesting deeper than 128. A parameter with a NaN or an
+/// infinity is a `mapping_error`.
 template <>
 struct codec<boost::json::value>
 {
@@ -52,6 +54,7 @@ namespace detail
 
 [[noreturn]] void throw_json_member(std::string_view name, const char* why);
 [[noreturn]] void throw_json_kind(std::string_view wanted);
+void check_json_name(std::string_view name); // throws mapping_error unless it is UTF-8
 
 template <class T>
 inline constexpr bool is_vector = false;
@@ -63,6 +66,8 @@ inline constexpr bool is_vector<std::vector<T>> = true;
 template <class T>
 T from_json(const boost::json::value& v)
 {
+    static_assert(!refers_to_result<T>, "a std::string_view cannot be read from JSON, because the JSON is "
+                                        "destroyed first: use std::string");
     if constexpr (is_optional<T>) {
         if (v.is_null()) return std::nullopt;
         return from_json<typename T::value_type>(v);
@@ -115,10 +120,11 @@ struct codec<T>
 
 /// A value of any type as JSON, by its PostgreSQL type, as PostgreSQL's to_jsonb would have it: booleans,
 /// numbers, null, arrays, records (`{"f1": …}`), json itself; timestamps in ISO 8601 (UTC); all else as
-/// PostgreSQL's text. Unlike there, numeric is a string, so that no digit is lost, and a type that the layer
-/// does not know is a string of its bytes: as they are when they are UTF-8 (enums, citext), else `\x` and
-/// hexadecimal digits. Floating-point NaN and infinity are strings. Throws `mapping_error` for bytes that are
-/// no value of the type.
+/// PostgreSQL's text. Unlike there, numeric is a string, so that no digit is lost. A user's type is a string of
+/// its bytes if they are UTF-8 (enums, citext). Any other type that the layer does not know, for instance
+/// pg_lsn, is a string of `\x` and hexadecimal digits. Floating-point NaN and infinity are strings. The result
+/// is always valid JSON: throws `mapping_error` for bytes that are no value of the type, for text that is not
+/// UTF-8, and for a json number that no double can hold.
 boost::json::value to_json(field_view f);
 
 /// A row as an object; where two columns have one name, the last counts. `field(i)` gives the row's i-th
@@ -130,6 +136,7 @@ boost::json::object to_json(std::span<const column> columns, Field&& field)
     row.reserve(columns.size());
     for (std::size_t i = 0; i < columns.size(); ++i) {
         try {
+            detail::check_json_name(columns[i].name);
             field_view f = field(i);
             f.type = columns[i].type;
             row.insert_or_assign(columns[i].name, to_json(f));

@@ -72,6 +72,59 @@ BOOST_AUTO_TEST_CASE(json_and_jsonb_are_values)
     BOOST_TEST((test::round_trip(expected) == expected));
 }
 
+BOOST_AUTO_TEST_CASE(number_beyond_a_double_is_an_error)
+{
+    for (auto text : {"1e400", "-1e400", R"({"x": 1e400})", R"([1, {"x": [2e308]}])"})
+        for (auto type : {oids::json, oids::jsonb}) {
+            BOOST_TEST_INFO(text);
+            BOOST_CHECK_EXCEPTION(from<json::value>(type, text), mapping_error,
+                                  says("beyond the range of a double"));
+            auto bytes = (type == oids::jsonb ? "\1" : "") + std::string(text);
+            BOOST_CHECK_THROW(to_json(test::view(type, bytes)), mapping_error);
+        }
+    BOOST_CHECK_THROW(test::encoded(json::value(std::numeric_limits<double>::infinity())), mapping_error);
+    BOOST_CHECK_THROW(test::encoded(json::value(std::numeric_limits<double>::quiet_NaN())), mapping_error);
+}
+
+BOOST_AUTO_TEST_CASE(char_bytes_are_written_as_the_server_writes_them)
+{
+    BOOST_TEST(converted(oids::char_, "61") == "a");
+    BOOST_TEST(converted(oids::char_, "00") == "");
+    BOOST_TEST(converted(oids::char_, "80") == "\\200");
+    BOOST_TEST(converted(oids::char_, "ff") == "\\377");
+    BOOST_CHECK_THROW(converted(oids::char_, "6162"), mapping_error);
+}
+
+BOOST_AUTO_TEST_CASE(unknown_built_in_types_are_hexadecimal)
+{
+    constexpr oid pg_lsn = 3220;
+    BOOST_TEST(converted(pg_lsn, "6162636465666768") == "\\x6162636465666768");
+    BOOST_TEST(converted(oids::first_user_defined, "6162") == "ab");
+    BOOST_TEST(converted(oids::void_, "") == "");
+}
+
+BOOST_AUTO_TEST_CASE(any_bytes_make_valid_json_or_an_error)
+{
+    constexpr oid pg_lsn = 3220;
+    for (int byte = 0; byte < 256; ++byte)
+        for (auto type : {oids::char_, oids::text, oids::name, oids::xml, oids::unknown, oids::first_user_defined,
+                          oids::bytea, pg_lsn}) {
+            BOOST_TEST_INFO(type << ' ' << byte);
+            std::string bytes(1, static_cast<char>(byte));
+            try {
+                auto written = json::serialize(to_json(test::view(type, bytes)));
+                boost::system::error_code failed;
+                json::parse(written, failed);
+                BOOST_TEST(!failed);
+            } catch (const mapping_error&) {
+                BOOST_TEST((byte >= 128 || byte == 0));
+            }
+        }
+    std::vector<column> columns{{"\xff", oids::int4}};
+    BOOST_CHECK_EXCEPTION(to_json(columns, [](std::size_t) { return field_view{}; }), mapping_error,
+                          says("name is not UTF-8"));
+}
+
 BOOST_AUTO_TEST_CASE(malformed_json_is_an_error)
 {
     for (auto text : {"", "{", "[1,]", "nul", "1 2", "\"\xff\""}) {
