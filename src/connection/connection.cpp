@@ -95,10 +95,10 @@ bool connection::in_transaction() const noexcept { return session_ && session_->
 int connection::backend_pid() const noexcept { return session_ ? session_->backend_pid() : 0; }
 int connection::server_version() const noexcept { return session_ ? PQserverVersion(session_->pg()) : 0; }
 
-std::string_view connection::parameter_status(const char* name) const noexcept
+std::string connection::parameter_status(const char* name) const
 {
     auto* value = session_ ? PQparameterStatus(session_->pg(), name) : nullptr;
-    return value ? value : std::string_view();
+    return value ? value : "";
 }
 
 } // namespace pgcoro

@@ -3,6 +3,7 @@
 
 #include <pgcoro/connection/result.hpp>
 #include <pgcoro/observer/observer.hpp>
+#include <pgcoro/observer/operation_name.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -36,6 +37,13 @@ public:
     void at(std::string_view pool, const char* database = nullptr, const char* host = nullptr,
             const char* port = nullptr);
 
+    // The operation that it belongs to. Copied, as above.
+    void belongs_to(const operation_name& operation)
+    {
+        operation_ = operation;
+        event_.operation = operation_;
+    }
+
     // What else is told. Its texts must be there when the span ends.
     span_event& event() noexcept { return event_; }
     void gave(const result& got) { event_.rows = got.empty() ? got.affected_rows() : got.size(); }
@@ -50,6 +58,7 @@ private:
     std::string database_;
     std::string host_;
     std::string port_;
+    operation_name operation_;
     bool ended_ = false;
 };
 

@@ -222,7 +222,7 @@ public:
 
     trace_context parent; // the user's, if traced
     bool traced = false;
-    std::string_view operation_name;
+    pgcoro::operation_name operation_name;
     std::chrono::nanoseconds waited{};
     const void* last_known = nullptr; // the last statement and its consecutive runs, for the observer
     std::uint32_t repeats = 0;

@@ -37,7 +37,7 @@ open_span_ptr session_impl::span(span_of of, std::string_view sql) const
     if (!made) return nullptr;
     place(*made);
     made->event().sql = sql;
-    made->event().operation = operation_name;
+    made->belongs_to(operation_name);
     return made;
 }
 

@@ -145,7 +145,7 @@ public:
 
 private:
     detail::session& session_;
-    std::string_view before_;
+    operation_name before_;
 };
 
 double in_seconds(std::chrono::milliseconds time) { return std::chrono::duration<double>(time).count(); }

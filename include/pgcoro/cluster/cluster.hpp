@@ -29,12 +29,21 @@ class session_write;
 // Under what name and span a call is told to the observer.
 struct call_labels
 {
-    std::string_view operation;
+    operation_name operation;
     trace_context trace;
 };
 } // namespace detail
 
 class named_cluster;
+
+namespace detail
+{
+template <>
+struct kept_by<named_cluster>
+{
+    using type = named_cluster;
+};
+} // namespace detail
 
 /// What a host of a cluster is, by its own word.
 enum class host_role {
@@ -129,7 +138,7 @@ public:
     boost::asio::awaitable<result> run(std::string_view sql, params args);
 
     /// As `pool::named` and `pool::traced`: the shorthands, acquire() and acquire_read() under the name of an
-    /// operation, which must outlive the call, and under a span.
+    /// operation, which is copied, and under a span.
     named_cluster named(std::string_view operation);
     named_cluster traced(const trace_context& parent);
 
@@ -215,7 +224,7 @@ public:
     boost::asio::awaitable<result> run(std::string_view sql, params args);
     /// A connection for reads that see what was written before.
     boost::asio::awaitable<lease> acquire_read(std::source_location where = std::source_location::current());
-    /// The name of what it does from now on, as the observer is told it; its text must outlive that.
+    /// The name of what it does from now on, as the observer gets it. The name is copied.
     void name_operation(std::string_view operation) noexcept { labels_.operation = operation; }
     /// The span that what it does from now on is a child of; see `cluster::traced`.
     void trace(const trace_context& parent) noexcept { labels_.trace = parent; }

@@ -87,8 +87,8 @@ public:
     /// connection is given up then. Cancellation: any kind; the connection is given up.
     boost::asio::awaitable<void> reset(std::chrono::milliseconds within = std::chrono::seconds(5));
 
-    /// What the observer is told the statements from now on belong to, for instance "load account"; empty for
-    /// nothing. What it refers to must outlive them. On a lease it ends with the lease.
+    /// Sets what the observer is told that the following statements belong to, for instance "load account";
+    /// empty for nothing. At most 63 bytes are kept. On a lease it ends with the lease.
     void name_operation(std::string_view name) noexcept;
 
     /// The span that the statements from now on are children of; see `observer::on_span`. A context that is
@@ -114,7 +114,7 @@ public:
     /// The server's version as libpq has it, for instance 150008; 0 when closed.
     int server_version() const noexcept;
     /// A setting that the server reports, such as "TimeZone" or "in_hot_standby"; empty when it does not.
-    std::string_view parameter_status(const char* name) const noexcept;
+    std::string parameter_status(const char* name) const;
 
     /// For the floors above this one. There is no session after close() and in what was moved from.
     bool is_closed() const noexcept { return !session_; }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/export.hpp>
+#include <pgcoro/observer/operation_name.hpp>
 #include <pgcoro/pool/options.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -134,7 +135,7 @@ private:
                                                       std::source_location where);
 
     pool* pool_;
-    std::string_view name_;
+    operation_name name_;
     trace_context trace_;
 };
 
@@ -210,7 +211,7 @@ public:
     boost::asio::awaitable<void> close(std::chrono::milliseconds within = std::chrono::seconds(30));
 
     /// The shorthands under the name of an operation, as the observer is told it:
-    /// `co_await pool.named("load account").query_value<account>(…)`. The name's text must outlive the call.
+    /// `co_await pool.named("load account").query_value<account>(…)`. The name is copied.
     named_pool named(std::string_view operation) noexcept { return named_pool(*this, operation); }
 
     /// The shorthands, and acquire(), under a span of the caller's: what they do is told to an observer that

@@ -22,10 +22,8 @@ enum class retry_outcome;
 /// none.
 struct retry_options
 {
-    /// What is done, for messages, events and statistics; may be empty. What it refers to must outlive the
-    /// call. (A view, because GCC 12 moves a temporary of this type in a co_await expression by its bytes,
-    /// and a std::string does not survive that.)
-    std::string_view operation = {};
+    /// What is done, for messages, events and statistics; may be empty.
+    operation_name operation = {};
 
     /// No attempt starts, and no delay ends, after this. The attempt itself must look after its own time.
     pgcoro::deadline deadline = {};

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <pgcoro/export.hpp>
+#include <pgcoro/observer/operation_name.hpp>
 #include <pgcoro/resilience/backoff.hpp>
 
 #include <chrono>
-#include <string_view>
 
 namespace PGCORO_API pgcoro
 {
@@ -12,9 +12,8 @@ namespace PGCORO_API pgcoro
 /// How often, how soon and for how long something is tried again.
 struct retry_policy
 {
-    /// For messages, events and statistics. What it refers to must outlive the call. (A view for the sake of
-    /// GCC 12, as `retry_options::operation`.)
-    std::string_view name = "retry";
+    /// For messages, events and statistics.
+    operation_name name = "retry";
 
     /// All attempts, the first one included; 1 or more. Default: 3.
     int max_attempts = 3;

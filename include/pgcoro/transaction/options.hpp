@@ -2,12 +2,12 @@
 
 #include <pgcoro/error/error.hpp>
 #include <pgcoro/export.hpp>
+#include <pgcoro/observer/operation_name.hpp>
 #include <pgcoro/observer/trace_context.hpp>
 #include <pgcoro/resilience/retry_policy.hpp>
 
 #include <chrono>
 #include <cstdint>
-#include <string_view>
 #include <type_traits>
 
 namespace PGCORO_API pgcoro
@@ -94,9 +94,8 @@ struct transaction_options
     /// lacks a right, only lost answers become `commit_unknown`, and the error says which function it was.
     pgcoro::resolve_commit resolve_commit = pgcoro::resolve_commit::by_id;
 
-    /// For events and messages; may be empty. What it refers to must outlive the call. (A view for the sake
-    /// of GCC 12, as `retry_options::operation`.)
-    std::string_view name;
+    /// For events and messages; may be empty.
+    operation_name name;
 
     /// The span that it is a child of; each attempt is a child of it, and what that acquires and runs one of
     /// the attempt's. None by default.
