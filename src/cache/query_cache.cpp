@@ -116,6 +116,11 @@ asio::awaitable<std::uint64_t> cache_transaction::write(std::string_view sql, pa
     return cache_.write_in(tx_, sql, std::move(args));
 }
 
+asio::awaitable<std::uint64_t> cache_transaction::write_owned(cache_transaction self, std::string sql, params args)
+{
+    co_return co_await self.write(sql, std::move(args));
+}
+
 cache_reads query_cache::with(const cache_call& call) noexcept { return {*impl_, call}; }
 
 cache_transaction query_cache::in(transaction& tx) noexcept { return {*impl_, tx}; }

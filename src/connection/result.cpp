@@ -34,7 +34,7 @@ std::uint64_t result::affected_rows() const noexcept
     return count;
 }
 
-std::string_view result::command_tag() const noexcept
+std::string_view result::command_tag() const& noexcept
 {
     return owned_ ? std::string_view(PQcmdStatus(owned_.get())) : std::string_view();
 }
@@ -46,9 +46,9 @@ column_list result::columns_of(const PGresult* from)
     return list;
 }
 
-column_list result::columns() const { return owned_ ? columns_of(get()) : column_list(); }
+column_list result::columns() const& { return owned_ ? columns_of(get()) : column_list(); }
 
-row result::operator[](std::size_t i) const
+row result::operator[](std::size_t i) const&
 {
     if (i >= size())
         throw mapping_error("there is no row " + std::to_string(i) + " (counted from 0): the result has " +

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <pgcoro/connection/result.hpp>
+#include <pgcoro/connection/querying.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/types/params.hpp>
 
@@ -9,6 +9,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -38,9 +39,12 @@ public:
         , age_(old)
     {}
 
-    const result& operator*() const noexcept { return *shared_; }
-    const result* operator->() const noexcept { return shared_.get(); }
-    const std::shared_ptr<const result>& share() const noexcept { return shared_; }
+    /// The result. Not of a temporary, which may hold the last reference to it.
+    const result& operator*() const& noexcept { return *shared_; }
+    const result& operator*() const&& = delete;
+    const result* operator->() const& noexcept { return shared_.get(); }
+    const result* operator->() const&& = delete;
+    std::shared_ptr<const result> share() const noexcept { return shared_; }
 
     cache_origin origin() const noexcept { return from_; }
     bool is_stale() const noexcept { return from_ == cache_origin::stale; }
@@ -54,7 +58,9 @@ private:
 };
 
 /// Asking by way of a cache, as `querying` does without. `Derived::read(std::string_view, params)` does the
-/// work. The statement's text must live until the operation ends; parameters are copied.
+/// work. Parameters are copied. The operation owns a text that is a `std::string` temporary; any other text must
+/// live until the operation ends. Rows must own their values: for `std::string_view` use query(), and keep the
+/// result.
 template <class Derived>
 class cache_reading
 {
@@ -65,11 +71,21 @@ public:
     {
         return self().read(sql, params::of(args...));
     }
+    template <detail::owned_text Text, class... T>
+    boost::asio::awaitable<cached_result> query(Text&& sql, const T&... args)
+    {
+        return read_owned(self(), std::move(sql), params::of(args...));
+    }
     /// The rows as `Row`; see `row_mapper`. Decoded anew each time.
     template <class Row, class... T>
     boost::asio::awaitable<std::vector<Row>> query_as(std::string_view sql, const T&... args)
     {
         return rows<Row>(query(sql, args...));
+    }
+    template <class Row, detail::owned_text Text, class... T>
+    boost::asio::awaitable<std::vector<Row>> query_as(Text&& sql, const T&... args)
+    {
+        return rows<Row>(query(std::move(sql), args...));
     }
     /// The only row. None, or more than one, is a `mapping_error`.
     template <class Row, class... T>
@@ -77,32 +93,50 @@ public:
     {
         return value<Row>(query(sql, args...));
     }
+    template <class Row, detail::owned_text Text, class... T>
+    boost::asio::awaitable<Row> query_value(Text&& sql, const T&... args)
+    {
+        return value<Row>(query(std::move(sql), args...));
+    }
     /// The only row, or nothing.
     template <class Row, class... T>
     boost::asio::awaitable<std::optional<Row>> query_optional(std::string_view sql, const T&... args)
     {
         return optional<Row>(query(sql, args...));
     }
+    template <class Row, detail::owned_text Text, class... T>
+    boost::asio::awaitable<std::optional<Row>> query_optional(Text&& sql, const T&... args)
+    {
+        return optional<Row>(query(std::move(sql), args...));
+    }
 
 private:
     Derived& self() noexcept { return static_cast<Derived&>(*this); }
 
+    static boost::asio::awaitable<cached_result> read_owned(typename detail::kept_by<Derived>::type self, std::string sql, params args)
+    {
+        cached_result got = co_await self.read(sql, std::move(args));
+        co_return got;
+    }
     template <class Row>
     static boost::asio::awaitable<std::vector<Row>> rows(boost::asio::awaitable<cached_result> asked)
     {
         cached_result got = co_await std::move(asked);
+        detail::check_row_owns_its_values<Row>();
         co_return got->template as<Row>();
     }
     template <class Row>
     static boost::asio::awaitable<Row> value(boost::asio::awaitable<cached_result> asked)
     {
         cached_result got = co_await std::move(asked);
+        detail::check_row_owns_its_values<Row>();
         co_return got->template as_value<Row>();
     }
     template <class Row>
     static boost::asio::awaitable<std::optional<Row>> optional(boost::asio::awaitable<cached_result> asked)
     {
         cached_result got = co_await std::move(asked);
+        detail::check_row_owns_its_values<Row>();
         co_return got->template as_optional<Row>();
     }
 };

@@ -27,6 +27,23 @@ namespace detail
 class cache_impl;
 } // namespace detail
 
+class cache_reads;
+class cache_transaction;
+
+namespace detail
+{
+template <>
+struct kept_by<cache_reads>
+{
+    using type = cache_reads;
+};
+template <>
+struct kept_by<cache_transaction>
+{
+    using type = cache_transaction;
+};
+} // namespace detail
+
 /// A cache with what one call wants of it; see `query_cache::with`.
 class cache_reads : public cache_reading<cache_reads>
 {
@@ -57,6 +74,11 @@ public:
     {
         return write(sql, params::of(args...));
     }
+    template <detail::owned_text Text, class... T>
+    boost::asio::awaitable<std::uint64_t> execute(Text&& sql, const T&... args)
+    {
+        return write_owned(*this, std::move(sql), params::of(args...));
+    }
 
 private:
     friend class query_cache;
@@ -65,6 +87,8 @@ private:
         , tx_(tx)
     {}
     boost::asio::awaitable<std::uint64_t> write(std::string_view sql, params args);
+    static boost::asio::awaitable<std::uint64_t> write_owned(cache_transaction self, std::string sql,
+                                                             params args);
 
     detail::cache_impl& cache_;
     transaction& tx_;

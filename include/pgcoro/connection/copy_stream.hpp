@@ -21,6 +21,8 @@ namespace PGCORO_API pgcoro
 template <class Row>
 class copy_stream
 {
+    static_assert((detail::check_row_owns_its_values<Row>(), true));
+
 public:
     copy_stream(detail::copy_operation copy, detail::row_source_ptr columns, std::string sql)
         : copy_(std::move(copy))

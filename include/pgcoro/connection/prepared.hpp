@@ -87,12 +87,15 @@ class prepared_statement
 
 public:
     /// The text.
-    const std::string& sql() const { return runner_.of().sql; }
+    const std::string& sql() const& { return runner_.of().sql; }
+    const std::string& sql() const&& = delete;
     /// The type of each parameter: that of T, or what the server inferred where T leaves it open (strings).
-    std::span<const oid> parameters() const { return runner_.of().parameters; }
+    std::span<const oid> parameters() const& { return runner_.of().parameters; }
+    std::span<const oid> parameters() const&& = delete;
     /// The columns it gives, as they were when it was prepared; none for a statement without rows. Valid as
     /// long as the handle or a copy.
-    std::span<const column> columns() const { return detail::all(runner_.of().columns.get()); }
+    std::span<const column> columns() const& { return detail::all(runner_.of().columns.get()); }
+    std::span<const column> columns() const&& = delete;
 
     /// Throws `mapping_error` unless its columns fit a Row; see `row_mapper`. No round trip.
     template <class Row>

@@ -46,7 +46,7 @@ public:
     /// The value in PostgreSQL's binary format; empty for NULL.
     std::string_view bytes() const noexcept { return value_.bytes(); }
     /// What a codec sees of it.
-    const field_view& view() const noexcept { return value_; }
+    field_view view() const noexcept { return value_; }
 
     /// The value as T. Throws `mapping_error` when it does not fit, or is NULL and T no `std::optional`.
     template <class T>
@@ -94,6 +94,11 @@ private:
 
 /// What a statement gave: rows, or a count. Owns its memory and outlives its connection. Reading from several
 /// threads is safe.
+///
+/// @par Lifetime
+/// Rows, fields, `std::string_view` values and names refer to the result. So the functions that return them
+/// cannot be called on a temporary: keep the result in a variable first. `for (auto row : co_await
+/// conn.query(…))` works, because the loop keeps the result.
 class result
 {
 public:
@@ -110,16 +115,19 @@ public:
     /// The number of rows that INSERT, UPDATE, DELETE, MERGE, SELECT, MOVE, FETCH or COPY touched, else 0.
     std::uint64_t affected_rows() const noexcept;
     /// The server's word for what it did, for instance "UPDATE 3".
-    std::string_view command_tag() const noexcept;
+    std::string_view command_tag() const& noexcept;
+    std::string_view command_tag() const&& = delete;
     /// Names and types of the columns.
-    column_list columns() const;
+    column_list columns() const&;
+    column_list columns() const&& = delete;
 
     /// The i-th row, from 0. Throws `mapping_error` when there is none.
-    row operator[](std::size_t i) const;
+    row operator[](std::size_t i) const&;
+    row operator[](std::size_t i) const&& = delete;
 
     /// All rows as T; see `row_mapper` for what T may be. The columns are looked at once.
     template <class T>
-    std::vector<T> as() const
+    std::vector<T> as() const&
     {
         std::vector<T> rows;
         if (!owned_) return rows;
@@ -131,10 +139,16 @@ public:
             rows.push_back(map([&](std::size_t i) { return value(r, static_cast<int>(i), list[i].type); }));
         return rows;
     }
+    template <class T>
+    std::vector<T> as() const&&
+    {
+        detail::check_row_owns_its_values<T>();
+        return as<T>();
+    }
 
     /// As as(), but a row that does not fit is an error in its place. Columns that do not fit throw.
     template <class T>
-    std::vector<mapped<T>> try_as() const
+    std::vector<mapped<T>> try_as() const&
     {
         std::vector<mapped<T>> rows;
         if (!owned_) return rows;
@@ -146,10 +160,16 @@ public:
                 try_map(map, [&](std::size_t i) { return value(r, static_cast<int>(i), list[i].type); }));
         return rows;
     }
+    template <class T>
+    std::vector<mapped<T>> try_as() const&&
+    {
+        detail::check_row_owns_its_values<T>();
+        return try_as<T>();
+    }
 
     /// The only row, or nothing. Throws `mapping_error` when there are more.
     template <class T>
-    std::optional<T> as_optional() const
+    std::optional<T> as_optional() const&
     {
         if (size() > 1) throw_row_count("at most one row");
         if (empty()) {
@@ -158,13 +178,25 @@ public:
         }
         return (*this)[0].as<T>();
     }
+    template <class T>
+    std::optional<T> as_optional() const&&
+    {
+        detail::check_row_owns_its_values<T>();
+        return as_optional<T>();
+    }
 
     /// The only row. Throws `mapping_error` when there are none or more.
     template <class T>
-    T as_value() const
+    T as_value() const&
     {
         if (size() != 1) throw_row_count("exactly one row");
         return (*this)[0].as<T>();
+    }
+    template <class T>
+    T as_value() const&&
+    {
+        detail::check_row_owns_its_values<T>();
+        return as_value<T>();
     }
 
     class iterator
@@ -199,11 +231,14 @@ public:
         const PGresult* result_ = nullptr;
         int index_ = 0;
     };
-    iterator begin() const noexcept { return {get(), 0}; }
-    iterator end() const noexcept { return {get(), static_cast<int>(size())}; }
+    iterator begin() const& noexcept { return {get(), 0}; }
+    iterator begin() const&& = delete;
+    iterator end() const& noexcept { return {get(), static_cast<int>(size())}; }
+    iterator end() const&& = delete;
 
     /// libpq's own result, for what is not covered here. Null for a default-constructed result.
-    const PGresult* get() const noexcept { return owned_.get(); }
+    const PGresult* get() const& noexcept { return owned_.get(); }
+    const PGresult* get() const&& = delete;
 
 private:
     friend class row;

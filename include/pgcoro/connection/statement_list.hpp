@@ -59,7 +59,7 @@ private:
 
 /// Statements with their parameters, to be run together: by a `pipeline`, or as a transaction by
 /// `transactional`. Texts and parameters are copied. Adding gives a handle for what the statement will have
-/// given. Used by one thread at a time.
+/// given. Rows must own their values: for `std::string_view` use query(). Used by one thread at a time.
 class statement_list
 {
 public:
@@ -72,16 +72,19 @@ public:
     template <class Row, class... T>
     pending<std::vector<Row>> query_as(std::string_view sql, const T&... args)
     {
+        detail::check_row_owns_its_values<Row>();
         return {add(sql, params::of(args...)), [](const result& got) { return got.as<Row>(); }};
     }
     template <class Row, class... T>
     pending<Row> query_value(std::string_view sql, const T&... args)
     {
+        detail::check_row_owns_its_values<Row>();
         return {add(sql, params::of(args...)), [](const result& got) { return got.as_value<Row>(); }};
     }
     template <class Row, class... T>
     pending<std::optional<Row>> query_optional(std::string_view sql, const T&... args)
     {
+        detail::check_row_owns_its_values<Row>();
         return {add(sql, params::of(args...)), [](const result& got) { return got.as_optional<Row>(); }};
     }
     template <class... T>

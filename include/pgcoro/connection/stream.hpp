@@ -95,13 +95,18 @@ struct stream_mapping<row>
 template <class Row>
 class row_stream
 {
+    static_assert((detail::check_row_owns_its_values<Row>(), true));
+
 public:
     explicit row_stream(detail::row_source_ptr source) noexcept
         : source_(std::move(source))
     {}
 
-    /// The next row; nothing at the end.
-    boost::asio::awaitable<std::optional<Row>> next()
+    /// The next row; nothing at the end. A `pgcoro::row` refers to the stream, which therefore must not be a
+    /// temporary.
+    boost::asio::awaitable<std::optional<Row>> next() && requires(std::same_as<Row, row>) = delete;
+    boost::asio::awaitable<std::optional<Row>> next() && requires(!std::same_as<Row, row>) { return next(); }
+    boost::asio::awaitable<std::optional<Row>> next() &
     {
         while (at_ == rows_.size()) {
             bool more = co_await advance();

@@ -242,6 +242,11 @@ requires detail::array_container<std::array<T, N>>
 struct codec<std::array<T, N>> : detail::readable_array_codec<std::array<T, N>>
 {};
 
+template <class T>
+inline constexpr bool refers_to_result<std::vector<T>> = refers_to_result<T>;
+template <class T, std::size_t N>
+inline constexpr bool refers_to_result<std::array<T, N>> = refers_to_result<T>;
+
 /// As a parameter only.
 template <class T, std::size_t N>
 requires detail::array_container<std::span<T, N>>

@@ -73,6 +73,25 @@ void append_attribute(const T& value, std::string& text)
 // From the attributes' text, each with a comma behind it.
 void encode_composite(std::string text, encoder& out);
 
+// Does a member of a struct refer to the result that the struct was read from?
+template <class T>
+consteval bool members_refer_to_result()
+{
+    bool found = false;
+    if constexpr (described<T>)
+        boost::mp11::mp_for_each<described_members<T>>([&](auto m) {
+            using member = std::remove_cvref_t<decltype(std::declval<T&>().*decltype(m)::pointer)>;
+            found = found || refers_to_result<member>;
+        });
+    else
+        [&]<std::size_t... I>(std::index_sequence<I...>)
+        {
+            found = (refers_to_result<boost::pfr::tuple_element_t<I, T>> || ...);
+        }
+        (std::make_index_sequence<boost::pfr::tuple_size_v<T>>());
+    return found;
+}
+
 struct composite_codec
 {
     static constexpr oid type = oids::infer;
@@ -125,6 +144,12 @@ struct codec<T> : detail::composite_codec
         detail::encode_composite(std::move(text), out);
     }
 };
+
+template <class T>
+requires is_composite<T>
+inline constexpr bool refers_to_result<T> = detail::members_refer_to_result<T>();
+template <class... T>
+inline constexpr bool refers_to_result<std::tuple<T...>> = (refers_to_result<T> || ...);
 
 /// A composite, or a record (`select row(1, 'one')`), inside a row: an element of an array, a member of a
 /// struct. A tuple that is the whole result is a row.

@@ -64,6 +64,27 @@ inline constexpr bool is_tuple = false;
 template <class... T>
 inline constexpr bool is_tuple<std::tuple<T...>> = true;
 
+// Does a row, read as T, refer to its result?
+template <class T>
+consteval bool row_refers_to_result()
+{
+    if constexpr (decodable<T> || is_tuple<T>)
+        return refers_to_result<T>;
+    else if constexpr (described<T> || (std::is_aggregate_v<T> && std::is_class_v<T>))
+        return refers_to_result<T> || members_refer_to_result<T>();
+    else
+        return refers_to_result<T>;
+}
+
+// Instantiated where rows are read from a result that is destroyed before the caller sees them.
+template <class T>
+constexpr void check_row_owns_its_values() noexcept
+{
+    static_assert(!row_refers_to_result<T>(),
+                  "this row type holds a std::string_view, which would refer to a result that is already "
+                  "destroyed: use std::string, or keep the result of query() in a variable and call as() on it");
+}
+
 } // namespace detail
 
 /// Turns rows of one result into T. Made once a result, which is when the columns' number, names and types

@@ -1,5 +1,5 @@
 // What decoding costs in memory: nothing a row, where columns are of fixed size.
-#include <pgcoro/connection/result.hpp>
+#include <pgcoro/connection/querying.hpp>
 #include <pgcoro/types/types.hpp>
 
 #include <boost/describe/class.hpp>
@@ -96,6 +96,22 @@ std::size_t allocations_for(int rows)
     return after - before;
 }
 
+// Its operations are made and not awaited. Asio allocates their coroutine frames past operator new.
+struct idle_host : querying<idle_host>
+{
+    boost::asio::awaitable<result> run(std::string_view, params) { co_return result(); }
+    boost::asio::awaitable<result> run_kept(std::string_view, const params&) { co_return result(); }
+};
+
+template <class Start>
+std::size_t allocations_of(Start start)
+{
+    idle_host host;
+    auto before = allocations;
+    auto operation = start(host);
+    return allocations - before;
+}
+
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(allocations_of_decoding)
@@ -106,6 +122,21 @@ BOOST_AUTO_TEST_CASE(rows_of_fixed_size_columns_need_no_memory_but_their_vector)
     BOOST_TEST(allocations_for<by_name>(1'000) == 1u);
     using tuple = std::tuple<std::int64_t, std::optional<double>, timestamp, boost::uuids::uuid>;
     BOOST_TEST(allocations_for<tuple>(1'000) == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(statement_text_is_copied_only_if_given_away)
+{
+    static constexpr const char* literal = "select a, b, c from a_table_with_a_long_name where id = $1";
+    auto query = [](idle_host& h) { return h.query(literal, 1); };
+    auto rows = [](idle_host& h) { return h.query_as<fixed>(literal, 1); };
+    auto count = [](idle_host& h) { return h.execute(literal, 1); };
+    BOOST_TEST(allocations_of(query) == 0u);
+    BOOST_TEST(allocations_of(rows) == 0u);
+    BOOST_TEST(allocations_of(count) == 0u);
+    std::string text = literal;
+    BOOST_TEST(allocations_of([&](idle_host& h) { return h.query_as<fixed>(text, 1); }) == 0u);
+    BOOST_TEST(allocations_of([&](idle_host& h) { return h.query_as<fixed>(std::string(literal), 1); }) == 1u);
+    BOOST_TEST(allocations_of([&](idle_host& h) { return h.query_as<fixed>(std::move(text), 1); }) == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(what_counts_them_counts)
