@@ -10,10 +10,8 @@
 #include <pgcoro/error/error.hpp>
 
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -23,8 +21,6 @@ namespace pgcoro::detail
 
 namespace
 {
-
-using namespace asio::experimental::awaitable_operators;
 
 // The position of a primary is that of the last insertion: also what was committed with synchronous_commit
 // off is before it. A standby follows each timeline that one of three says: its last restart point is on it, what was written
@@ -82,13 +78,6 @@ asio::awaitable<commit_token> cluster_impl::written_by_now()
 asio::awaitable<cluster_impl::watching> cluster_impl::connect_to_ask(const cluster_member& m)
 {
     auto how = m.connection;
-    if (options_.pool.password) {
-        asio::steady_timer timer(co_await asio::this_coro::executor, options_.check_timeout);
-        auto got = co_await (options_.pool.password() || timer.async_wait(asio::use_awaitable));
-        if (got.index() != 0)
-            throw deadline_exceeded("cluster '" + options_.pool.name + "': the hook password took too long");
-        how.parameters["password"] = std::get<0>(std::move(got));
-    }
     how.application_name = options_.pool.name + " (watch)";
     how.connect_timeout = how.statement_timeout = options_.check_timeout;
     how.response_grace = std::chrono::milliseconds(100);

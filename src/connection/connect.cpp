@@ -2,15 +2,19 @@
 
 #include "connection/clock.hpp"
 #include "connection/conninfo.hpp"
+#include "connection/credential_cache.hpp"
 #include "connection/diagnostics.hpp"
 #include "connection/mute_hosts.hpp"
 #include "connection/name_lookup.hpp"
+#include "connection/oauth.hpp"
 #include "connection/settings.hpp"
 #include "resilience/chance.hpp"
 
 #include <pgcoro/detail/time.hpp>
 
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
@@ -203,6 +207,7 @@ struct login
     conninfo parameters;
     std::string statement; // see login_statement()
     std::string password_hint;
+    std::string oauth_token;
 };
 
 std::vector<server_limit> read_limits(const PGresult* r)
@@ -254,6 +259,7 @@ asio::awaitable<std::unique_ptr<wire>> attempt(const login& how, time_point dead
     auto begun = clock::now();
     auto made = std::make_unique<wire>(start(parameters));
     auto* conn = made->get();
+    oauth_token_for token(conn, how.oauth_token);
     // Nobody to tell yet; libpq's own receiver would print to stderr.
     PQsetNoticeReceiver(
         conn, [](void*, const PGresult*) {}, nullptr);
@@ -421,14 +427,13 @@ bool is_mute(connection_failure why, clock::time_point begun, std::chrono::milli
            clock::now() - begun >= std::min(limit, std::chrono::milliseconds(1000));
 }
 
-} // namespace
-
-asio::awaitable<opened_connection> open_connection(std::shared_ptr<const connection_options> options,
-                                                   time_point deadline)
+// Logs in with the user and password of the options.
+asio::awaitable<opened_connection> log_in(std::shared_ptr<const connection_options> options, time_point deadline,
+                                          std::string token)
 {
-    options->validate();
     auto completed = complete_conninfo(options->parameters);
     auto how = prepare_login(*options, completed);
+    how.oauth_token = std::move(token);
     auto limit = timeout_of(*options, completed);
 
     auto role = value_of(completed, "target_session_attrs");
@@ -494,6 +499,65 @@ asio::awaitable<opened_connection> open_connection(std::shared_ptr<const connect
         }
     }
     throw_all(*options, failed);
+}
+
+std::shared_ptr<const connection_options> with_credentials(const std::shared_ptr<const connection_options>& options,
+                                                           const credentials& given)
+{
+    // The copy keeps `options`, which may own the observer.
+    struct both
+    {
+        connection_options own;
+        std::shared_ptr<const connection_options> from;
+    };
+    auto made = std::make_shared<both>(both{*options, options});
+    auto& p = made->own.parameters;
+    if (!given.user.empty()) p["user"] = given.user;
+    if (!given.password.empty()) p["password"] = given.password;
+    if (!given.host.empty()) {
+        p["host"] = given.host;
+        p["hostaddr"] = "";
+    }
+    return {made, &made->own};
+}
+
+asio::awaitable<void> pause(std::chrono::nanoseconds time)
+{
+    if (time.count() == 0) co_return;
+    auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer timer(executor, time_after(time));
+    co_await timer.async_wait(asio::deferred);
+}
+
+} // namespace
+
+asio::awaitable<opened_connection> open_connection(std::shared_ptr<const connection_options> options,
+                                                   time_point deadline)
+{
+    options->validate();
+    auto cache = options->credentials.cache();
+    if (!cache) co_return co_await log_in(options, deadline, {});
+    auto completed = complete_conninfo(options->parameters);
+    auto until = std::min(deadline, time_after(timeout_of(*options, completed)));
+    for (int refusals = 1;; ++refusals) {
+        auto newest = cache->serial();
+        auto credential = co_await cache->get(until);
+        auto own = with_credentials(options, credential->value);
+        std::exception_ptr failure;
+        try {
+            auto opened = co_await log_in(own, deadline, credential->value.oauth_token);
+            if (credential->value.ends_sessions)
+                opened.retirement = credential_schedule::retirement(credential->lifetime, clock::now());
+            co_return opened;
+        } catch (const connection_error& e) {
+            if (e.sqlstate() != sqlstates::invalid_password) throw;
+            failure = std::current_exception();
+        }
+        cache->refused(*credential);
+        auto delay = credential_schedule::delay_after_refusal(refusals, credential->serial > newest);
+        if (!delay || time_after(*delay) >= until) std::rethrow_exception(failure);
+        co_await pause(*delay);
+    }
 }
 
 } // namespace pgcoro::detail

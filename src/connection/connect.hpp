@@ -3,11 +3,13 @@
 #pragma once
 
 #include "connection/conninfo.hpp"
+#include "connection/credential_schedule.hpp"
 #include "connection/wire.hpp"
 
 #include <pgcoro/connection/options.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +42,8 @@ struct opened_connection
     std::shared_ptr<const connection_options> in_force;
     // A statement that makes again what RESET ALL undoes; empty if there is nothing to make.
     std::string settings;
+    // When to replace the connection, because its credential ends; see credential_schedule.
+    std::optional<credential_schedule::window> retirement;
 };
 
 // Returns a logged-in, non-blocking connection. Throws connection_error with every attempt and why it failed.

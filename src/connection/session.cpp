@@ -135,6 +135,7 @@ asio::awaitable<owned<session>> session::connect(std::shared_ptr<const connectio
     try {
         auto opened = co_await open_connection(options, deadline);
         auto impl = std::make_unique<session_impl>(opened.in_force, label, std::move(opened.connection));
+        impl->retirement = opened.retirement;
         if (!opened.settings.empty()) impl->effects.add_opening(std::move(opened.settings));
         made.reset(new session(std::move(impl)));
     } catch (const error&) {
@@ -183,6 +184,7 @@ asio::awaitable<void> session::recover(time_point deadline, bool rollback) { ret
 asio::awaitable<void> session::make_ready(std::string_view sql) { return impl_->make_ready(sql); }
 asio::awaitable<void> session::undo(time_point deadline, bool all) { return impl_->undo(deadline, all); }
 
+std::optional<credential_schedule::window> session::retirement() const noexcept { return impl_->retirement; }
 std::uint64_t session::sent() const noexcept { return impl_->sent; }
 bool session::broken() const noexcept { return impl_->is_broken(); }
 bool session::busy() const noexcept { return impl_->stops.busy(); }

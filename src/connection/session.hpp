@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/server_identity.hpp"
+#include "connection/credential_schedule.hpp"
 #include "connection/libpq_result.hpp"
 #include "connection/one_shot.hpp"
 #include "connection/open_span.hpp"
@@ -186,6 +187,8 @@ public:
     const std::string& settings_of_transaction() const noexcept;
     // What is known of the server and of the role's rights there. Whoever asks the server stores the answer here.
     server_knowledge& server() noexcept;
+    // When to replace it, because the credential that it logged in with ends; nothing if it stays valid.
+    std::optional<credential_schedule::window> retirement() const noexcept;
     // Deadlines are watched by somebody who calls guard().expire(): no timer is needed here.
     void set_watched() noexcept;
 

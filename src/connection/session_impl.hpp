@@ -218,6 +218,7 @@ public:
     std::optional<diagnostics> last_words; // the server's FATAL error while the session was idle
     bool interrupted = false;              // an operation was left before its answers were read
     bool broken = false;
+    std::optional<credential_schedule::window> retirement;
     bool watched = false; // the pool cuts it at its deadlines: it needs no timer of its own
 
     trace_context parent; // the user's, if traced

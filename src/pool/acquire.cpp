@@ -1,6 +1,6 @@
 // Getting a connection: at once, or in the queue; and why not.
 #include "connection/clock.hpp"
-#include "pool/ends_by.hpp"
+#include "connection/ends_by.hpp"
 #include "pool/lock_and_act.hpp"
 #include "resilience/text.hpp"
 

@@ -288,7 +288,8 @@ void pool_core::suspect_all() noexcept
         for (auto& s : slots_) s.trusted = false;
 }
 
-void pool_core::connected(slot_id id, time_point now, actions& out)
+void pool_core::connected(slot_id id, time_point now, actions& out, time_point retired_first,
+                          time_point retired_last)
 {
     failures_ = 0;
     connect_after_ = {};
@@ -300,6 +301,10 @@ void pool_core::connected(slot_id id, time_point now, actions& out)
     if (options_.recycle_after.count() > 0) {
         auto share = std::uniform_real_distribution<double>(0, options_.recycle_jitter)(random_);
         s.expires = time_after(now, options_.recycle_after - options_.recycle_after * share);
+    }
+    if (retired_first != time_point::max()) {
+        auto share = std::uniform_real_distribution<double>(0, 1)(random_);
+        s.expires = std::min(s.expires, time_after(retired_first, (retired_last - retired_first) * share));
     }
     if (closed_) return discard(id, close_reason::pool_closed, out);
     set_state(id, state::cleaning); // it is open, and nobody has it yet

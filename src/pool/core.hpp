@@ -119,7 +119,9 @@ public:
     // A caller looked at the socket of the connection it was granted, and it is in order.
     void proved(slot_id slot, time_point now) noexcept;
 
-    void connected(slot_id slot, time_point now, actions& out);
+    // It is replaced at a time between the last two at the latest; see recycle_after.
+    void connected(slot_id slot, time_point now, actions& out, time_point retired_first = time_point::max(),
+                   time_point retired_last = time_point::max());
     // `permanent`: trying again will not help (a wrong password). All waiting callers are refused then, if no
     // connection is open that they could wait for.
     void connect_failed(slot_id slot, bool permanent, time_point now, actions& out);

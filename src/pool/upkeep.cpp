@@ -1,6 +1,6 @@
 // What the pool does in the background for its connections: opening, cleaning, keeping alive.
 #include "connection/clock.hpp"
-#include "pool/ends_by.hpp"
+#include "connection/ends_by.hpp"
 #include "pool/ends_unless.hpp"
 #include "pool/lock_and_act.hpp"
 #include "resilience/is_a.hpp"
@@ -66,15 +66,7 @@ asio::awaitable<std::unique_ptr<connection>> pool_impl::open(time_point deadline
 {
     auto options = connection_options_;
     auto hooks_end = [&] { return std::min(deadline, time_after(options->connect_timeout)); };
-    if (options_.password) {
-        check_hooks_may_run();
-        auto own = *options;
-        auto ask = [&]() -> asio::awaitable<void> {
-            own.parameters["password"] = co_await options_.password();
-        };
-        co_await run_hook(ask(), "password", hooks_end());
-        options = gated(std::move(own), connections_told_);
-    }
+    if (options->credentials) check_hooks_may_run();
     auto session = co_await session::connect(options, options_.name, deadline);
     auto made = std::make_unique<connection>(std::move(session));
     // Behind a pooler in transaction mode the session is not ours to undo anything in.
@@ -119,8 +111,12 @@ asio::awaitable<void> pool_impl::connect(slot_id slot)
     } else {
         ++counters_.connects;
         places_[slot].from_outside = made->session().cut_from_outside();
+        auto retirement = made->session().retirement();
         places_[slot].connection = std::move(made);
-        core_.connected(slot, act.now, act.todo);
+        if (retirement)
+            core_.connected(slot, act.now, act.todo, retirement->first, retirement->last);
+        else
+            core_.connected(slot, act.now, act.todo);
     }
 }
 

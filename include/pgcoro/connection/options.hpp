@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/connection/credentials.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/observer/trace_context.hpp>
 
@@ -85,6 +86,10 @@ struct connection_options
     /// Connecting refuses what cannot be honoured: a `client_encoding` other than UTF8, because all text is
     /// decoded as UTF-8, and `replication`.
     std::map<std::string, std::string, std::less<>> parameters;
+
+    /// Where user and password of each new connection come from, for credentials that change. None by default.
+    /// What it returns wins over the parameters; see `credentials_source`.
+    credentials_source credentials;
 
     /// Server settings of each new session, for instance {"search_path", "app"}. They travel in the startup
     /// packet and cost no round trip. They win over the timeouts below.

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <string>
 #include <string_view>
 
@@ -49,6 +50,13 @@ public:
     friend constexpr bool operator==(const operation_name& a, const operation_name& b) noexcept
     {
         return a.view() == b.view();
+    }
+
+    template <class Traits>
+    friend std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& out,
+                                                        const operation_name& name)
+    {
+        return out << name.view();
     }
 
 private:

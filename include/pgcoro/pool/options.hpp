@@ -33,7 +33,8 @@ enum class reset_mode {
 /// How a pool behaves. Durations of 0 switch off what they bound unless said otherwise.
 struct pool_options
 {
-    /// Where to connect, and what each session starts with.
+    /// Where to connect, and what each session starts with. A connection is replaced before its credential ends;
+    /// see `connection_options::credentials`.
     connection_options connection;
 
     /// The pool's name in errors and events; in pg_stat_activity, too, where nothing else sets
@@ -141,10 +142,6 @@ struct pool_options
     /// Runs each time a connection comes back, in the background and within `cleanup_timeout`, before anyone
     /// else gets it. If it throws, the connection is closed.
     std::function<boost::asio::awaitable<void>(pgcoro::connection&)> on_release;
-
-    /// Asked for the password at each connect, for credentials that change; the connection options' own is
-    /// then not used. What it throws counts as a failed connect.
-    std::function<boost::asio::awaitable<std::string>()> password;
 
     /// Told what the pool and its connections do; null for nobody. Must outlive the pool. After ~pool() it is
     /// not called any more, not even for leases that are still out. After pool::close() returned, only the

@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(hook_of_a_connect_under_way_is_not_called_after_the_end)
 
 BOOST_AUTO_TEST_CASE(suspended_hooks_are_cancelled_by_the_end)
 {
-    for (std::string where : {"connect", "release", "password"}) {
+    for (std::string where : {"connect", "release", "credentials"}) {
         for (bool by_close : {false, true}) {
             run([&]() -> asio::awaitable<void> {
                 auto executor = co_await asio::this_coro::executor;
@@ -84,10 +84,10 @@ BOOST_AUTO_TEST_CASE(suspended_hooks_are_cancelled_by_the_end)
                 };
                 if (where == "connect") o.on_connect = [&](pgcoro::connection&) { return hang(alive); };
                 if (where == "release") o.on_release = [&](pgcoro::connection&) { return hang(alive); };
-                if (where == "password")
-                    o.password = [&]() -> asio::awaitable<std::string> {
+                if (where == "credentials")
+                    o.connection.credentials = [&]() -> asio::awaitable<pgcoro::credentials> {
                         co_await hang(alive);
-                        co_return "";
+                        co_return pgcoro::credentials();
                     };
                 {
                     pool p(executor, o);

@@ -264,8 +264,10 @@ BOOST_AUTO_TEST_CASE(refusal_keeps_its_reason_when_a_later_connect_succeeds)
         asio::io_context of_pool;
         auto o = options_of(1);
         o.connection = pgcoro::connection_options::from_uri(server.tcp_uri());
-        int asked = 0;
-        o.password = [&]() -> asio::awaitable<std::string> { co_return asked++ == 0 ? "wrong" : "right"; };
+        std::string secret = "wrong";
+        o.connection.credentials = [&]() -> asio::awaitable<pgcoro::credentials> {
+            co_return pgcoro::credentials{.password = secret};
+        };
         pool p(of_pool.get_executor(), o);
         asio::co_spawn(
             slow, [&]() -> asio::awaitable<void> { auto mine = co_await p.acquire(); },
@@ -273,6 +275,7 @@ BOOST_AUTO_TEST_CASE(refusal_keeps_its_reason_when_a_later_connect_succeeds)
         slow.poll(); // it waits now, and its thread does something else
         run_on(of_pool, [&]() -> asio::awaitable<void> {
             co_await until([&] { return p.stats().connect_failures == 1; });
+            secret = "right";
             BOOST_TEST(co_await p.query_value<int>("select 1") == 1);
         });
         slow.restart();

@@ -544,7 +544,7 @@ BOOST_AUTO_TEST_CASE(a_suspended_pool_lets_callers_wait_until_it_is_resumed)
     });
 }
 
-BOOST_AUTO_TEST_CASE(the_password_is_asked_for_at_each_connect)
+BOOST_AUTO_TEST_CASE(password_without_an_end_is_asked_for_at_each_connect)
 {
     run([]() -> asio::awaitable<void> {
         pgcoro::testing::server_options with_password;
@@ -555,9 +555,9 @@ BOOST_AUTO_TEST_CASE(the_password_is_asked_for_at_each_connect)
         o.connection = pgcoro::connection_options::from_uri(mine.tcp_uri());
         std::string secret = "first";
         int asked = 0;
-        o.password = [&]() -> asio::awaitable<std::string> {
+        o.connection.credentials = [&]() -> asio::awaitable<pgcoro::credentials> {
             ++asked;
-            co_return secret;
+            co_return pgcoro::credentials{.password = secret};
         };
         pool p(co_await asio::this_coro::executor, o);
         co_await p.execute("alter role postgres password 'second'");

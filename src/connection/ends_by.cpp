@@ -1,4 +1,4 @@
-#include "pool/ends_by.hpp"
+#include "connection/ends_by.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>

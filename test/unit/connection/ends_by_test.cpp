@@ -1,4 +1,4 @@
-#include "pool/ends_by.hpp"
+#include "connection/ends_by.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
