@@ -50,6 +50,10 @@ extern std::size_t size;
 extern std::vector<account> accounts;
 extern std::vector<std::tuple<std::int64_t, std::int64_t>> pairs;
 
+// An HTTP client and an SDK of the reader's.
+asio::awaitable<boost::json::value> get_json(std::string url, std::string header);
+std::string rds_auth_token(std::string host, int port, std::string region, std::string user);
+
 asio::awaitable<std::int64_t> pay(pgcoro::transaction& tx);
 asio::awaitable<std::vector<std::byte>> next_piece();
 template <class T>
