@@ -19,7 +19,7 @@ public:
     ~oauth_token_for();
 
 private:
-    PGconn* conn_ = nullptr;
+    [[maybe_unused]] PGconn* conn_ = nullptr; // whose libpq has the hook
 };
 
 } // namespace pgcoro::detail

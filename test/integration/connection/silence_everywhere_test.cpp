@@ -682,7 +682,8 @@ private:
             under_way_[worker] = t;
             std::exception_ptr failure;
             try {
-                auto counted = co_await run_trial(at_, all_[t.operation], t, ++ran_);
+                auto number = ++ran_;
+                auto counted = co_await run_trial(at_, all_[t.operation], t, number);
                 if (t.what == answer_proxy::harm::nothing) {
                     counts_.resize(all_.size());
                     counts_[t.operation] = counted;
