@@ -15,6 +15,9 @@
 
 namespace pgcoro::detail
 {
+
+namespace asio = boost::asio;
+
 namespace
 {
 
