@@ -1,6 +1,7 @@
 #include "connection/dirt.hpp"
 
 #include "connection/statement_text.hpp"
+#include "sql/script.hpp"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
@@ -66,42 +67,10 @@ std::uint8_t kinds_by_words(std::string_view sql) noexcept
     return found;
 }
 
-// The statement from its first word on, behind white space and comments.
-std::string_view from_first_word(std::string_view sql) noexcept
-{
-    for (;;) {
-        auto begin = sql.find_first_not_of(" \t\r\n\f\v;");
-        if (begin == sql.npos) return {};
-        sql.remove_prefix(begin);
-        if (sql.starts_with("--")) {
-            auto end = sql.find('\n');
-            if (end == sql.npos) return {};
-            sql.remove_prefix(end);
-        } else if (sql.starts_with("/*")) {
-            std::size_t depth = 0; // comments of this kind nest
-            std::size_t at = 0;
-            do {
-                if (sql.substr(at, 2) == "/*") {
-                    ++depth;
-                    at += 2;
-                } else if (sql.substr(at, 2) == "*/") {
-                    --depth;
-                    at += 2;
-                } else {
-                    ++at;
-                }
-            } while (depth > 0 && at < sql.size());
-            sql.remove_prefix(std::min(at, sql.size()));
-        } else {
-            return sql;
-        }
-    }
-}
-
 // Of one statement: those of `by_words` that it may really leave.
 std::uint8_t kinds_of_statement(std::string_view sql, std::uint8_t by_words) noexcept
 {
-    auto statement = from_first_word(sql);
+    auto statement = sql::from_first_word(sql);
     if (!is_plain_statement(statement) || has_escaped_names(statement)) return by_words;
     std::uint8_t found = 0;
     for (auto& word : telling_words) {
@@ -211,33 +180,6 @@ std::optional<json::value> parse(std::string_view sql)
     return tree;
 }
 
-} // namespace
-
-namespace
-{
-
-std::vector<std::string_view> pieces_of(std::string_view script, const PgQuerySplitResult& found)
-{
-    std::vector<std::string_view> statements;
-    if (found.error) return statements;
-    for (int i = 0; i < found.n_stmts; ++i) {
-        auto& s = *found.stmts[i];
-        auto length = s.stmt_len > 0 ? static_cast<std::size_t>(s.stmt_len) : script.npos; // to the end
-        statements.push_back(script.substr(static_cast<std::size_t>(s.stmt_location), length));
-    }
-    return statements;
-}
-
-// The statements of a text by PostgreSQL's own scanner, which takes a microsecond for some 60 bytes, and may take a body
-// of SQL apart, too; none where it refuses the text.
-std::vector<std::string_view> split(std::string_view script)
-{
-    auto found = pg_query_split_with_scanner(std::string(script).c_str());
-    std::unique_ptr<PgQuerySplitResult, void (*)(PgQuerySplitResult*)> owner(
-        &found, [](PgQuerySplitResult* s) { pg_query_free_split_result(*s); });
-    return pieces_of(script, found);
-}
-
 // What does not fit `budget`, in bytes, is not parsed, and suspected.
 void add_parsed(std::string_view sql, std::uint8_t by_words, std::size_t& budget, dirt& found)
 {
@@ -266,7 +208,7 @@ dirt dirt_of(std::string_view sql)
         return found;
     }
     std::vector<std::string_view> statements{sql};
-    if (sql.find(';') != sql.npos) statements = split(sql);
+    if (sql.find(';') != sql.npos) statements = sql::split_by_scanner(sql);
     if (statements.empty()) found.suspected = by_words;
     // The parser, and the tree that it returns as JSON, take a millisecond for some 2,000 bytes, in which nothing else
     // happens on the thread.
@@ -278,12 +220,8 @@ dirt dirt_of(std::string_view sql)
 
 std::vector<std::string> statements_of(std::string_view script)
 {
-    auto found = pg_query_split_with_parser(std::string(script).c_str());
-    std::unique_ptr<PgQuerySplitResult, void (*)(PgQuerySplitResult*)> owner(
-        &found, [](PgQuerySplitResult* s) { pg_query_free_split_result(*s); });
-    std::vector<std::string> statements;
-    for (auto each : pieces_of(script, found)) statements.emplace_back(each);
-    return statements;
+    auto found = sql::split_by_parser(script);
+    return {found.begin(), found.end()};
 }
 
 dirt dirt_memory::of(std::string_view sql)

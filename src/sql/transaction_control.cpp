@@ -1,5 +1,7 @@
 #include "sql/transaction_control.hpp"
 
+#include "sql/script.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -26,65 +28,61 @@ bool continues_word(char c) noexcept
            static_cast<unsigned char>(c) >= 0x80;
 }
 
-// Comments of this kind nest.
-void skip_block_comment(std::string_view& text) noexcept
+// The word that the text begins with, if it is one that keywords are made of.
+std::string_view word_of(std::string_view text) noexcept
 {
-    std::size_t depth = 0;
-    do {
-        if (text.starts_with("/*"))
-            ++depth, text.remove_prefix(2);
-        else if (text.starts_with("*/"))
-            --depth, text.remove_prefix(2);
-        else
-            text.remove_prefix(1);
-    } while (depth > 0 && !text.empty());
-}
-
-// White space and comments; empty statements, too, which the server ignores.
-void skip_blank(std::string_view& text) noexcept
-{
-    constexpr std::string_view blank = " \t\n\r\f\v;";
-    for (;;) {
-        text.remove_prefix(std::min(text.find_first_not_of(blank), text.size()));
-        if (text.starts_with("--"))
-            text.remove_prefix(std::min(text.find_first_of("\n\r"), text.size()));
-        else if (text.starts_with("/*"))
-            skip_block_comment(text);
-        else
-            return;
-    }
-}
-
-// The next word, if it is one that keywords are made of.
-std::string_view take_word(std::string_view& text) noexcept
-{
-    skip_blank(text);
     std::size_t length = 0;
     while (length < text.size() && continues_word(text[length])) ++length;
-    auto word = text.substr(0, length);
-    text.remove_prefix(length);
+    return text.substr(0, length);
+}
+
+std::string_view take_word(std::string_view& text) noexcept
+{
+    text = from_first_word(text);
+    auto word = word_of(text);
+    text.remove_prefix(word.size());
     return word;
+}
+
+struct first_word
+{
+    std::string_view word;
+    control_command is;
+};
+
+const first_word* find_word(std::string_view word) noexcept
+{
+    static constexpr std::array<first_word, 9> all{{{"begin", {control::begins, "BEGIN"}},
+                                                    {"start", {control::begins, "START TRANSACTION"}},
+                                                    {"commit", {control::ends, "COMMIT"}},
+                                                    {"end", {control::ends, "END"}},
+                                                    {"rollback", {control::ends, "ROLLBACK"}},
+                                                    {"abort", {control::ends, "ABORT"}},
+                                                    {"prepare", {control::ends, "PREPARE TRANSACTION"}},
+                                                    {"savepoint", {control::savepoint, "SAVEPOINT"}},
+                                                    {"release", {control::savepoint, "RELEASE"}}}};
+    auto* found = std::ranges::find_if(all, [&](const first_word& k) { return equals(word, k.word); });
+    return found == all.end() ? nullptr : found;
+}
+
+// Could a later statement of the text begin or end a transaction? Takes time in proportion to the text, whatever is in it:
+// only white space is skipped behind a semicolon, and a comment there counts as yes.
+bool may_control_later(std::string_view text) noexcept
+{
+    for (auto at = text.find(';'); at != text.npos; at = text.find(';')) {
+        text.remove_prefix(at);
+        text.remove_prefix(std::min(text.find_first_not_of(" \t\n\r\f\v;"), text.size()));
+        if (text.starts_with("--") || text.starts_with("/*")) return true;
+        auto* found = find_word(word_of(text));
+        if (found && found->is.what != control::savepoint) return true;
+    }
+    return false;
 }
 
 control_command command_at(std::string_view text) noexcept
 {
-    struct known
-    {
-        std::string_view word;
-        control_command is;
-    };
-    static constexpr std::array<known, 9> all{{{"begin", {control::begins, "BEGIN"}},
-                                               {"start", {control::begins, "START TRANSACTION"}},
-                                               {"commit", {control::ends, "COMMIT"}},
-                                               {"end", {control::ends, "END"}},
-                                               {"rollback", {control::ends, "ROLLBACK"}},
-                                               {"abort", {control::ends, "ABORT"}},
-                                               {"prepare", {control::ends, "PREPARE TRANSACTION"}},
-                                               {"savepoint", {control::savepoint, "SAVEPOINT"}},
-                                               {"release", {control::savepoint, "RELEASE"}}}};
-    auto first = take_word(text);
-    auto found = std::ranges::find_if(all, [&](const known& k) { return equals(first, k.word); });
-    if (found == all.end()) return {};
+    auto* found = find_word(take_word(text));
+    if (!found) return {};
     if (found->word != "prepare" && found->word != "commit" && found->word != "rollback") return found->is;
     auto second = take_word(text);
     if (found->word == "prepare") return equals(second, "transaction") ? found->is : control_command();
@@ -96,17 +94,20 @@ control_command command_at(std::string_view text) noexcept
     return found->is;
 }
 
+bool begins_or_ends(std::string_view statement) noexcept
+{
+    auto what = command_at(statement).what;
+    return what == control::begins || what == control::ends;
+}
+
 } // namespace
 
 control_command transaction_control(std::string_view text)
 {
     auto first = command_at(text);
-    bool suspected = false;
-    for (auto at = text.find(';'); !suspected && at != text.npos; at = text.find(';', at + 1)) {
-        auto what = command_at(text.substr(at + 1)).what;
-        suspected = what == control::begins || what == control::ends;
-    }
-    if (!suspected || first.what == control::ends) return first;
+    if (first.what == control::ends || !may_control_later(text)) return first;
+    // Mostly a literal, or a comment, which the scanner tells sooner than the parser.
+    if (std::ranges::none_of(split_by_scanner(text), begins_or_ends)) return first;
     auto parsed = pg_query_parse(std::string(text).c_str());
     std::unique_ptr<PgQueryParseResult, void (*)(PgQueryParseResult*)> owner(
         &parsed, [](PgQueryParseResult* p) { pg_query_free_parse_result(*p); });

@@ -2,6 +2,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <string>
+
 using pgcoro::sql::control;
 using pgcoro::sql::mentions_notify;
 using pgcoro::sql::transaction_control;
@@ -38,6 +40,24 @@ BOOST_AUTO_TEST_CASE(other_statements_are_none)
                       "commit prepared 'x'", "rollback prepared 'x'", "select 'a; commit'",
                       "do $$ begin raise notice 'x'; end $$"})
         BOOST_TEST((transaction_control(sql).what == control::none), sql);
+}
+
+// Each takes minutes if the time grows with the square of the length.
+BOOST_AUTO_TEST_CASE(huge_literals_of_any_kind_are_none)
+{
+    constexpr std::size_t size = 1'000'000;
+    for (std::string piece : {";", ";\n", ";/*", ";--", ";commit/*", "; commit", "x"}) {
+        std::string text = "select '";
+        while (text.size() < size) text += piece;
+        BOOST_TEST((transaction_control(text + "'").what == control::none), piece);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(control_behind_comments_and_literals_is_seen)
+{
+    for (auto* sql : {"select 1; -- why\n commit", "select 1;;; /* ; */ ; commit", "select ';/*'; commit; --*/",
+                      "select 1;--\r commit"})
+        BOOST_TEST((transaction_control(sql).what == control::ends), sql);
 }
 
 BOOST_AUTO_TEST_CASE(the_command_is_named)
