@@ -37,7 +37,7 @@ public:
     }
 
     // It ended; false when it was cut meanwhile.
-    bool end() noexcept { return deadline_.exchange(nothing, std::memory_order_relaxed) != was_cut; }
+    bool end() noexcept { return !forget(deadline_); }
 
     // Was the operation under way cut?
     bool is_cut() const noexcept { return deadline_.load(std::memory_order_relaxed) == was_cut; }
@@ -51,8 +51,8 @@ public:
         limit_.store(until.time_since_epoch().count(), std::memory_order_relaxed);
     }
 
-    // That is over; false when it was cut meanwhile.
-    bool unlimit() noexcept { return limit_.exchange(nothing, std::memory_order_relaxed) != was_cut; }
+    // That is over.
+    void unlimit() noexcept { forget(limit_); }
 
     // Cuts the operation under way if its deadline has passed, and who does nothing beyond the limit; tells
     // whether it did.
@@ -75,6 +75,10 @@ public:
     }
 
 private:
+    using rep = time_point::rep;
+    static constexpr rep nothing = 0;
+    static constexpr rep was_cut = -1;
+
     bool expire_limit(time_point now)
     {
         auto seen = limit_.load(std::memory_order_relaxed);
@@ -84,6 +88,14 @@ private:
         return true;
     }
 
+    // Returns true if it was cut. Another thread may be about to shut the socket down then: it counts as shut down already.
+    bool forget(std::atomic<rep>& until) noexcept
+    {
+        bool cut = until.exchange(nothing, std::memory_order_relaxed) == was_cut;
+        if (cut) down_.store(true, std::memory_order_relaxed);
+        return cut;
+    }
+
     void shut_down()
     {
         if (foreign()) return;
@@ -91,10 +103,6 @@ private:
         std::lock_guard lock(mutex_);
         if (fd_ >= 0) ::shutdown(fd_, SHUT_RDWR);
     }
-
-    using rep = time_point::rep;
-    static constexpr rep nothing = 0;
-    static constexpr rep was_cut = -1;
 
     const std::uint32_t process_ = this_process_watched();
     std::atomic<rep> deadline_{nothing};

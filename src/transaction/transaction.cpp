@@ -90,7 +90,7 @@ void transaction::let_go() noexcept
     if (!lease_) return;
     auto& session = lease_->session();
     session.never_cancel(false);
-    if (!until_.is_never() && !session.guard().unlimit()) session.give_up();
+    if (!until_.is_never()) session.guard().unlimit();
     lease_.release();
 }
 
