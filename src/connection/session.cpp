@@ -205,9 +205,16 @@ bool session::looks_dead()
 
 void session::give_up() noexcept { impl_->broken = true; }
 void session::cancel() { impl_->stops.cancel(); }
-void session::never_cancel(bool on) noexcept { impl_->stops.never(on); }
+void session::never_cancel(bool on) noexcept
+{
+    impl_->stops.never(on);
+    if (on) impl_->unreplicated = false;
+}
 bool session::take_unreplicated() noexcept { return std::exchange(impl_->unreplicated, false); }
-sqlstate session::last_word() const noexcept { return impl_->last_words ? impl_->last_words->sqlstate : pgcoro::sqlstate(); }
+sqlstate session::last_word() const noexcept
+{
+    return impl_->last_words ? impl_->last_words->sqlstate : pgcoro::sqlstate();
+}
 
 void cutter::cut() const
 {

@@ -138,7 +138,7 @@ public:
     cutter cut_from_outside() const;
     // While this is on, no cancel request is sent: cancel() does nothing, and an operation that is left, or overdue, has its
     // connection cut. For COMMIT and PREPARE TRANSACTION, because a cancel request would end the server's wait for a
-    // synchronous standby.
+    // synchronous standby. Switching it on forgets earlier warnings that take_unreplicated() would return.
     void never_cancel(bool on) noexcept;
     // Brings the session back from whatever it was left in: waits for a cancel under way, reads what is still
     // to come, and rolls back an open transaction if `rollback`. Throws when that does not succeed by the

@@ -211,7 +211,6 @@ asio::awaitable<void> transaction::end_by(std::string statement, std::string gid
         bool marked = !prepares && core_->wants_marker(false);
         auto text = ending_text(statement, marked);
         session.never_cancel(true);
-        session.take_unreplicated();
         core_->end_sent(prepares ? closing::prepare : closing::commit);
         if (marked) core_->marker_sent();
         auto due = until_.is_never() ? std::chrono::steady_clock::time_point::max() : answer_due();
@@ -331,7 +330,6 @@ asio::awaitable<result> transaction::run_last(std::string_view sql, const params
         commit_next_ = true;
         auto with = begin(sql);
         session.never_cancel(true);
-        session.take_unreplicated();
         detail::request r;
         r.sql = sql;
         r.args = &args;
@@ -381,7 +379,6 @@ asio::awaitable<void> transaction::run_last(const statement_list& all)
     try {
         commit_next_ = true;
         session.never_cancel(true);
-        session.take_unreplicated();
         co_await detail::run_statements(*this, std::move(list), barrier::none);
     } catch (...) {
         failure = std::current_exception();

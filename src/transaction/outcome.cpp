@@ -92,6 +92,16 @@ asio::awaitable<result> run_bounded(session& s, const std::string& sql, params a
     co_return got;
 }
 
+// The rights of the session's role, asked for once a session. By a statement of its own: not in a transaction.
+asio::awaitable<void> learn_rights(session& s, deadline limit)
+{
+    if (s.server().asked) co_return;
+    std::string sql(rights_and_marker_query);
+    params none;
+    auto got = co_await run_bounded(s, sql, std::move(none), limit);
+    learn(s.server(), got.as_optional<std::optional<std::string>>().value_or(std::nullopt).value_or("0"));
+}
+
 [[noreturn]] void throw_not_confirmed()
 {
     throw error("the server stopped waiting for its synchronous standby");
@@ -120,7 +130,6 @@ asio::awaitable<outcome_answer> ask(const transaction_core& core, connection_sou
     co_await learn_rights(s, limit);
     // Cancelled, a wait for a standby would end as if the standby had answered.
     never_cancelled guard(s);
-    s.take_unreplicated();
     auto sql = outcome_query(s.server().may, !core.id().empty(), !keys.gid.empty(), core.marked());
     auto args = params::of(optional_text(core.id()), optional_text(keys.gid), optional_text(keys.marker));
     auto got = co_await run_bounded(s, sql, std::move(args), limit);
@@ -153,15 +162,6 @@ bool may_pass(const error& e)
 asio::awaitable<lease> pool_source::acquire(std::chrono::milliseconds within)
 {
     return pool_->acquire(within, std::source_location());
-}
-
-asio::awaitable<void> learn_rights(session& s, deadline limit)
-{
-    if (s.server().asked) co_return;
-    std::string sql(rights_and_marker_query);
-    params none;
-    auto got = co_await run_bounded(s, sql, std::move(none), limit);
-    learn(s.server(), got.as_optional<std::optional<std::string>>().value_or(std::nullopt).value_or("0"));
 }
 
 asio::awaitable<server_state> ask_server(session& s, std::string gid, deadline limit)

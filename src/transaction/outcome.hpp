@@ -57,9 +57,6 @@ boost::asio::awaitable<void> find_outcome(transaction_core& core, connection_sou
 // Throws commit_unknown, with what the connection was lost by.
 [[noreturn]] void throw_unknown(const std::string& what, const std::exception_ptr& lost);
 
-// The rights of the session's role, asked for once a session. By a statement of its own: not in a transaction.
-boost::asio::awaitable<void> learn_rights(session& s, deadline limit);
-
 // Who the server is, and whether what is committed there is as durable as the session asked for, by a statement of
 // its own. Throws what session::run() throws.
 struct server_state
