@@ -11,10 +11,9 @@
 #include "resilience/chance.hpp"
 
 #include <pgcoro/detail/time.hpp>
+#include <pgcoro/resilience/time_source.hpp>
 
 #include <boost/asio/ip/address.hpp>
-#include <boost/asio/deferred.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
@@ -521,14 +520,6 @@ std::shared_ptr<const connection_options> with_credentials(const std::shared_ptr
     return {made, &made->own};
 }
 
-asio::awaitable<void> pause(std::chrono::nanoseconds time)
-{
-    if (time.count() == 0) co_return;
-    auto executor = co_await asio::this_coro::executor;
-    asio::steady_timer timer(executor, time_after(time));
-    co_await timer.async_wait(asio::deferred);
-}
-
 } // namespace
 
 asio::awaitable<opened_connection> open_connection(std::shared_ptr<const connection_options> options,
@@ -556,7 +547,7 @@ asio::awaitable<opened_connection> open_connection(std::shared_ptr<const connect
         cache->refused(*credential);
         auto delay = credential_schedule::delay_after_refusal(refusals, credential->serial > newest);
         if (!delay || time_after(*delay) >= until) std::rethrow_exception(failure);
-        co_await pause(*delay);
+        co_await time_source::steady().sleep_for(*delay);
     }
 }
 
