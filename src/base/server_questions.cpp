@@ -15,7 +15,7 @@ namespace pgcoro::detail
     "(16, '{pg_stat_get_bgwriter_stat_reset_time(),pg_stat_get_archiver()}'), "                              \
     "(32, '{pg_xact_status(xid8),pg_current_xact_id(),pg_is_in_recovery()}'), "                              \
     "(128, '{pg_prepared_xact()}'), "                                                                        \
-    "(512, '{pg_control_checkpoint(),pg_control_recovery()}')) as f(bit, names) "                                                       \
+    "(512, '{pg_control_checkpoint(),pg_control_recovery()}')) as f(bit, names) "                            \
     "where (select pg_catalog.bool_and(coalesce(pg_catalog.has_function_privilege("                          \
     "pg_catalog.to_regprocedure('pg_catalog.' || n.name), 'execute'), false)) "                              \
     "from pg_catalog.unnest(f.names) as n(name)) "                                                           \
@@ -97,20 +97,6 @@ told_id parse_told_id(std::string_view text)
     told.has_identity = true;
     told.identity = parse_server_identity(text.substr(gap + 1));
     return told;
-}
-
-std::string functions_of(std::uint32_t rights)
-{
-    std::string text;
-    auto add = [&](std::uint32_t right, std::string_view names) {
-        if (rights & right) text.append(text.empty() ? "" : ", ").append(names);
-    };
-    add(server_right::id, "pg_current_xact_id_if_assigned, pg_current_xact_id, pg_backend_pid");
-    add(server_right::system, "pg_control_system");
-    add(server_right::timeline, "pg_walfile_name, pg_current_wal_insert_lsn, pg_is_in_recovery");
-    add(server_right::status, "pg_xact_status");
-    add(server_right::message, "pg_logical_emit_message");
-    return text;
 }
 
 } // namespace pgcoro::detail

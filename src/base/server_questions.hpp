@@ -51,7 +51,4 @@ struct told_id
 };
 told_id parse_told_id(std::string_view text);
 
-// For messages: the functions behind these rights.
-std::string functions_of(std::uint32_t rights);
-
 } // namespace pgcoro::detail
