@@ -4,6 +4,7 @@
 #include "resilience/is_a.hpp"
 #include "resilience/text.hpp"
 #include "sql/transaction_control.hpp"
+#include "transaction/parts.hpp"
 
 #include <pgcoro/cluster/transactional.hpp>
 
@@ -50,7 +51,7 @@ asio::awaitable<lease> acquire_as(named_pool host, std::source_location where)
 // Did the server itself refuse the statement? Then it has done nothing.
 bool was_refused(const std::exception_ptr& failure)
 {
-    return is_a<server_error>(failure, [](const server_error& e) { return e.severity() == "ERROR"; });
+    return is_a<server_error>(failure, is_servers_word);
 }
 
 // One frame less where there is nothing to tell.
