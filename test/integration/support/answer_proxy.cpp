@@ -73,7 +73,8 @@ answer_proxy::answer_proxy(server_socket server)
     , port_(acceptor_.local_endpoint().port())
     , server_(std::move(server))
 {
-    asio::co_spawn(io_, listen(), asio::detached);
+    auto one = [this](tcp::socket client) { return serve(std::make_shared<link>(std::move(client), io_)); };
+    asio::co_spawn(io_, serve_clients(acceptor_, one), asio::detached);
     thread_ = std::thread([this] { io_.run(); });
 }
 
@@ -124,17 +125,6 @@ bool answer_proxy::is_dark(const std::string& client) const
     std::lock_guard lock(mutex_);
     auto it = plans_.find(client);
     return it != plans_.end() && it->second.done && it->second.what == harm::darkness;
-}
-
-asio::awaitable<void> answer_proxy::listen()
-{
-    for (;;) {
-        auto [ec, client] = co_await acceptor_.async_accept(asio::as_tuple(asio::deferred));
-        if (ec) co_return;
-        boost::system::error_code ignored;
-        client.set_option(tcp::no_delay(true), ignored);
-        asio::co_spawn(io_, serve(std::make_shared<link>(std::move(client), io_)), asio::detached);
-    }
 }
 
 asio::awaitable<void> answer_proxy::serve(std::shared_ptr<link> l)

@@ -62,7 +62,6 @@ private:
 
     harm next_message(const std::string& client);
     bool is_dark(const std::string& client) const;
-    boost::asio::awaitable<void> listen();
     boost::asio::awaitable<void> serve(std::shared_ptr<link> l);
     boost::asio::awaitable<void> to_server(std::shared_ptr<link> l);
     boost::asio::awaitable<void> to_client(std::shared_ptr<link> l);

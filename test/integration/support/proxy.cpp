@@ -113,6 +113,17 @@ asio::awaitable<bool> pass(Link& l, fault::direction way, Socket& to, std::strin
 
 } // namespace
 
+asio::awaitable<void> serve_clients(tcp::acceptor& at, std::function<asio::awaitable<void>(tcp::socket)> serve)
+{
+    for (;;) {
+        auto [ec, client] = co_await at.async_accept(asio::as_tuple(asio::deferred));
+        if (ec) co_return;
+        boost::system::error_code ignored;
+        client.set_option(tcp::no_delay(true), ignored);
+        asio::co_spawn(at.get_executor(), serve(std::move(client)), asio::detached);
+    }
+}
+
 server_socket socket_of(const pgcoro::testing::server& s) { return {s.port(), s.password()}; }
 
 proxy::proxy(server_socket server, script faults, const std::string& address, std::uint16_t port)
@@ -122,7 +133,8 @@ proxy::proxy(server_socket server, script faults, const std::string& address, st
     , password_(std::move(server.password))
     , faults_(std::move(faults))
 {
-    asio::co_spawn(io_, listen(), asio::detached);
+    auto one = [this](tcp::socket client) { return serve(std::make_shared<link>(std::move(client), io_)); };
+    asio::co_spawn(io_, serve_clients(acceptor_, one), asio::detached);
     thread_ = std::thread([this] { io_.run(); });
 }
 
@@ -141,17 +153,6 @@ std::string proxy::uri(std::string_view database) const
 {
     return "postgresql://postgres:" + password_ + "@127.0.0.1:" + std::to_string(port_) + "/" +
            std::string(database) + "?sslmode=disable&gssencmode=disable";
-}
-
-asio::awaitable<void> proxy::listen()
-{
-    for (;;) {
-        auto [ec, client] = co_await acceptor_.async_accept(asio::as_tuple(asio::deferred));
-        if (ec) co_return;
-        boost::system::error_code ignored;
-        client.set_option(tcp::no_delay(true), ignored);
-        asio::co_spawn(io_, serve(std::make_shared<link>(std::move(client), io_)), asio::detached);
-    }
 }
 
 asio::awaitable<void> proxy::serve(std::shared_ptr<link> l)

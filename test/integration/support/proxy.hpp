@@ -51,6 +51,11 @@ struct server_socket
 };
 server_socket socket_of(const pgcoro::testing::server& s);
 
+/// Serves each client that connects by a coroutine of its own, until the acceptor is closed.
+boost::asio::awaitable<void> serve_clients(
+    boost::asio::ip::tcp::acceptor& at,
+    std::function<boost::asio::awaitable<void>(boost::asio::ip::tcp::socket)> serve);
+
 /// Listens on its own TCP port, on its own thread. Opens one connection to the server for each connection of
 /// a client, without TLS. It leads to the server's TCP port, where a password is needed: a proxy in front of
 /// the Unix socket would let every user of the machine in.
@@ -78,7 +83,6 @@ public:
 private:
     struct link;
 
-    boost::asio::awaitable<void> listen();
     boost::asio::awaitable<void> serve(std::shared_ptr<link> l);
     boost::asio::awaitable<void> to_server(std::shared_ptr<link> l);
     boost::asio::awaitable<void> to_client(std::shared_ptr<link> l);

@@ -80,6 +80,39 @@ struct table
     std::string rows() const { return server.psql("select count(*) from fate"); }
 };
 
+pgcoro::pool_options options_for(const pgcoro::testing::server& s)
+{
+    auto o = bank::options();
+    o.connection = pgcoro::connection_options::from_uri(s.uri());
+    return o;
+}
+
+// A primary whose commits wait for its standby.
+struct synchronous_pair
+{
+    pgcoro::testing::server primary;
+    pgcoro::testing::server standby{following(primary)};
+
+    synchronous_pair()
+    {
+        set_standbys("*");
+        standby.catch_up_with(primary);
+    }
+    void wait_no_more() { set_standbys(""); }
+
+    static pgcoro::testing::server_options following(const pgcoro::testing::server& s)
+    {
+        pgcoro::testing::server_options o;
+        o.replica_of = &s;
+        return o;
+    }
+    void set_standbys(const std::string& names)
+    {
+        primary.psql("alter system set synchronous_standby_names = '" + names + "'");
+        primary.psql("select pg_reload_conf()");
+    }
+};
+
 asio::awaitable<void> nap(std::chrono::milliseconds time)
 {
     asio::steady_timer timer(co_await asio::this_coro::executor, time);
@@ -204,18 +237,11 @@ BOOST_AUTO_TEST_CASE(a_statement_that_its_body_abandoned_is_never_committed_unse
 
 BOOST_AUTO_TEST_CASE(a_stalled_synchronous_standby_makes_a_commit_unknown)
 {
-    pgcoro::testing::server primary;
-    pgcoro::testing::server_options following;
-    following.replica_of = &primary;
-    pgcoro::testing::server standby(following);
+    synchronous_pair servers;
+    auto& [primary, standby] = servers;
     table t(primary);
-    primary.psql("alter system set synchronous_standby_names = '*'");
-    primary.psql("select pg_reload_conf()");
-    standby.catch_up_with(primary);
     run([&]() -> asio::awaitable<void> {
-        auto o = bank::options();
-        o.connection = pgcoro::connection_options::from_uri(primary.uri());
-        pool db(co_await asio::this_coro::executor, o);
+        pool db(co_await asio::this_coro::executor, options_for(primary));
         co_await transactional(db, insert); // the control
         standby.stop();
         int bodies = 0;
@@ -228,25 +254,17 @@ BOOST_AUTO_TEST_CASE(a_stalled_synchronous_standby_makes_a_commit_unknown)
         BOOST_TEST(bodies == 1);
         // Nobody told the server to stop waiting.
         BOOST_TEST(primary.log().find("canceling wait for synchronous replication") == std::string::npos);
-        primary.psql("alter system set synchronous_standby_names = ''");
-        primary.psql("select pg_reload_conf()");
+        servers.wait_no_more();
     });
 }
 
 BOOST_AUTO_TEST_CASE(a_wait_for_a_standby_that_was_cancelled_is_no_success)
 {
-    pgcoro::testing::server primary;
-    pgcoro::testing::server_options following;
-    following.replica_of = &primary;
-    pgcoro::testing::server standby(following);
+    synchronous_pair servers;
+    auto& [primary, standby] = servers;
     table t(primary);
-    primary.psql("alter system set synchronous_standby_names = '*'");
-    primary.psql("select pg_reload_conf()");
-    standby.catch_up_with(primary);
     run([&]() -> asio::awaitable<void> {
-        auto o = bank::options();
-        o.connection = pgcoro::connection_options::from_uri(primary.uri());
-        pool db(co_await asio::this_coro::executor, o);
+        pool db(co_await asio::this_coro::executor, options_for(primary));
         co_await transactional(db, insert);
         for (bool comes_back : {true, false}) {
             standby.stop();
@@ -263,8 +281,7 @@ BOOST_AUTO_TEST_CASE(a_wait_for_a_standby_that_was_cancelled_is_no_success)
             else
                 BOOST_TEST(is(outcome, "commit_unknown"), outcome);
         }
-        primary.psql("alter system set synchronous_standby_names = ''");
-        primary.psql("select pg_reload_conf()");
+        servers.wait_no_more();
     });
 }
 
@@ -335,9 +352,7 @@ BOOST_AUTO_TEST_CASE(markers_ride_are_removed_by_age_and_are_missed_in_words)
     pgcoro::testing::server server;
     table t(server);
     run([&]() -> asio::awaitable<void> {
-        auto o = bank::options();
-        o.connection = pgcoro::connection_options::from_uri(server.uri());
-        pool db(co_await asio::this_coro::executor, o);
+        pool db(co_await asio::this_coro::executor, options_for(server));
         pgcoro::transaction_options how;
         how.resolve_commit = resolve_commit::by_marker;
         auto missing = co_await outcome_of(transactional(db, insert, how));
@@ -614,9 +629,7 @@ BOOST_AUTO_TEST_CASE(a_frozen_server_is_given_up_at_the_timeout)
     pgcoro::testing::server server;
     table t(server);
     run([&]() -> asio::awaitable<void> {
-        auto o = bank::options();
-        o.connection = pgcoro::connection_options::from_uri(server.uri());
-        pool db(co_await asio::this_coro::executor, o);
+        pool db(co_await asio::this_coro::executor, options_for(server));
         auto work = [&](transaction& tx) -> asio::awaitable<void> {
             co_await insert(tx);
             server.pause();
