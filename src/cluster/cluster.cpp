@@ -63,7 +63,7 @@ asio::awaitable<lease> acquire_from(pgcoro::pool& host, const call_labels& label
 
 } // namespace
 
-asio::awaitable<lease> cluster_impl::acquire(bool reads, commit_token seen, const call_labels& labels,
+asio::awaitable<lease> cluster_impl::acquire(bool reads, commit_token seen, call_labels labels,
                                              std::source_location where)
 {
     cluster_run run(shared_from_this(), reads, seen, deadline::never());
@@ -199,11 +199,6 @@ asio::awaitable<lease> cluster::acquire_read(commit_token seen, std::source_loca
     return impl()->acquire(true, seen, no_labels, where);
 }
 
-asio::awaitable<result> cluster::run(std::string_view sql, params args)
-{
-    co_return co_await run_kept(sql, args);
-}
-
 asio::awaitable<result> cluster::run_kept(std::string_view sql, const params& args)
 {
     bool wrote = false;
@@ -263,11 +258,6 @@ asio::awaitable<lease> named_cluster::acquire_read(commit_token seen, std::sourc
     return impl_->acquire(true, seen, labels_, where);
 }
 
-asio::awaitable<result> named_cluster::run(std::string_view sql, params args)
-{
-    co_return co_await run_kept(sql, args);
-}
-
 asio::awaitable<result> named_cluster::run_kept(std::string_view sql, const params& args)
 {
     bool wrote = false;
@@ -278,11 +268,6 @@ cluster_session::cluster_session(cluster& of, commit_token seen)
     : impl_(of.impl())
     , seen_(seen)
 {}
-
-asio::awaitable<result> cluster_session::run(std::string_view sql, params args)
-{
-    co_return co_await run_kept(sql, args);
-}
 
 asio::awaitable<result> cluster_session::run_kept(std::string_view sql, const params& args)
 {

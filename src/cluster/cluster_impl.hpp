@@ -85,7 +85,7 @@ public:
     // Is it a failure that another host might not have?
     bool is_the_hosts(const std::exception_ptr& failure) const;
 
-    asio::awaitable<lease> acquire(bool reads, commit_token seen, const call_labels& labels,
+    asio::awaitable<lease> acquire(bool reads, commit_token seen, call_labels labels,
                                    std::source_location where);
     // `wrote` is set before it is sent to the primary as a write, and stays so unless the server refused it.
     asio::awaitable<result> run(std::string_view sql, const params& args, commit_token seen,

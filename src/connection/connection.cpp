@@ -38,11 +38,6 @@ detail::session& connection::session() const
 
 detail::statement_host& connection::host() const { return session(); }
 
-asio::awaitable<result> connection::run(std::string_view sql, params args)
-{
-    co_return co_await run_kept(sql, args);
-}
-
 asio::awaitable<result> connection::run_kept(std::string_view sql, const params& args)
 {
     detail::request r;

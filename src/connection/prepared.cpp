@@ -50,11 +50,6 @@ const preparation& prepared_runner::of() const
     return *of_;
 }
 
-asio::awaitable<result> prepared_runner::run(std::string_view sql, params args)
-{
-    co_return co_await run_kept(sql, args);
-}
-
 asio::awaitable<result> prepared_runner::run_kept(std::string_view sql, const params& args)
 {
     session* on = of().owner->holder.load();

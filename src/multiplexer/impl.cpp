@@ -72,7 +72,6 @@ private:
 asio::awaitable<result> multiplexer_impl::run(std::string_view sql, params& args, bool read,
                                               std::chrono::milliseconds timeout)
 {
-    auto self = shared_from_this();
     auto deadline = timeout.count() > 0 ? time_after(coarse_now(), timeout) : time_point::max();
     auto asked = ask(sql, args, read, deadline);
     leaving unless_settled(*this, *asked);

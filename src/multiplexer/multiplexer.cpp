@@ -18,20 +18,18 @@ multiplexer::reader::reader(std::shared_ptr<multiplexer_impl> impl,
     , timeout_(timeout)
 {}
 
-asio::awaitable<result> multiplexer::reader::run(std::string_view sql, params args)
+detail::multiplexer_call multiplexer::reader::call(bool read) const
 {
-    co_return co_await run_kept(sql, args);
+    return {impl_->shared_from_this(), timeout_, trace_, read};
 }
 
-asio::awaitable<result> multiplexer::reader::run_kept(std::string_view sql, params& args)
-{
-    return run_as(sql, args, true);
-}
+multiplexer::reader::operator detail::multiplexer_call() const { return call(true); }
+multiplexer::operator detail::multiplexer_call() const { return reader_.call(false); }
 
-asio::awaitable<result> multiplexer::reader::run_as(std::string_view sql, params& args, bool read)
+asio::awaitable<result> detail::multiplexer_call::run_kept(std::string_view sql, params& args)
 {
-    if (trace_.valid()) return impl_->run_traced(sql, args, read, timeout_, trace_);
-    return impl_->run(sql, args, read, timeout_);
+    if (trace.valid()) return impl->run_traced(sql, args, read, timeout, trace);
+    return impl->run(sql, args, read, timeout);
 }
 
 namespace
@@ -71,16 +69,6 @@ multiplexer multiplexer::traced(const trace_context& parent) const
     auto same = reader_;
     same.trace_ = parent;
     return multiplexer(std::move(same));
-}
-
-asio::awaitable<result> multiplexer::run(std::string_view sql, params args)
-{
-    co_return co_await run_kept(sql, args);
-}
-
-asio::awaitable<result> multiplexer::run_kept(std::string_view sql, params& args)
-{
-    return reader_.run_as(sql, args, false);
 }
 
 multiplexer_stats multiplexer::stats() const { return reader_.impl_->stats(); }

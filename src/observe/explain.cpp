@@ -112,7 +112,7 @@ void judge(const scan& s, const explain_options& o, std::vector<finding>& found)
 
 } // namespace
 
-asio::awaitable<std::vector<finding>> explain(connection& c, std::string_view sql, const params& args,
+asio::awaitable<std::vector<finding>> explain(connection& c, std::string sql, params args,
                                               explain_options options)
 {
     if (options.analyze) {
@@ -120,7 +120,7 @@ asio::awaitable<std::vector<finding>> explain(connection& c, std::string_view sq
             throw std::invalid_argument(
                 "pgcoro: explain with analyze runs the statement, and this one is not "
                 "known to only read: " +
-                std::string(sql));
+                sql);
         if (c.in_transaction())
             throw std::logic_error("pgcoro: explain with analyze makes a transaction of its own, and one is "
                                    "open on this connection");

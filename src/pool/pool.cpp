@@ -112,11 +112,6 @@ asio::awaitable<lease> pool::acquire(std::chrono::milliseconds within, std::sour
     return impl().acquire(within, where);
 }
 
-asio::awaitable<result> pool::run(std::string_view sql, params args)
-{
-    co_return co_await run_kept(sql, args);
-}
-
 asio::awaitable<result> pool::run_kept(std::string_view sql, const params& args)
 {
     return run_one(sql, args, {}, nullptr);
@@ -156,16 +151,6 @@ asio::awaitable<lease> named_pool::acquire_copy(named_pool self, std::chrono::mi
     held->name_operation(self.name_);
     held->trace(self.trace_);
     co_return held;
-}
-
-asio::awaitable<result> named_pool::run(std::string_view sql, params args)
-{
-    return run_copy(*this, sql, std::move(args));
-}
-
-asio::awaitable<result> named_pool::run_copy(named_pool self, std::string_view sql, params args)
-{
-    co_return co_await self.run_kept(sql, args);
 }
 
 // For a copy that lives until the operation has ended.

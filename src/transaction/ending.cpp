@@ -400,10 +400,6 @@ asio::awaitable<result> last_statement::run_kept(std::string_view sql, const par
 {
     return transaction_.run_last(sql, args);
 }
-asio::awaitable<result> last_statement::run(std::string_view sql, params args)
-{
-    co_return co_await run_kept(sql, args);
-}
 asio::awaitable<void> last_statement::run(const statement_list& all) { return transaction_.run_last(all); }
 
 } // namespace pgcoro

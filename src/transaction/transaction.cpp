@@ -324,11 +324,6 @@ std::exception_ptr transaction::failed(std::exception_ptr why, std::string_view 
     return why;
 }
 
-asio::awaitable<result> transaction::run(std::string_view sql, params args)
-{
-    co_return co_await run_kept(sql, args);
-}
-
 asio::awaitable<result> transaction::run_kept(std::string_view sql, const params& args)
 {
     auto& session = on();

@@ -58,10 +58,10 @@ private:
 };
 
 /// Asking by way of a cache, as `querying` does without. `Derived::read(std::string_view, params)` does the
-/// work. Parameters are copied. The operation owns a text that is a `std::string` temporary; any other text must
+/// work; `Kept` is as there. Parameters are copied. The operation owns a text that is a `std::string` temporary; any other text must
 /// live until the operation ends. Rows must own their values: for `std::string_view` use query(), and keep the
 /// result.
-template <class Derived>
+template <class Derived, class Kept = Derived&>
 class cache_reading
 {
 public:
@@ -113,7 +113,7 @@ public:
 private:
     Derived& self() noexcept { return static_cast<Derived&>(*this); }
 
-    static boost::asio::awaitable<cached_result> read_owned(typename detail::kept_by<Derived>::type self, std::string sql, params args)
+    static boost::asio::awaitable<cached_result> read_owned(Kept self, std::string sql, params args)
     {
         cached_result got = co_await self.read(sql, std::move(args));
         co_return got;

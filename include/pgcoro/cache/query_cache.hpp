@@ -30,22 +30,8 @@ class cache_impl;
 class cache_reads;
 class cache_transaction;
 
-namespace detail
-{
-template <>
-struct kept_by<cache_reads>
-{
-    using type = cache_reads;
-};
-template <>
-struct kept_by<cache_transaction>
-{
-    using type = cache_transaction;
-};
-} // namespace detail
-
 /// A cache with what one call wants of it; see `query_cache::with`.
-class cache_reads : public cache_reading<cache_reads>
+class cache_reads : public cache_reading<cache_reads, cache_reads>
 {
 public:
     boost::asio::awaitable<cached_result> read(std::string_view sql, params args);
@@ -62,7 +48,7 @@ private:
 };
 
 /// A cache within a transaction; see `query_cache::in`.
-class cache_transaction : public cache_reading<cache_transaction>
+class cache_transaction : public cache_reading<cache_transaction, cache_transaction>
 {
 public:
     boost::asio::awaitable<cached_result> read(std::string_view sql, params args);

@@ -36,15 +36,6 @@ struct call_labels
 
 class named_cluster;
 
-namespace detail
-{
-template <>
-struct kept_by<named_cluster>
-{
-    using type = named_cluster;
-};
-} // namespace detail
-
 /// What a host of a cluster is, by its own word.
 enum class host_role {
     unknown,     ///< not asked yet
@@ -134,9 +125,6 @@ public:
     boost::asio::awaitable<lease> acquire_read(commit_token seen = commit_token(),
                                                std::source_location where = std::source_location::current());
 
-    /// As query() and its kin, with parameters made by hand.
-    boost::asio::awaitable<result> run(std::string_view sql, params args);
-
     /// As `pool::named` and `pool::traced`: the shorthands, acquire() and acquire_read() under the name of an
     /// operation, which is copied, and under a span.
     named_cluster named(std::string_view operation);
@@ -173,7 +161,7 @@ private:
 
 /// A cluster's connections and shorthands under a name and a span; see `cluster::named` and
 /// `cluster::traced`. Must not outlive the cluster.
-class named_cluster : public querying<named_cluster>
+class named_cluster : public querying<named_cluster, named_cluster>
 {
 public:
     explicit named_cluster(cluster& of, std::string_view operation = {},
@@ -190,11 +178,8 @@ public:
     boost::asio::awaitable<lease> acquire_read(commit_token seen = commit_token(),
                                                std::source_location where = std::source_location::current());
 
-    /// As query() and its kin, with parameters made by hand.
-    boost::asio::awaitable<result> run(std::string_view sql, params args);
-
 private:
-    friend class querying<named_cluster>;
+    friend class querying<named_cluster, named_cluster>;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
 
     detail::cluster_impl* impl_;
@@ -220,8 +205,6 @@ public:
     /// What its reads must have seen. `primary_only()` for as long as the position of a write is not known.
     commit_token token() const noexcept { return seen_; }
 
-    /// As query() and its kin, with parameters made by hand.
-    boost::asio::awaitable<result> run(std::string_view sql, params args);
     /// A connection for reads that see what was written before.
     boost::asio::awaitable<lease> acquire_read(std::source_location where = std::source_location::current());
     /// The name of what it does from now on, as the observer gets it. The name is copied.

@@ -62,9 +62,6 @@ public:
         return prepared_statement<T...>::make(session(), std::string(sql));
     }
 
-    /// As query(), with parameters made by hand.
-    boost::asio::awaitable<result> run(std::string_view sql, params args);
-
     /// Has notifications sent on these channels reach this connection; names as they are, upper and lower
     /// case told apart. In a transaction from its commit on.
     boost::asio::awaitable<void> listen(std::vector<std::string> channels);

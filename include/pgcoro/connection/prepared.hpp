@@ -42,7 +42,7 @@ boost::asio::awaitable<std::shared_ptr<const preparation>> prepare(session& on, 
                                                                    params types);
 
 // Runs what was prepared.
-class prepared_runner : public querying<prepared_runner>
+class prepared_runner : public querying<prepared_runner, prepared_runner>
 {
 public:
     explicit prepared_runner(std::shared_ptr<const preparation> of) noexcept
@@ -51,7 +51,6 @@ public:
 
     const preparation& of() const; // std::logic_error when it was moved from
 
-    boost::asio::awaitable<result> run(std::string_view sql, params args);
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
 
 private:

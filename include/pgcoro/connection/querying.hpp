@@ -22,14 +22,6 @@ namespace detail
 // A text that the caller gives away, usually a temporary: whatever runs it owns it.
 template <class T>
 concept owned_text = std::same_as<T, std::string>;
-
-// How the coroutines of `querying` keep the object that runs their statement: by reference, or as a copy
-// where users call them on temporaries.
-template <class Derived>
-struct kept_by
-{
-    using type = Derived&;
-};
 } // namespace detail
 
 /// What a connection, a pool and a transaction have in common: running one statement.
@@ -37,14 +29,14 @@ struct kept_by
 /// Parameters are $1, $2 … in the text and any type with a `codec`. They and the results travel in
 /// PostgreSQL's binary format, strings excepted. Parameters are copied. The operation owns a text that is a
 /// `std::string` temporary, or that was moved in; any other text must live until the operation ends, which a
-/// string literal always does. `Derived::run(std::string_view, params)` does the work;
-/// `Derived::run_kept(std::string_view, const params&)` does it with parameters that somebody keeps until it
-/// has ended, which saves a coroutine; it may take `params&` and move from them.
+/// string literal always does. `Derived::run_kept(std::string_view, const params&)` does the work, with a text and
+/// parameters that are kept here until it has ended; it may take `params&` and move from them. An operation keeps the object that it was called on as a
+/// `Kept`: `Derived&`, or `Derived` where that is a cheap value, which people call on temporaries.
 ///
 /// **Errors.** `server_error` when the server refuses the statement; `connection_error` when the connection
 /// is lost or does not answer; `mapping_error` when a value does not fit. Derived says what else, and what
 /// comes of a cancellation.
-template <class Derived>
+template <class Derived, class Kept = Derived&>
 class querying
 {
 public:
@@ -52,12 +44,23 @@ public:
     template <class... T>
     boost::asio::awaitable<result> query(std::string_view sql, const T&... args)
     {
-        return self().run(sql, params::of(args...));
+        return all(self(), sql, params::of(args...));
     }
     template <detail::owned_text Text, class... T>
     boost::asio::awaitable<result> query(Text&& sql, const T&... args)
     {
-        return run_owned(self(), std::move(sql), params::of(args...));
+        return all(self(), std::move(sql), params::of(args...));
+    }
+
+    /// As query(), with parameters made by hand.
+    boost::asio::awaitable<result> run(std::string_view sql, params args)
+    {
+        return all(self(), sql, std::move(args));
+    }
+    template <detail::owned_text Text>
+    boost::asio::awaitable<result> run(Text&& sql, params args)
+    {
+        return all(self(), std::move(sql), std::move(args));
     }
 
     /// The rows as `Row`: a tuple, an aggregate, a described struct or, for one column, a value; see
@@ -122,44 +125,42 @@ public:
     }
 
 private:
-    using kept_self = typename detail::kept_by<Derived>::type;
-
     Derived& self() noexcept { return static_cast<Derived&>(*this); }
 
-    static boost::asio::awaitable<result> run_owned(kept_self self, std::string sql, params args)
-    {
-        result got = co_await self.run_kept(sql, args);
-        co_return got;
-    }
     // `Text` is std::string_view or std::string.
+    template <class Text>
+    static boost::asio::awaitable<result> all(Kept self, Text sql, params args)
+    {
+        co_return co_await self.run_kept(sql, args);
+    }
     template <class Row, class Text>
-    static boost::asio::awaitable<std::vector<Row>> rows(kept_self self, Text sql, params args)
+    static boost::asio::awaitable<std::vector<Row>> rows(Kept self, Text sql, params args)
     {
         result got = co_await self.run_kept(sql, args);
         co_return std::move(got).template as<Row>();
     }
     template <class Row, class Text>
-    static boost::asio::awaitable<std::vector<mapped<Row>>> try_rows(kept_self self, Text sql,
+    static boost::asio::awaitable<std::vector<mapped<Row>>> try_rows(Kept self, Text sql,
                                                                      params args)
     {
-        result got = co_await self.run(sql, std::move(args));
+        result got = co_await self.run_kept(sql, args);
         co_return std::move(got).template try_as<Row>();
     }
     template <class Row, class Text>
-    static boost::asio::awaitable<Row> value(kept_self self, Text sql, params args)
+    static boost::asio::awaitable<Row> value(Kept self, Text sql, params args)
     {
         result got = co_await self.run_kept(sql, args);
         co_return std::move(got).template as_value<Row>();
     }
     template <class Row, class Text>
-    static boost::asio::awaitable<std::optional<Row>> optional(kept_self self, Text sql,
+    static boost::asio::awaitable<std::optional<Row>> optional(Kept self, Text sql,
                                                                params args)
     {
         result got = co_await self.run_kept(sql, args);
         co_return std::move(got).template as_optional<Row>();
     }
     template <class Text>
-    static boost::asio::awaitable<std::uint64_t> count(kept_self self, Text sql, params args)
+    static boost::asio::awaitable<std::uint64_t> count(Kept self, Text sql, params args)
     {
         result got = co_await self.run_kept(sql, args);
         co_return got.affected_rows();

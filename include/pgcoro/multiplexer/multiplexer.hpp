@@ -19,6 +19,17 @@ namespace PGCORO_API pgcoro
 namespace detail
 {
 class multiplexer_impl;
+
+// What an operation keeps of the multiplexer that it was called on: all but the reference that keeps it open.
+struct multiplexer_call
+{
+    std::shared_ptr<multiplexer_impl> impl;
+    std::chrono::milliseconds timeout;
+    trace_context trace;
+    bool read;
+
+    boost::asio::awaitable<result> run_kept(std::string_view sql, params& args);
+};
 } // namespace detail
 
 /// A multiplexer's figures at one moment. The counters count since the multiplexer was constructed.
@@ -90,25 +101,20 @@ struct multiplexer_stats
 ///
 /// @par Lifetime
 /// The context of the executor must outlive the multiplexer. The pool may be moved, and may be destroyed
-/// before. Copies of a multiplexer share everything but timeout and span. The multiplexer, and the reference
-/// that read() returns, must live until the operations end. When the last copy is destroyed, statements that
-/// were not sent yet fail with `pool_closed`.
-class multiplexer : public querying<multiplexer>
+/// before. Copies of a multiplexer share everything but timeout and span. An operation keeps what it needs,
+/// so that it may be called on a temporary copy. When the last copy is destroyed, statements that were not sent yet
+/// fail with `pool_closed`.
+class multiplexer : public querying<multiplexer, detail::multiplexer_call>
 {
 public:
     /// See read().
-    class reader : public querying<reader>
+    class reader : public querying<reader, detail::multiplexer_call>
     {
-    public:
-        /// As query(), with parameters made by hand.
-        boost::asio::awaitable<result> run(std::string_view sql, params args);
-
-    private:
-        friend class querying<reader>;
+        friend class querying<reader, detail::multiplexer_call>;
         friend class multiplexer;
         reader(std::shared_ptr<detail::multiplexer_impl> impl, std::chrono::milliseconds timeout) noexcept;
-        boost::asio::awaitable<result> run_kept(std::string_view sql, params& args);
-        boost::asio::awaitable<result> run_as(std::string_view sql, params& args, bool read);
+        operator detail::multiplexer_call() const; // NOLINT(google-explicit-constructor): querying<> converts
+        detail::multiplexer_call call(bool read) const;
 
         std::shared_ptr<detail::multiplexer_impl> impl_;
         std::chrono::milliseconds timeout_;
@@ -130,16 +136,13 @@ public:
     /// answer, and a child of `parent`. See `observer::on_span`.
     multiplexer traced(const trace_context& parent) const;
 
-    /// As query(), with parameters made by hand.
-    boost::asio::awaitable<result> run(std::string_view sql, params args);
-
     /// The figures of this moment.
     multiplexer_stats stats() const;
 
 private:
-    friend class querying<multiplexer>;
+    friend class querying<multiplexer, detail::multiplexer_call>;
     explicit multiplexer(reader same) noexcept;
-    boost::asio::awaitable<result> run_kept(std::string_view sql, params& args);
+    operator detail::multiplexer_call() const; // NOLINT(google-explicit-constructor): querying<> converts
 
     reader reader_;
 };

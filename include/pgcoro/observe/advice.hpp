@@ -56,20 +56,19 @@ struct explain_options
 
 namespace detail
 {
-boost::asio::awaitable<std::vector<finding>> explain(connection& c, std::string_view sql, const params& args,
+boost::asio::awaitable<std::vector<finding>> explain(connection& c, std::string sql, params args,
                                                      explain_options options);
 }
 
 /// Looks at a statement's plan (EXPLAIN in JSON): scans that read far more rows than they return and, with
-/// `analyze`, estimates that are far off. Without `analyze` nothing is run. Parameters as with query().
+/// `analyze`, estimates that are far off. Without `analyze` nothing is run. The text and the parameters are copied.
 /// Errors and cancellation as connection::query; with `analyze` not within a transaction
 /// (`std::logic_error`).
 template <class... T>
 boost::asio::awaitable<std::vector<finding>> explain(connection& c, explain_options options,
                                                      std::string_view sql, const T&... args)
 {
-    auto kept = params::of(args...);
-    co_return co_await detail::explain(c, sql, kept, options);
+    return detail::explain(c, std::string(sql), params::of(args...), options);
 }
 
 } // namespace pgcoro

@@ -87,18 +87,9 @@ struct pool_stats
 class pool;
 class named_pool;
 
-namespace detail
-{
-template <>
-struct kept_by<named_pool>
-{
-    using type = named_pool;
-};
-} // namespace detail
-
 /// A pool's connections and shorthands under a name and a span; see `pool::named` and `pool::traced`. A cheap
 /// value: an operation keeps a copy of it. Must not outlive the pool.
-class named_pool : public querying<named_pool>
+class named_pool : public querying<named_pool, named_pool>
 {
 public:
     named_pool(pool& p, std::string_view operation, const trace_context& parent = trace_context()) noexcept
@@ -124,13 +115,9 @@ public:
     boost::asio::awaitable<lease> acquire(std::chrono::milliseconds within,
                                           std::source_location where = std::source_location::current());
 
-    /// As query(), with parameters made by hand.
-    boost::asio::awaitable<result> run(std::string_view sql, params args);
-
 private:
-    friend class querying<named_pool>;
+    friend class querying<named_pool, named_pool>;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
-    static boost::asio::awaitable<result> run_copy(named_pool self, std::string_view sql, params args);
     static boost::asio::awaitable<lease> acquire_copy(named_pool self, std::chrono::milliseconds within,
                                                       std::source_location where);
 
@@ -181,10 +168,6 @@ public:
     /// succeed only if no wait is needed, and else throw `pool_timeout` at once.
     boost::asio::awaitable<lease> acquire(std::chrono::milliseconds within,
                                           std::source_location where = std::source_location::current());
-
-    /// As query() and its kin: one statement on a connection of its own, which is back in the pool before the
-    /// caller goes on.
-    boost::asio::awaitable<result> run(std::string_view sql, params args);
 
     /// Opens connections until `size` of them are there, and has the pool keep them open from now on,
     /// whatever `idle_timeout` is. Throws the `connection_error` of the first that fails. Cancellation: any

@@ -54,9 +54,7 @@ public:
 class last_statement : public querying<last_statement>
 {
 public:
-    /// As query(), with parameters made by hand.
-    boost::asio::awaitable<result> run(std::string_view sql, params args);
-
+    using querying::run;
     /// All these statements, in one round trip, as the last. Their handles have their results, or their
     /// error, when it returns or throws; `result_lost` where their transaction is committed all the same.
     boost::asio::awaitable<void> run(const statement_list& all);
@@ -91,9 +89,6 @@ public:
     transaction(const transaction&) = delete;
     transaction& operator=(const transaction&) = delete;
     ~transaction();
-
-    /// As query(), with parameters made by hand.
-    boost::asio::awaitable<result> run(std::string_view sql, params args);
 
     /// Runs `body(transaction&)`, which gets this very transaction, in a savepoint, and gives what it gives;
     /// nested to any depth. If the body throws, what it did is undone, the exception reaches the caller, and

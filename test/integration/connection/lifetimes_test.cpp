@@ -2,7 +2,9 @@
 #include "integration/connection/support.hpp"
 
 #include <pgcoro/cache/query_cache.hpp>
+#include <pgcoro/cluster/cluster.hpp>
 #include <pgcoro/multiplexer/multiplexer.hpp>
+#include <pgcoro/observe/advice.hpp>
 #include <pgcoro/pool/pool.hpp>
 #include <pgcoro/transaction/transactional.hpp>
 
@@ -78,6 +80,44 @@ BOOST_AUTO_TEST_CASE(temporary_text_lives_as_long_as_its_operation)
         auto named = co_await without_temporaries(
             [&] { return p.named(std::string(40, 'n')).query_value<int>(text("42")); });
         BOOST_TEST(named == 42);
+        auto by_hand = co_await without_temporaries(
+            [&] { return p.run(text("$1::int"), pgcoro::params::of(42)); });
+        BOOST_TEST(by_hand.as_value<int>() == 42);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(operation_on_a_temporary_keeps_what_it_needs)
+{
+    auto o = small_pool();
+    run([&]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        pgcoro::pool p(executor, o);
+        pgcoro::multiplexer m(executor, p);
+        pgcoro::cluster_options of;
+        of.pool = o;
+        pgcoro::cluster cluster(executor, of);
+        auto name = [] { return std::string(40, 'n'); };
+        auto traced = co_await without_temporaries(
+            [&] { return m.traced(pgcoro::trace_context()).query_value<int>("select 42"); });
+        BOOST_TEST(traced == 42);
+        auto read = co_await without_temporaries(
+            [&] { return m.with_timeout(std::chrono::minutes(1)).read().query_value<int>("select 42"); });
+        BOOST_TEST(read == 42);
+        auto got = co_await without_temporaries([&] { return cluster.named(name()).query("select 42"); });
+        BOOST_TEST(got.as_value<int>() == 42);
+        auto run = co_await without_temporaries(
+            [&] { return cluster.named(name()).run(text("42"), pgcoro::params()); });
+        BOOST_TEST(run.as_value<int>() == 42);
+        auto lease = co_await without_temporaries([&] { return cluster.named(name()).acquire(); });
+        lease.release();
+        auto of_named = co_await without_temporaries([&] { return p.named(name()).query("select 42"); });
+        BOOST_TEST(of_named.as_value<int>() == 42);
+        auto c = co_await p.acquire();
+        auto found = co_await without_temporaries(
+            [&] { return pgcoro::explain(*c, pgcoro::explain_options(), text("42 where $1 > 0"), 1 + 1); });
+        BOOST_TEST(found.empty());
+        c.release();
+        co_await cluster.close();
     });
 }
 
