@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
+#include <random>
 #include <thread>
 
 using pgcoro::connection;
@@ -174,6 +175,27 @@ BOOST_AUTO_TEST_CASE(a_cancel_that_comes_too_late_hits_nobody)
             }
             co_await check_usable(c);
         }
+    });
+}
+
+// Each caller gives up within the time that its statement takes, so that the cancel request and the answer cross.
+BOOST_AUTO_TEST_CASE(ten_thousand_callers_that_give_up_late_never_stop_the_next_statement)
+{
+    with_connection([](connection& c) -> asio::awaitable<void> {
+        using namespace asio::experimental::awaitable_operators;
+        asio::steady_timer timer(co_await asio::this_coro::executor);
+        std::mt19937 random(1);
+        int given_up = 0;
+        for (int i = 0; i < 10'000; ++i) {
+            timer.expires_after(std::chrono::microseconds(random() % 200));
+            auto either = co_await (c.execute("select 1") || timer.async_wait(asio::use_awaitable));
+            if (either.index() == 1) ++given_up;
+            auto next = co_await c.query_value<int>("select $1::int", i);
+            BOOST_REQUIRE(next == i);
+        }
+        BOOST_TEST(given_up > 100);
+        BOOST_TEST(given_up < 9'900);
+        BOOST_TEST_MESSAGE(given_up << " of 10,000 gave up");
     });
 }
 
