@@ -1,6 +1,7 @@
 #include "patroni.hpp"
 
 #include "testing/binaries.hpp"
+#include "testing/secret.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/json/parse.hpp>
@@ -40,9 +41,10 @@ std::string get(std::uint16_t port, const std::string& path)
 
 bool is_ok(const std::string& answer) { return answer.substr(0, answer.find('\r')).find(" 200 ") < 16; }
 
-// fsync is off because nothing here takes the machine's power; the server's log is apart from Patroni's.
-std::string configuration(const std::string& name, std::uint16_t etcd, std::uint16_t rest,
-                          std::uint16_t server, const std::string& folder)
+// fsync is off because nothing here takes the machine's power; the server's log is apart from Patroni's. Other users of the
+// machine can reach the port, so TCP asks for a password; they cannot reach the Unix socket, which is in a private folder.
+std::string configuration(const std::string& name, std::uint16_t etcd, std::uint16_t rest, std::uint16_t server,
+                          const std::string& password, const std::string& folder)
 {
     auto bin = pgcoro::testing::find_binaries({}).string();
     return "scope: pgcoro\nname: " + name + "\nrestapi:\n  listen: " + at(rest) +
@@ -51,26 +53,26 @@ std::string configuration(const std::string& name, std::uint16_t etcd, std::uint
            "    primary_start_timeout: 0\n    synchronous_mode: true\n    postgresql:\n"
            "      use_pg_rewind: true\n      parameters:\n        fsync: 'off'\n        wal_log_hints: 'on'\n"
            "        logging_collector: 'on'\n"
-           "  initdb:\n  - encoding: UTF8\n  - locale: C\n  - auth: trust\n"
+           "  initdb:\n  - encoding: UTF8\n  - locale: C\n  - auth-local: trust\n"
+           "  - auth-host: scram-sha-256\n"
            "postgresql:\n  listen: " +
            at(server) + "\n  connect_address: " + at(server) + "\n  data_dir: " + folder +
            "/data\n  bin_dir: " + bin + "\n  pgpass: " + folder +
            "/pgpass\n  parameters:\n    unix_socket_directories: " + folder +
-           "\n  pg_hba:\n  - local all all trust\n  - host all all 127.0.0.1/32 trust\n"
-           "  - host replication all 127.0.0.1/32 trust\n"
-           "  authentication:\n    superuser:\n      username: postgres\n      password: unused\n"
-           "    replication:\n      username: replicator\n      password: unused\n";
+           "\n  pg_hba:\n  - local all all trust\n  - host all all 127.0.0.1/32 scram-sha-256\n"
+           "  - host replication all 127.0.0.1/32 scram-sha-256\n"
+           "  authentication:\n    superuser:\n      username: postgres\n      password: '" +
+           password + "'\n    replication:\n      username: replicator\n      password: '" + password + "'\n";
 }
 
 } // namespace
 
-node::node(std::string name, std::uint16_t etcd)
+node::node(std::string name, std::uint16_t etcd, const std::string& password)
     : name_(std::move(name))
     , server_(name_ + "'s PostgreSQL")
     , daemon_(name_ + "'s Patroni")
 {
-    daemon_.write("yml",
-                  failover::configuration(name_, etcd, rest_port(), port(), server_.folder().string()));
+    daemon_.write("yml", failover::configuration(name_, etcd, rest_port(), port(), password, server_.folder().string()));
     start();
 }
 
@@ -114,7 +116,8 @@ std::string patroni::missing()
 }
 
 patroni::patroni()
-    : etcd_("etcd")
+    : password_(pgcoro::testing::random_password())
+    , etcd_("etcd")
 {
     auto clients = "http://" + at(etcd_port_.number());
     auto peers = "http://" + at(etcd_peer_port_.number());
@@ -125,7 +128,7 @@ patroni::patroni()
     // Not "first" or "any": Patroni writes them unquoted into synchronous_standby_names, where they are
     // keywords.
     for (auto* name : {"alpha", "beta", "gamma"})
-        nodes_.push_back(std::make_unique<node>(name, etcd_port_.number()));
+        nodes_.push_back(std::make_unique<node>(name, etcd_port_.number(), password_));
     wait_until_whole();
 }
 

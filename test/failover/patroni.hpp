@@ -17,8 +17,8 @@ namespace failover
 class node
 {
 public:
-    /// Starts the daemon. `etcd` is the port where it finds the others.
-    node(std::string name, std::uint16_t etcd);
+    /// Starts the daemon. `etcd` is the port where it finds the others; `password` is the superuser's and the replicas'.
+    node(std::string name, std::uint16_t etcd, const std::string& password);
 
     const std::string& name() const noexcept { return name_; }
     /// Where PostgreSQL listens on 127.0.0.1.
@@ -66,6 +66,8 @@ public:
     const std::vector<std::unique_ptr<node>>& nodes() const noexcept { return nodes_; }
     /// The hosts as a URI has them: "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3".
     std::string hosts() const;
+    /// The superuser's password, which is random. PostgreSQL asks for it over TCP.
+    const std::string& password() const noexcept { return password_; }
 
     /// Waits for a leader other than `past` (null: any). Throws `std::runtime_error` with what the nodes say
     /// when there is none after two minutes.
@@ -82,6 +84,7 @@ public:
 private:
     [[noreturn]] void give_up(const std::string& waited_for) const;
 
+    std::string password_;
     pgcoro::testing::reserved_port etcd_port_;
     pgcoro::testing::reserved_port etcd_peer_port_;
     test::private_program etcd_;

@@ -56,7 +56,7 @@ std::string trial::hosts() const
 
 pgcoro::connection_options trial::connecting(const std::string& hosts) const
 {
-    return chaos::impatient("postgresql://postgres@" + hosts + "/postgres", application);
+    return chaos::impatient("postgresql://postgres:" + patroni_.password() + "@" + hosts + "/postgres", application);
 }
 
 pgcoro::cluster_options trial::options() const
