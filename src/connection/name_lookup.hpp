@@ -3,13 +3,17 @@
 
 #include "connection/clock.hpp"
 
+#include <pgcoro/export.hpp>
+
 #include <boost/asio/awaitable.hpp>
 
 #include <memory>
 #include <string>
 #include <vector>
 
-namespace pgcoro::detail
+namespace PGCORO_API pgcoro // pgcoro::redis uses it, too
+{
+namespace detail
 {
 
 namespace asio = boost::asio;
@@ -49,4 +53,5 @@ public:
     }
 };
 
-} // namespace pgcoro::detail
+} // namespace detail
+} // namespace pgcoro

@@ -83,7 +83,7 @@ asio::awaitable<std::optional<redis_reply>> redis_server::call(std::string comma
     }
     auto done = w->done;
     asio::co_spawn(strand_, carry_out(shared_from_this(), w), asio::detached);
-    // What is under way ends by itself when the time is over; a slow name service may take longer.
+    // The call ends itself when its time is over; on a busy executor that takes longer.
     auto why = co_await done->async_wait(w->until + options_.timeout / 4, asio::deferred);
     if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
     if (why == wake::expired) co_return std::nullopt;
@@ -181,7 +181,7 @@ asio::awaitable<redis_reply> redis_server::exchange(const std::shared_ptr<redis_
     std::exception_ptr failure;
     redis_reply reply;
     try {
-        if (connect) co_await link->connect(there_);
+        if (connect) co_await link->connect(there_, w.until);
         reply = co_await link->exchange(w.command);
     } catch (const boost::system::system_error&) {
         failure = std::current_exception();

@@ -1,5 +1,9 @@
 #include "cache/redis/link.hpp"
 
+#include "connection/name_lookup.hpp"
+
+#include <pgcoro/error/error.hpp>
+
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -9,6 +13,7 @@
 #include <hiredis/hiredis.h>
 
 #include <array>
+#include <vector>
 
 namespace pgcoro::detail
 {
@@ -24,6 +29,23 @@ namespace errc = boost::system::errc;
 [[noreturn]] void fail(errc::errc_t why, const std::string& what)
 {
     throw boost::system::system_error(errc::make_error_code(why), what);
+}
+
+// Returns the host's addresses; the host itself if it is an address. Does not use Asio's resolver: a name that hangs would
+// block its only thread, and the I/O context waits for that thread when it is destroyed.
+asio::awaitable<std::vector<std::string>> addresses_of(const std::string& host, clock::time_point until)
+{
+    boost::system::error_code not_an_address;
+    asio::ip::make_address(host, not_an_address);
+    if (!not_an_address) co_return std::vector{host};
+    try {
+        auto found = co_await look_up(host, until);
+        co_return found;
+    } catch (const connection_error& e) {
+        bool late = e.why() == connection_failure::timeout;
+        throw boost::system::system_error(late ? asio::error::timed_out : asio::error::host_unreachable,
+                                          host + ": " + e.message());
+    }
 }
 
 struct free_reply
@@ -48,13 +70,13 @@ redis_link::redis_link(const asio::any_io_executor& executor, std::size_t most_b
     if (!reader_) throw std::bad_alloc();
 }
 
-asio::awaitable<void> redis_link::connect(const redis_instance& to)
+asio::awaitable<void> redis_link::connect(const redis_instance& to, clock::time_point until)
 {
     if (!to.socket.empty()) {
         asio::local::stream_protocol::endpoint there(to.socket);
         co_await socket_.async_connect(there, use_awaitable);
     } else {
-        co_await connect_by_name(to);
+        co_await connect_by_name(to, until);
         socket_.set_option(asio::ip::tcp::no_delay(true));
     }
     if (!to.password.empty()) {
@@ -65,31 +87,23 @@ asio::awaitable<void> redis_link::connect(const redis_instance& to)
     if (to.database != 0) co_await expect_ok(redis_command("SELECT", std::to_string(to.database)), "SELECT");
 }
 
-asio::awaitable<void> redis_link::connect_by_name(const redis_instance& to)
+asio::awaitable<void> redis_link::connect_by_name(const redis_instance& to, clock::time_point until)
 {
-    boost::system::error_code not_an_address;
-    auto address = asio::ip::make_address(to.host, not_an_address);
-    if (!not_an_address) {
-        asio::ip::tcp::endpoint there(address, to.port);
-        co_await socket_.async_connect(there, use_awaitable);
-        co_return;
-    }
-    asio::ip::tcp::resolver resolver(socket_.get_executor());
-    auto found = co_await resolver.async_resolve(to.host, std::to_string(to.port), use_awaitable);
+    auto found = co_await addresses_of(to.host, until);
     std::exception_ptr failure;
-    for (auto& each : found) {
-        failure = nullptr;
+    for (auto& address : found) {
+        // close() was called, and would not end a connect that begins now.
+        if (clock::now() >= until) throw boost::system::system_error(asio::error::timed_out, "connecting");
         try {
             socket_ = asio::generic::stream_protocol::socket(socket_.get_executor());
-            asio::generic::stream_protocol::endpoint there(each.endpoint());
+            asio::ip::tcp::endpoint there(asio::ip::make_address(address), to.port);
             co_await socket_.async_connect(there, use_awaitable);
             co_return;
         } catch (const boost::system::system_error&) {
             failure = std::current_exception();
         }
     }
-    if (failure) std::rethrow_exception(failure);
-    fail(errc::host_unreachable, "no address for " + to.host);
+    std::rethrow_exception(failure); // there was an address, or the look-up had failed
 }
 
 asio::awaitable<void> redis_link::expect_ok(std::string command, const char* tried)

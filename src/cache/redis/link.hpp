@@ -1,6 +1,8 @@
 // One connection to an instance. Used by one coroutine at a time, on its executor.
 #pragma once
 
+#include "connection/clock.hpp"
+
 #include <pgcoro/cache/redis.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -39,13 +41,14 @@ public:
     redis_link(const boost::asio::any_io_executor& executor, std::size_t most_bytes);
 
     // Errors, here and below: `boost::system::system_error`, after which it is of no use any more.
-    boost::asio::awaitable<void> connect(const redis_instance& to);
+    // Ends the look-up of a host name at `until`, and connects to no further address after it. close() ends a connect.
+    boost::asio::awaitable<void> connect(const redis_instance& to, clock::time_point until);
     boost::asio::awaitable<redis_reply> exchange(std::string_view command);
     // Ends what is under way with operation_aborted.
     void close() noexcept;
 
 private:
-    boost::asio::awaitable<void> connect_by_name(const redis_instance& to);
+    boost::asio::awaitable<void> connect_by_name(const redis_instance& to, clock::time_point until);
     boost::asio::awaitable<void> expect_ok(std::string command, const char* tried);
 
     struct free_reader

@@ -2,6 +2,7 @@
 #include "integration/redis/redis_process.hpp"
 
 #include "integration/connection/support.hpp"
+#include "integration/resolver.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -120,6 +121,53 @@ BOOST_AUTO_TEST_CASE(a_redis_that_hangs_is_left_alone_and_one_that_is_back_is_us
         }
         BOOST_TEST((level.stats().front().state == breaker_state::closed));
     });
+}
+
+BOOST_AUTO_TEST_CASE(a_host_name_is_looked_up_and_one_without_address_is_a_miss)
+{
+    redis_process server;
+    named_address known("redis.example");
+    named_address unknown("nowhere.example", std::string(300, 'x')); // longer than a name can be
+    run([&]() -> asio::awaitable<void> {
+        auto there = server.by_port();
+        there.host = "redis.example";
+        redis_second_level level(co_await asio::this_coro::executor, only(there));
+        co_await level.set("k", "v", 1min);
+        auto got = co_await level.get("k");
+        BOOST_TEST((got == "v"));
+
+        there.host = "nowhere.example";
+        redis_second_level lost(co_await asio::this_coro::executor, only(there));
+        auto missed = co_await lost.get("k");
+        BOOST_TEST(!missed);
+        auto why = lost.stats().front().last_failure;
+        BOOST_TEST(contains(why, "nowhere.example: the host name has no address"), why);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_name_that_hangs_blocks_no_other_name_and_not_the_contexts_end)
+{
+    redis_process server;
+    named_address hangs("hanging-redis.example", "127.0.0.1", 60s);
+    named_address quick("quick-redis.example");
+    auto begun = std::chrono::steady_clock::now();
+    run([&]() -> asio::awaitable<void> {
+        auto there = server.by_port();
+        there.host = "hanging-redis.example";
+        auto impatient = only(there);
+        impatient.timeout = 50ms;
+        redis_second_level mute(co_await asio::this_coro::executor, impatient);
+        auto missed = co_await mute.get("k");
+        BOOST_TEST(!missed);
+
+        there.host = "quick-redis.example";
+        redis_second_level level(co_await asio::this_coro::executor, only(there));
+        co_await level.set("k", "v", 1min);
+        auto got = co_await level.get("k");
+        BOOST_TEST((got == "v"));
+        while (mute.stats().front().timeouts == 0) co_await yield(); // the call may have returned before its work ended
+    });
+    BOOST_TEST((std::chrono::steady_clock::now() - begun < 50s)); // before the name is answered
 }
 
 BOOST_AUTO_TEST_CASE(connections_that_were_lost_while_idle_cost_no_miss)
