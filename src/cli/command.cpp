@@ -144,6 +144,8 @@ int run(int argc, char** argv)
         if (command == "monitor" && chosen->count("--interval") == 0 && !s.common.json() &&
             ::isatty(STDOUT_FILENO))
             s.monitor.interval = 2;
+        s.common.timeout_chosen = chosen->count("--timeout") != 0;
+        s.common.timeout = effective_timeout(s.common);
         return run_chosen(command, s);
     } catch (const connection_error& e) {
         complain(command, e.what() + std::string("\nFind out why, and what mends it: pgcoro doctor"));

@@ -36,7 +36,8 @@ void add_common(CLI::App& c, common_settings& s)
             "better "
             "kept in ~/.pgpass. Example: --url postgresql://app@db.example.com/app");
     c.add_option("--timeout", s.timeout,
-                 "Seconds to connect in; what is asked then has some times as many. Example: --timeout 2")
+                 "Seconds to connect in; what is asked then has some times as many. Unless given, connect_timeout of the "
+                 "URL or PGCONNECT_TIMEOUT. Example: --timeout 2")
         ->check(CLI::Range(0.1, 3'600.0))
         ->option_text("SECONDS [5]");
     c.add_option("--format", s.format, "table or json. Example: --format json")

@@ -11,7 +11,8 @@ namespace pgcoro::cli
 struct common_settings
 {
     std::string url; ///< empty: DATABASE_URL, else libpq's PG* variables
-    double timeout = 5;
+    double timeout = 5; ///< seconds; unless chosen, connect_timeout of the connection string or environment wins
+    bool timeout_chosen = false;
     std::string format = "table";
     std::string color = "auto";
 

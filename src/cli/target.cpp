@@ -2,11 +2,14 @@
 
 #include "connection/conninfo.hpp"
 
+#include <pgcoro/error/error.hpp>
+
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <sstream>
 
@@ -59,7 +62,7 @@ connection_options target_of(const common_settings& s, std::string_view command)
 {
     auto o = s.url.empty() ? connection_options::from_env() : connection_options::from_uri(s.url);
     o.parameters.try_emplace("fallback_application_name", "pgcoro " + std::string(command));
-    o.connect_timeout = timeout_of(s);
+    o.connect_timeout = s.timeout_chosen ? timeout_option(timeout_of(s)) : timeout_option::by_default(timeout_of(s));
     o.statement_cache_size = 0; // a pooler may stand between
     o.statement_timeout = o.lock_timeout = o.idle_in_transaction_session_timeout =
         std::chrono::milliseconds(0);
@@ -69,6 +72,17 @@ connection_options target_of(const common_settings& s, std::string_view command)
 std::chrono::milliseconds timeout_of(const common_settings& s)
 {
     return std::chrono::milliseconds(static_cast<long long>(s.timeout * 1'000));
+}
+
+double effective_timeout(const common_settings& s)
+{
+    constexpr std::chrono::milliseconds longest = std::chrono::hours(1);
+    try {
+        auto in_force = detail::connect_timeout_of(target_of(s, {}));
+        return std::chrono::duration<double>(std::min(in_force, longest)).count();
+    } catch (const connection_error&) { // which connecting will report
+        return s.timeout;
+    }
 }
 
 std::string effective(const connection_options& o, const char* keyword)

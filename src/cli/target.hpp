@@ -22,6 +22,10 @@ connection_options target_of(const common_settings& s, std::string_view command)
 
 std::chrono::milliseconds timeout_of(const common_settings& s);
 
+/// Returns the seconds to connect in: those of `--timeout`; else `connect_timeout` of the connection string, the service
+/// file or the environment, an hour at most; else the default. Throws `std::invalid_argument`.
+double effective_timeout(const common_settings& s);
+
 /// What libpq makes of a parameter, its environment, service file and defaults included.
 std::string effective(const connection_options& o, const char* keyword);
 

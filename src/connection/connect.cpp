@@ -19,7 +19,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -363,17 +362,6 @@ asio::awaitable<std::unique_ptr<wire>> attempt(const login& how, time_point dead
     throw connection_error(worst.failure.why, what, std::move(diag));
 }
 
-// The time for one address: chosen in the options, or given as a parameter in seconds, of which 0 and less
-// are no limit, as libpq has it; or the default.
-std::chrono::milliseconds timeout_of(const connection_options& options, const conninfo& completed)
-{
-    auto text = value_of(completed, "connect_timeout");
-    if (options.connect_timeout.is_chosen() || text.empty()) return options.connect_timeout;
-    int seconds = 0;
-    std::from_chars(text.data(), text.data() + text.size(), seconds);
-    return seconds > 0 ? std::chrono::seconds(seconds) : std::chrono::milliseconds::max();
-}
-
 // The first that was said of: the options, their settings, the parameters, service file and environment;
 // empty if nothing was, or if the startup packet's `options` say it.
 std::string application_name_of(const connection_options& options, const conninfo& completed)
@@ -433,7 +421,7 @@ asio::awaitable<opened_connection> log_in(std::shared_ptr<const connection_optio
     auto completed = complete_conninfo(options->parameters);
     auto how = prepare_login(*options, completed);
     how.oauth_token = std::move(token);
-    auto limit = timeout_of(*options, completed);
+    auto limit = connect_timeout_of(*options, completed);
 
     auto role = value_of(completed, "target_session_attrs");
     static constexpr std::array<std::string_view, 7> roles{"",        "any",     "read-write",    "read-only",
@@ -529,7 +517,7 @@ asio::awaitable<opened_connection> open_connection(std::shared_ptr<const connect
     auto cache = options->credentials.cache();
     if (!cache) co_return co_await log_in(options, deadline, {});
     auto completed = complete_conninfo(options->parameters);
-    auto until = std::min(deadline, time_after(timeout_of(*options, completed)));
+    auto until = std::min(deadline, time_after(connect_timeout_of(*options, completed)));
     for (int refusals = 1;; ++refusals) {
         auto newest = cache->serial();
         auto credential = co_await cache->get(until);

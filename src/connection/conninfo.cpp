@@ -95,6 +95,21 @@ conninfo complete_conninfo(const conninfo& given)
     return map;
 }
 
+std::chrono::milliseconds connect_timeout_of(const connection_options& options, const conninfo& completed)
+{
+    auto text = value_of(completed, "connect_timeout");
+    if (options.connect_timeout.is_chosen() || text.empty()) return options.connect_timeout;
+    int seconds = 0;
+    std::from_chars(text.data(), text.data() + text.size(), seconds);
+    return seconds > 0 ? std::chrono::seconds(seconds) : std::chrono::milliseconds::max();
+}
+
+std::chrono::milliseconds connect_timeout_of(const connection_options& options)
+{
+    if (options.connect_timeout.is_chosen()) return options.connect_timeout;
+    return connect_timeout_of(options, complete_conninfo(options.parameters));
+}
+
 bool is_acceptable(const conninfo& parameters)
 {
     // Of all parameters libpq checks this one last: if it complains of it, it took the others.

@@ -3,8 +3,10 @@
 
 #include "connection/connection_string.hpp"
 
+#include <pgcoro/connection/options.hpp>
 #include <pgcoro/export.hpp>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -24,6 +26,13 @@ bool is_conninfo_keyword(std::string_view keyword);
 // The parameters as they would be used: those given, then service file, environment, defaults. Reads files,
 // never the network. Throws connection_error when they contradict each other or a service is unknown.
 conninfo complete_conninfo(const conninfo& given);
+
+// Returns the time limit for one address: the one chosen in the options; otherwise `connect_timeout` of the parameters, the
+// service file or the environment (in seconds; 0 and less are no limit, as in libpq); otherwise the default of the options.
+// Returns milliseconds::max() for no limit. Unless the limit was chosen, throws as complete_conninfo().
+std::chrono::milliseconds connect_timeout_of(const connection_options& options);
+// The same, where the completed parameters are known.
+std::chrono::milliseconds connect_timeout_of(const connection_options& options, const conninfo& completed);
 
 // Does libpq take the values, whether or not anybody answers there? It tells a senseless one and a refused
 // connect by nothing but words. target_session_attrs is not looked at.

@@ -1,5 +1,9 @@
 #include <pgcoro/observe/advice.hpp>
 
+#include "connection/conninfo.hpp"
+
+#include <pgcoro/error/error.hpp>
+
 #include <algorithm>
 #include <cmath>
 
@@ -9,7 +13,20 @@ namespace pgcoro
 namespace
 {
 
-std::string in_ms(std::chrono::milliseconds time) { return std::to_string(time.count()) + " ms"; }
+std::string in_ms(std::chrono::milliseconds time)
+{
+    return time == std::chrono::milliseconds::max() ? "without limit" : std::to_string(time.count()) + " ms";
+}
+
+// Returns the limit in force; that of the options if the parameters are wrong, which connecting will report.
+std::chrono::milliseconds connect_timeout_of(const connection_options& options)
+{
+    try {
+        return detail::connect_timeout_of(options);
+    } catch (const connection_error&) {
+        return options.connect_timeout;
+    }
+}
 
 } // namespace
 
@@ -38,9 +55,10 @@ std::vector<finding> advise_timeouts(const pool_options& o)
                          std::string(a) + " " + in_ms(x) + ", " + b + " " + in_ms(y), advice});
     };
     auto set = [](std::chrono::milliseconds time) { return time.count() > 0; };
-    if (o.acquire_timeout < c.connect_timeout)
+    auto connect_timeout = connect_timeout_of(c);
+    if (o.acquire_timeout < connect_timeout)
         add("callers give up before a connect may fail", "acquire_timeout", o.acquire_timeout,
-            "connect_timeout", c.connect_timeout,
+            "connect_timeout", connect_timeout,
             "make connect_timeout the shorter one, so that callers get the cause instead of a timeout");
     if (set(c.statement_timeout) && set(c.lock_timeout) && c.lock_timeout >= c.statement_timeout)
         add("lock_timeout never takes effect", "lock_timeout", c.lock_timeout, "statement_timeout",

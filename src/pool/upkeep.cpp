@@ -1,5 +1,6 @@
 // What the pool does in the background for its connections: opening, cleaning, keeping alive.
 #include "connection/clock.hpp"
+#include "connection/conninfo.hpp"
 #include "connection/ends_by.hpp"
 #include "pool/ends_unless.hpp"
 #include "pool/lock_and_act.hpp"
@@ -65,7 +66,7 @@ asio::awaitable<void> pool_impl::run_hook(asio::awaitable<void> hook, const char
 asio::awaitable<std::unique_ptr<connection>> pool_impl::open(time_point deadline, watched_by who)
 {
     auto options = connection_options_;
-    auto hooks_end = [&] { return std::min(deadline, time_after(options->connect_timeout)); };
+    auto hooks_end = [&] { return std::min(deadline, time_after(connect_timeout_of(*options))); };
     if (options->credentials) check_hooks_may_run();
     auto session = co_await session::connect(options, options_.name, deadline);
     auto made = std::make_unique<connection>(std::move(session));

@@ -5,6 +5,7 @@
 #include "cli/lock_tree.hpp"
 #include "cli/near_word.hpp"
 #include "cli/report.hpp"
+#include "cli/target.hpp"
 #include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "cli/watched.hpp"
@@ -292,6 +293,22 @@ BOOST_AUTO_TEST_CASE(a_screen_fits_the_terminal)
         screen_of(w, "database app on a host with a very long name indeed, on port 5432", {}, {}, 60, 12);
     BOOST_TEST(lines.size() == 12);
     for (auto& line : lines) BOOST_TEST(line.plain().size() <= 62u, line.plain()); // bytes: … has three
+}
+
+BOOST_AUTO_TEST_CASE(timeout_option_wins_over_the_urls_connect_timeout_and_that_over_the_default)
+{
+    common_settings s;
+    s.url = "postgresql://u@h/d";
+    BOOST_TEST(effective_timeout(s) == 5);
+    s.url = "postgresql://u@h/d?connect_timeout=20";
+    BOOST_TEST(effective_timeout(s) == 20);
+    s.timeout = 2;
+    s.timeout_chosen = true;
+    BOOST_TEST(effective_timeout(s) == 2);
+    BOOST_TEST((target_of(s, "health").connect_timeout == std::chrono::seconds(2)));
+    s.timeout_chosen = false;
+    s.url = "postgresql://u@h/d?connect_timeout=0"; // no limit
+    BOOST_TEST(effective_timeout(s) == 3'600);
 }
 
 BOOST_AUTO_TEST_CASE(every_option_has_an_example_in_its_help)

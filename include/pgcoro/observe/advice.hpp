@@ -36,7 +36,8 @@ BOOST_DESCRIBE_STRUCT(pool_size_advice, (), (arrivals, use_time, busy, recommend
 std::optional<pool_size_advice> advise_pool_size(const pool_figures& before, const pool_figures& now,
                                                  double seconds);
 
-/// Timeouts and sizes that contradict each other.
+/// Timeouts and sizes that contradict each other. `connect_timeout` is the one in force: connection string, service file
+/// and environment included, as `connection_options::connect_timeout` has it.
 std::vector<finding> advise_timeouts(const pool_options& o);
 
 /// Statements that ran in a row on one lease at least `least` times: one insert_many(), a pipeline, or one

@@ -350,6 +350,23 @@ BOOST_AUTO_TEST_CASE(on_connect_runs_before_anyone_gets_the_connection_and_its_f
     });
 }
 
+BOOST_AUTO_TEST_CASE(on_connect_is_bounded_by_the_connect_timeout_of_the_uri)
+{
+    run([]() -> asio::awaitable<void> {
+        auto o = options_of(1);
+        o.connection.parameters["connect_timeout"] = "1";
+        bool slow = true;
+        o.on_connect = [&](pgcoro::connection&) -> asio::awaitable<void> {
+            if (std::exchange(slow, false)) co_await pause(60s);
+        };
+        pool p(co_await asio::this_coro::executor, o);
+        auto begun = std::chrono::steady_clock::now();
+        co_await p.execute("select 1");
+        BOOST_TEST(p.stats().connect_failures == 1u);
+        BOOST_TEST((std::chrono::steady_clock::now() - begun < 9s)); // the default is 10 s
+    });
+}
+
 BOOST_AUTO_TEST_CASE(close_waits_for_what_is_out_and_refuses_the_rest)
 {
     run([]() -> asio::awaitable<void> {

@@ -145,6 +145,21 @@ BOOST_AUTO_TEST_CASE(timeouts_that_contradict_each_other_are_told_with_their_val
                "ping_timeout 30000 ms, acquire_timeout 30000 ms");
 }
 
+BOOST_AUTO_TEST_CASE(advice_on_timeouts_knows_the_connect_timeout_of_the_uri)
+{
+    auto evidence = [](const std::string& parameters) {
+        pool_options o;
+        o.connection = connection_options::from_uri("postgresql://u@h/d?" + parameters);
+        o.acquire_timeout = milliseconds(9'000);
+        auto found = advise_timeouts(o);
+        return found.empty() ? std::string() : found.front().evidence;
+    };
+    BOOST_TEST(evidence("connect_timeout=2") == "");
+    BOOST_TEST(evidence("connect_timeout=20") == "acquire_timeout 9000 ms, connect_timeout 20000 ms");
+    BOOST_TEST(evidence("connect_timeout=0") == "acquire_timeout 9000 ms, connect_timeout without limit");
+    BOOST_TEST(evidence("service=unknown") == "acquire_timeout 9000 ms, connect_timeout 10000 ms");
+}
+
 BOOST_AUTO_TEST_CASE(loops_are_told_from_ten_in_a_row_on)
 {
     metrics_snapshot s;
