@@ -3,8 +3,8 @@
 #pragma once
 
 #include "connection/one_shot.hpp"
+#include "error/copy_of.hpp"
 
-#include <pgcoro/error/error.hpp>
 #include <pgcoro/resilience/failure.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -19,9 +19,6 @@
 
 namespace pgcoro::detail
 {
-
-// Throws the same error, but an object of the caller's own: who passes an error on may add notes to it.
-[[noreturn]] void rethrow_own(const std::exception_ptr& failure);
 
 template <class T>
 class flight
@@ -64,7 +61,7 @@ public:
             if (failure) std::rethrow_exception(failure);
             co_return made;
         }
-        if (failure_) rethrow_own(failure_);
+        if (failure_) std::rethrow_exception(copy_of(failure_));
         co_return value_;
     }
 
@@ -81,7 +78,7 @@ private:
             std::lock_guard lock(of.mutex_);
             of.landed_ = true;
             of.value_ = made;
-            of.failure_ = failure;
+            of.failure_ = copy_of(failure); // the leader may add notes to the original
             of.wake_all();
         }
         ~leadership()

@@ -1,7 +1,6 @@
 #include "cluster/changing.hpp"
 
 #include "connection/clock.hpp"
-#include "resilience/text.hpp"
 
 #include <pgcoro/observer/observer.hpp>
 
@@ -23,7 +22,7 @@ void cluster_impl::changing::replace_pool(cluster_member& m, milliseconds within
 void cluster_impl::changing::follow(const cluster_core::change& c)
 {
     auto& m = *cluster_.members_[c.host];
-    auto why = c.to == host_role::unreachable && m.last_failure ? first_line(m.last_failure) : c.why;
+    auto why = c.to == host_role::unreachable && !m.last_failure.empty() ? m.last_failure : c.why;
     news_.push_back({m.name, c.from, c.to, std::move(why)});
     bool was_primary = c.from == host_role::primary;
     if (was_primary) {

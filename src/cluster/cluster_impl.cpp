@@ -2,7 +2,6 @@
 
 #include "cluster/hosts.hpp"
 #include "connection/clock.hpp"
-#include "resilience/text.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -173,7 +172,7 @@ cluster_stats cluster_impl::stats() const
         h.reads = m->reads;
         h.writes = m->writes;
         h.failed_checks = m->failed_checks;
-        if (m->last_failure) h.last_failure = first_line(m->last_failure);
+        h.last_failure = m->last_failure;
         if (m->pool) h.connections = m->pool->stats();
         all.hosts.push_back(std::move(h));
     }
@@ -193,8 +192,7 @@ std::string cluster_impl::state_text() const
         auto role = core_.role(m->id);
         if (role == host_role::removed) continue;
         text += (text.empty() ? "" : "; ") + m->name + " is " + std::string(to_string(role));
-        if (role == host_role::unreachable && m->last_failure)
-            text += " (" + first_line(m->last_failure) + ")";
+        if (role == host_role::unreachable && !m->last_failure.empty()) text += " (" + m->last_failure + ")";
     }
     return text.empty() ? "it has no hosts" : text;
 }

@@ -46,7 +46,7 @@ struct cluster_member
     std::shared_ptr<one_shot> kick = std::make_shared<one_shot>(); // look at it now
     std::uint64_t checks = 0;
     std::uint64_t failed_checks = 0;
-    std::exception_ptr last_failure;
+    std::string last_failure; // its first line; empty if the last check succeeded
 
     // Used on the strand only, on which it is watched.
     executor strand;

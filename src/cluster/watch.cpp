@@ -135,12 +135,13 @@ asio::awaitable<void> cluster_impl::watch(std::shared_ptr<cluster_member> m)
             }
             again = again && is_lost(failure);
         }
+        std::string why_failed = failure ? first_line(failure) : std::string();
         std::chrono::milliseconds pause;
         {
             changing act(*this);
             if (closed_) break;
             ++m->checks;
-            m->last_failure = failure;
+            m->last_failure = std::move(why_failed);
             if (failure) {
                 ++m->failed_checks;
                 core_.failed(m->id, act.changes);

@@ -86,7 +86,7 @@ public:
         of_.schedule_.failed(now);
         auto old = of_.schedule_.is_usable(now) ? of_.current_ : nullptr;
         mine_->value = old;
-        if (!old) mine_->failure = why;
+        if (!old) mine_->failure = copy_of(why); // this caller may add notes to the original
         mine_->done = true;
         end(lock);
         if (!old) std::rethrow_exception(why);
