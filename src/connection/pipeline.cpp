@@ -1,7 +1,10 @@
 #include <pgcoro/connection/pipeline.hpp>
 
+#include "connection/session.hpp"
+
 #include <pgcoro/connection/batch.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace pgcoro
@@ -10,13 +13,16 @@ namespace pgcoro
 namespace
 {
 
-// A pipeline's statements, from the first to the last.
+// A pipeline's statements, from `first` to the last.
 class pipeline_batch final : public detail::batch
 {
 public:
-    pipeline_batch(const statement_list::entries& list, barrier b)
+    pipeline_batch(const statement_list::entries& list, barrier b, std::size_t first = 0)
         : list_(list)
         , barrier_(b)
+        , first_(first)
+        , at_(first)
+        , stale_from_(first)
     {}
 
     bool next(statement& made) override
@@ -28,22 +34,26 @@ public:
     }
     void answered(std::size_t i, result got) override
     {
-        list_[i]->got = std::move(got);
-        list_[i]->answered = true;
+        auto& s = *list_[first_ + i];
+        s.got = std::move(got);
+        s.answered = true;
+        stale_from_ = first_ + i + 1;
     }
-    void failed(std::size_t i, std::exception_ptr why, bool) override
+    void failed(std::size_t i, std::exception_ptr why, bool is_stale) override
     {
-        list_[i]->failure = why;
-        if (!first_failure_) first_failure_ = why;
+        list_[first_ + i]->failure = why;
+        if (!is_stale) stale_from_ = std::max(stale_from_, first_ + i + 1);
     }
     bool rewind() override
     {
-        at_ = 0;
+        at_ = first_;
         return true;
     }
+    std::string place(std::size_t i) const override { return batch::place(first_ + i); }
     bool goes_on() const override { return barrier_ == barrier::each; }
 
-    const std::exception_ptr& first_failure() const noexcept { return first_failure_; }
+    // With barrier::each: the first of the last statements that were all stale, so that none of them has run.
+    std::size_t stale_from() const noexcept { return stale_from_; }
 
     // The whole of it came to an end: what was not answered, or is undone, has no result.
     void all_failed(const std::exception_ptr& why)
@@ -55,9 +65,16 @@ public:
 private:
     const statement_list::entries& list_;
     barrier barrier_;
-    std::size_t at_ = 0;
-    std::exception_ptr first_failure_;
+    std::size_t first_;
+    std::size_t at_;
+    std::size_t stale_from_;
 };
+
+std::exception_ptr first_failure(const statement_list::entries& list)
+{
+    auto failed = std::ranges::find_if(list, [](auto& s) { return s->failure != nullptr; });
+    return failed == list.end() ? nullptr : (*failed)->failure;
+}
 
 } // namespace
 
@@ -70,7 +87,14 @@ boost::asio::awaitable<void> detail::run_statements(statement_host& host, statem
     std::exception_ptr failure;
     try {
         co_await run_batch(host, all);
-        failure = all.first_failure();
+        auto from = all.stale_from();
+        // They are run again, once. Not if another behind them has run, because the order may matter.
+        if (b == barrier::each && from < list.size() && host.on().transaction_status() == PQTRANS_IDLE) {
+            std::for_each(list.begin() + static_cast<std::ptrdiff_t>(from), list.end(), [](auto& s) { s->forget(); });
+            pipeline_batch again(list, b, from);
+            co_await run_batch(host, again);
+        }
+        failure = first_failure(list);
     } catch (...) {
         failure = std::current_exception();
         all.all_failed(failure);

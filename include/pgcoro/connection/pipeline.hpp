@@ -54,8 +54,8 @@ public:
     /// Throws the error of the first statement that failed, with its number; with `barrier::each` after all
     /// have run, and the handles of the others are good. `connection_error` when the connection is lost: all
     /// handles without an answer have it, too.
-    /// A prepared statement that the server has lost is prepared anew, once, where there are no barriers and
-    /// no transaction is open; elsewhere it is an error once.
+    /// Where no transaction is open, a prepared statement that the server has lost, or that no longer fits its tables, is prepared
+    /// and run again, once; with `barrier::each` only if no statement behind it has run. Otherwise it is an error, once.
     /// **Cancellation:** any kind. The connection stays usable. Without barriers nothing of it stays, unless
     /// all was sent already and the server was quicker.
     boost::asio::awaitable<void> run();

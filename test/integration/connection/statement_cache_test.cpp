@@ -219,6 +219,62 @@ BOOST_AUTO_TEST_CASE(a_type_changed_by_ddl_is_an_error_inside_a_transaction_and_
     });
 }
 
+BOOST_AUTO_TEST_CASE(three_copies_of_a_stale_statement_in_a_pipeline_are_mended)
+{
+    auto changed = [](pgcoro::barrier between) {
+        with_connection(with_cache(10), [&](connection& c) -> asio::awaitable<void> {
+            co_await c.execute("create temp table t as select 1 as n");
+            co_await c.query("select * from t");
+            co_await c.execute("alter table t add column more text");
+            auto all = c.pipeline(between);
+            auto one = all.query_value<int>("select 1");
+            auto first = all.query("select * from t");
+            auto second = all.query("select * from t");
+            auto third = all.query("select * from t");
+            co_await all.run();
+            BOOST_TEST(one.get() == 1);
+            for (auto* each : {&first, &second, &third}) BOOST_TEST(each->get().get()[0].size() == 2u);
+        });
+    };
+    changed(pgcoro::barrier::none);
+    changed(pgcoro::barrier::each);
+}
+
+BOOST_AUTO_TEST_CASE(a_stale_statement_is_not_run_behind_one_that_came_after_it)
+{
+    with_connection(with_cache(10), [&](connection& c) -> asio::awaitable<void> {
+        co_await c.execute("create temp table t as select 1 as n");
+        co_await c.query("select * from t");
+        co_await c.execute("alter table t add column more text");
+        auto all = c.pipeline(pgcoro::barrier::each);
+        auto before = all.query("select * from t");
+        all.execute("insert into t values (2, 'b')");
+        auto behind = all.query("select * from t");
+        auto e = co_await failure_of<server_error>(all.run());
+        BOOST_TEST(contains(e.what(), "in statement 1 of the pipeline"));
+        BOOST_CHECK_THROW(before.get(), server_error);
+        BOOST_TEST(behind.get().get().size() == 2u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_stale_statement_fails_a_pipeline_with_barriers_in_a_transaction)
+{
+    with_connection(with_cache(10), [&](connection& c) -> asio::awaitable<void> {
+        co_await c.execute("create temp table t as select 1 as n");
+        co_await c.query("select * from t");
+        co_await c.execute("alter table t add column more text");
+        co_await c.execute("begin");
+        auto all = c.pipeline(pgcoro::barrier::each);
+        all.execute("select 1");
+        all.query("select * from t");
+        auto e = co_await failure_of<server_error>(all.run());
+        BOOST_TEST(e.sqlstate() == pgcoro::sqlstate("0A000"));
+        co_await c.execute("rollback");
+        auto rows = co_await c.query("select * from t");
+        BOOST_TEST(rows[0].size() == 2u);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(another_0A000_is_the_callers_and_not_repeated)
 {
     preparations seen;

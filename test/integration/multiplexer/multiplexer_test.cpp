@@ -402,4 +402,26 @@ BOOST_AUTO_TEST_CASE(no_caller_sees_that_a_table_was_changed)
     });
 }
 
+BOOST_AUTO_TEST_CASE(no_caller_of_fifty_sees_ddl_that_runs_meanwhile)
+{
+    multiplexed m(4);
+    m.run([&]() -> asio::awaitable<void> {
+        auto ddl = co_await pgcoro::connection::connect(shared_options());
+        co_await ddl.execute_script("drop table if exists mux_changed; create table mux_changed(id int, v int); "
+                                    "insert into mux_changed select i, i from generate_series(1, 20) i");
+        outcomes all;
+        bool over = false;
+        auto ask = [&](int i) -> asio::awaitable<void> {
+            while (!over) co_await m.mux.read().execute("select * from mux_changed where id = $1", i % 20);
+        };
+        for (int i = 0; i < 50; ++i) spawn_counted(m.io.get_executor(), all, ask(i));
+        for (int round = 0; round < 40; ++round)
+            co_await ddl.execute(round % 2 ? "alter table mux_changed alter v type int"
+                                           : "alter table mux_changed alter v type bigint");
+        over = true;
+        co_await until([&] { return all.ended() == 50; });
+        BOOST_TEST(all.failed == 0);
+    });
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -427,4 +427,19 @@ BOOST_AUTO_TEST_CASE(ddl_under_a_cached_plan_is_met_by_running_again)
     });
 }
 
+BOOST_AUTO_TEST_CASE(ddl_under_three_copies_in_a_statement_list_is_met_by_running_again)
+{
+    run([]() -> asio::awaitable<void> {
+        bank b(co_await asio::this_coro::executor);
+        for (auto columns : {2u, 3u}) {
+            if (columns == 3) shared_server().psql("alter table account add column note text");
+            pgcoro::statement_list all;
+            std::vector<pgcoro::pending<std::reference_wrapper<const pgcoro::result>>> copies;
+            for (int i = 0; i < 3; ++i) copies.push_back(all.query("select * from account where id = 1"));
+            co_await transactional(b.p, all);
+            for (auto& each : copies) BOOST_TEST(each.get().get()[0].size() == columns);
+        }
+    });
+}
+
 BOOST_AUTO_TEST_SUITE_END()
