@@ -338,6 +338,29 @@ asio::awaitable<std::unique_ptr<wire>> attempt(const login& how, time_point dead
     co_return made;
 }
 
+// Returns the failure of an attempt for which the event loop cannot wait, for instance because no descriptor is left.
+// Throws the exception again if it is a cancellation.
+connect_failure read_wait_failure(const boost::system::system_error& e)
+{
+    if (e.code() == asio::error::operation_aborted) throw;
+    return {connection_failure::other, {}, std::string("cannot wait for an answer: ") + e.what()};
+}
+
+// As attempt(), which has also failed if nobody can wait for it.
+asio::awaitable<std::unique_ptr<wire>> try_address(const login& how, time_point deadline, std::vector<server_limit>& limits,
+                                                   connect_failure& failure)
+{
+    try {
+        auto made = co_await attempt(how, deadline, limits, failure);
+        co_return made;
+    } catch (const connection_error& e) {
+        failure = {e.why(), e.diag(), e.message()};
+    } catch (const boost::system::system_error& e) {
+        failure = read_wait_failure(e);
+    }
+    co_return nullptr;
+}
+
 [[noreturn]] void throw_all(const connection_options& options, const std::vector<failed_attempt>& failed)
 {
     // The attempt that came farthest says most: a server that answered before one that was not there.
@@ -447,6 +470,8 @@ asio::awaitable<opened_connection> log_in(std::shared_ptr<const connection_optio
             } catch (const connection_error& e) {
                 if (is_mute(e.why(), begun, limit)) mute.timed_out(named.describe());
                 failed.push_back({named.describe(), {e.why(), {}, e.message()}});
+            } catch (const boost::system::system_error& e) {
+                failed.push_back({named.describe(), read_wait_failure(e)});
             }
             mute.put_last(addresses, &endpoint::describe);
             bool all_mute = !addresses.empty();
@@ -457,7 +482,7 @@ asio::awaitable<opened_connection> log_in(std::shared_ptr<const connection_optio
                 begun = clock::now();
                 connect_failure failure{};
                 std::vector<server_limit> limits;
-                auto made = co_await attempt(how, until(), limits, failure);
+                auto made = co_await try_address(how, until(), limits, failure);
                 bool silent = !made && is_mute(failure.why, begun, limit);
                 all_mute = all_mute && silent;
                 if (silent) {

@@ -105,7 +105,8 @@ public:
             if (!blocking_threads::for_lookups().run(std::move(call))) {
                 if (same.empty()) all.under_way.erase(name);
                 lookup_->done = true;
-                lookup_->answer.error = "too many other look-ups have not been answered yet";
+                lookup_->answer.error = "it was not looked up, because too many other look-ups have not been answered yet, "
+                                         "or the system has no thread left";
                 answered_->tell();
                 return;
             }

@@ -3,6 +3,10 @@
 #include "pool/pool_impl.hpp"
 #include "sql/transaction_control.hpp"
 
+#include <pgcoro/error/error.hpp>
+
+#include <boost/system/system_error.hpp>
+
 #include <stdexcept>
 #include <utility>
 
@@ -66,10 +70,22 @@ pool_options options_for(std::string_view uri)
     return options;
 }
 
+// The pool's timer makes a new I/O context open its descriptors.
+std::shared_ptr<detail::pool_impl> make_impl(asio::any_io_executor executor, pool_options options)
+{
+    auto name = options.name;
+    try {
+        return detail::pool_impl::make(std::move(executor), std::move(options));
+    } catch (const boost::system::system_error& e) {
+        throw connection_error(connection_failure::other,
+                               "pool '" + name + "' cannot use its I/O context: " + e.what());
+    }
+}
+
 } // namespace
 
 pool::pool(asio::any_io_executor executor, pool_options options)
-    : impl_(detail::pool_impl::make(std::move(executor), std::move(options)))
+    : impl_(make_impl(std::move(executor), std::move(options)))
 {}
 
 pool::pool(asio::any_io_executor executor, std::string_view uri)

@@ -148,7 +148,7 @@ private:
 class pool : public querying<pool>
 {
 public:
-    /// Opens nothing yet. Throws `std::invalid_argument` when an option is out of its range.
+    /// Opens nothing yet. Throws `std::invalid_argument` (an option is out of range) or `connection_error` (no descriptor is left).
     pool(boost::asio::any_io_executor executor, pool_options options);
     /// With default options for the database of a URI.
     pool(boost::asio::any_io_executor executor, std::string_view uri);

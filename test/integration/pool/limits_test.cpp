@@ -1,5 +1,6 @@
 // Limits of waiting for a connection, and the errors when they are reached.
 #include "integration/pool/support.hpp"
+#include "integration/resolver.hpp"
 #include "integration/support/proxy.hpp"
 
 #include <boost/asio/detached.hpp>
@@ -423,6 +424,49 @@ BOOST_AUTO_TEST_CASE(no_descriptor_left_is_a_transient_connection_error)
         }
         BOOST_TEST(co_await p.query_value<int>("select 1") == 1);
     });
+}
+
+BOOST_AUTO_TEST_CASE(context_that_gets_no_descriptor_is_a_connection_error_that_says_so)
+{
+    named_address host("descriptors.example");
+    auto failure = [](auto work) {
+        std::string why;
+        auto run = [&]() -> asio::awaitable<void> {
+            try {
+                co_await work();
+            } catch (const pgcoro::connection_error& e) {
+                why = e.what();
+                BOOST_TEST(e.is_transient());
+            } catch (const std::exception& e) {
+                why = std::string("another exception: ") + e.what();
+            }
+        };
+        asio::io_context io; // opens its descriptors when somebody waits for the first time
+        asio::co_spawn(io, run(), asio::detached);
+        io.run();
+        return why;
+    };
+    auto by_socket = options_of(1).connection;
+    auto by_name = pgcoro::connection_options::from_uri(shared_server().tcp_uri());
+    by_name.parameters["host"] = "descriptors.example";
+    auto check = [&](auto work, const char* begin, int most) {
+        for (int left = 0; left < most; ++left) {
+            std::string why;
+            {
+                all_descriptors_but taken(left);
+                why = failure(work);
+            }
+            BOOST_TEST(why.starts_with(begin), left << ": " << why);
+            BOOST_TEST((why.find("oo many open files") != std::string::npos), left << ": " << why);
+        }
+    };
+    auto connect = [](const pgcoro::connection_options& o) {
+        return [&o]() -> asio::awaitable<void> { co_await pgcoro::connection::connect(o); };
+    };
+    check(connect(by_socket), "cannot connect to ", 4); // libpq needs one, the context two, and the wait one
+    check(connect(by_name), "cannot connect to ", 3);
+    auto make_pool = [&]() -> asio::awaitable<void> { pool p(co_await asio::this_coro::executor, options_of(1)); };
+    check(make_pool, "pool 'pool test' cannot use its I/O context: ", 2);
 }
 #endif
 
