@@ -103,6 +103,7 @@ const statement_cache::statement* session_impl::prepare(std::string_view sql, co
 {
     if (!statements.enabled() || (!always && !statements.has_room(preparing.size() - prepared))) return nullptr;
     auto made = statement_cache::describe(sql, args, statements.new_name());
+    if (!speaks_utf8()) return nullptr; // in UTF-8 the same bytes are another statement
     made.leaves = effects.watches() ? dirt_of(sql).any() : 0;
     send_preparation(sql, args, made.name);
     preparing.push_back(std::move(made));

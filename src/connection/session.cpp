@@ -228,7 +228,8 @@ cutter session::cut_from_outside() const
     return {impl_->socket->shared_guard(), impl_->stops.sender(), impl_->backend_pid};
 }
 
-bool session::dirty() const noexcept { return impl_->effects.any(); }
+bool session::dirty() const noexcept { return impl_->effects.any() || !impl_->speaks_utf8(); }
+bool session::speaks_utf8() const noexcept { return impl_->speaks_utf8(); }
 void session::watch_dirt() noexcept { impl_->effects.watch(); }
 void session::keep_dirt() { impl_->effects.keep(); }
 

@@ -152,6 +152,8 @@ public:
 
     // What its user changed beyond transactions, as far as it is watched for.
     bool dirty() const noexcept;
+    // Returns false while another client_encoding is in force.
+    bool speaks_utf8() const noexcept;
     // Watches for it from now on.
     void watch_dirt() noexcept;
     // What was done so far is how the session is meant to be.

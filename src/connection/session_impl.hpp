@@ -106,6 +106,12 @@ public:
     bool is_broken() const noexcept { return broken || socket->broken(); }
     bool is_ready() const noexcept { return !interrupted && stops.pending() == nullptr; }
     bool is_idle() const noexcept { return PQtransactionStatus(pg()) == PQTRANS_IDLE; }
+    // The server reports each change of client_encoding, whoever made it.
+    bool speaks_utf8() const noexcept
+    {
+        static const int utf8 = pg_char_to_encoding("UTF8");
+        return PQclientEncoding(pg()) == utf8;
+    }
     std::string peer() const;
 
     // --- Before a statement

@@ -43,6 +43,11 @@ asio::awaitable<void> session_impl::undo(steady_time deadline, bool all)
     time_limit limit{.deadline = deadline, .of_statement = false};
     auto kinds = effects.to_undo(all);
     auto undoing = effects.undoing(kinds, all);
+    if (!speaks_utf8()) {
+        // Whatever else is undone: the library sends and decodes UTF-8, also in the statements below.
+        undoing.insert(undoing.begin(), {"set client_encoding = 'UTF8'", {}, 0});
+        statements.erase_all(); // the server may have read their texts in the other encoding
+    }
     auto last = co_await run_each(undoing, limit);
     if (kinds & kind::prepared) {
         undoing.clear();

@@ -30,6 +30,15 @@ bool is_permanent(const std::exception_ptr& e)
     return is_a<connection_error>(e, [](auto& known) { return !known.is_transient(); });
 }
 
+// on_connect may choose all settings of a session but this one.
+void check_encoding(connection& c)
+{
+    if (c.session().broken() || c.session().speaks_utf8()) return;
+    throw connection_error(connection_failure::options,
+                           "on_connect set client_encoding to " + std::string(c.parameter_status("client_encoding")) +
+                               ", which cannot be honoured, because pgcoro decodes all text as UTF-8");
+}
+
 } // namespace
 
 // On the pool's own executor, and not before the caller, who may be a destructor, is through. On a strand of
@@ -78,6 +87,7 @@ asio::awaitable<std::unique_ptr<connection>> pool_impl::open(time_point deadline
         auto until = hooks_end();
         co_await run_hook(options_.on_connect(*made), "on_connect", until);
         co_await made->session().recover(until, true);
+        check_encoding(*made);
     }
     // A server that shuts down may have ended the session while this thread was busy elsewhere.
     if (made->session().looks_dead())

@@ -75,16 +75,16 @@ std::string_view to_string(pooler_mode m) noexcept;
 /// while it is used.
 struct connection_options
 {
-    /// libpq's own parameters by keyword: host, hostaddr, port, dbname, user, password, sslmode, service,
-    /// target_session_attrs … ("Parameter Key Words", PostgreSQL's documentation of libpq). What is not here
-    /// is taken from the service file, the `PG*` environment and libpq's defaults; passwords from `.pgpass`.
-    /// The members of this struct win over these parameters, and these over service file and environment.
+    /// libpq's own parameters by keyword: host, hostaddr, port, dbname, user, password, sslmode, service … ("Parameter Key
+    /// Words", PostgreSQL's documentation of libpq). The rest is taken from the service file, the `PG*` environment and libpq's
+    /// defaults; passwords from `.pgpass`. The members of this struct win over these parameters, and these over
+    /// service file and environment. Several hosts are separated by commas and tried in order. A host that did not answer
+    /// within `connect_timeout` is tried last by all connects of this process for the next 30 seconds.
     ///
-    /// Several hosts are separated by commas and tried in order. A host that did not answer within
-    /// `connect_timeout` is tried last by all connects of this process for the next 30 seconds.
-    ///
-    /// Connecting refuses what cannot be honoured: a `client_encoding` other than UTF8, because all text is
-    /// decoded as UTF-8, and `replication`.
+    /// Connecting refuses what cannot be honoured: `replication`, and a `client_encoding` other than UTF8, because text travels
+    /// as UTF-8. A statement that sets another encoding gets what it asks for: until its lease ends, the server takes text
+    /// parameters to be in that encoding and returns text in it, and pgcoro converts neither. A pool sets UTF8 again before the
+    /// next caller gets the connection, whatever `pool_options::reset` is.
     std::map<std::string, std::string, std::less<>> parameters;
 
     /// Where user and password of each new connection come from, for credentials that change. None by default.

@@ -27,7 +27,7 @@ enum class pre_ping {
 enum class reset_mode {
     automatic, ///< when a statement's text showed that something was left; else it costs nothing
     always,    ///< each time, sequences' currval included: a round trip in the background
-    never,
+    never,     ///< nothing is undone, but client_encoding, which pgcoro needs to be UTF8
 };
 
 /// How a pool behaves. Durations of 0 switch off what they bound unless said otherwise.

@@ -144,6 +144,79 @@ BOOST_AUTO_TEST_CASE(set_config_is_undone)
         co_await c.execute("select set_config($1, $2, $3)", "work_mem", "77MB", false);
     });
 }
+BOOST_AUTO_TEST_CASE(next_caller_speaks_utf8_whatever_the_last_one_set)
+{
+    telling_server().psql("create or replace function speak(encoding text) returns void language sql as $$ "
+                          "select pg_catalog.set_config('client_encoding', encoding, false) $$");
+    for (auto mode : {pgcoro::reset_mode::automatic, pgcoro::reset_mode::always, pgcoro::reset_mode::never})
+        for (auto* sql : {"set client_encoding to latin1", "select set_config('client_encoding', 'latin1', false)",
+                          "do $$ begin execute 'set client_' || 'encoding to latin1'; end $$", "select speak('latin1')",
+                          "select speak('utf' || '8')"})
+            run([&]() -> asio::awaitable<void> {
+                auto o = options_of_one();
+                o.reset = mode;
+                pool p(co_await asio::this_coro::executor, o);
+                auto first = co_await backend(p);
+                co_await use(p, running(sql));
+                auto length = co_await p.query_value<int>("select length($1::text)", "grün");
+                BOOST_TEST(length == 4, sql);
+                BOOST_TEST(co_await p.query_value<std::string>("select chr(252)") == "ü");
+                BOOST_TEST(co_await p.query_value<std::string>("show client_encoding") == "UTF8");
+                BOOST_TEST(co_await backend(p) == first);
+            });
+}
+
+BOOST_AUTO_TEST_CASE(statement_prepared_in_another_encoding_is_prepared_again_in_utf8)
+{
+    run([]() -> asio::awaitable<void> {
+        constexpr auto length = "select length('ü')";
+        auto measure = [&](pgcoro::connection& c) -> asio::awaitable<void> {
+            co_await c.execute("set client_encoding to latin1");
+            BOOST_TEST(co_await c.query_value<int>(length) == 2);
+            co_await c.execute("set client_encoding to utf8");
+            BOOST_TEST(co_await c.query_value<int>(length) == 1);
+            co_await c.execute("set client_encoding to latin1");
+        };
+        auto in_pipeline = [&](pgcoro::connection& c) -> asio::awaitable<void> {
+            auto all = c.pipeline();
+            all.execute("set client_encoding to latin1");
+            auto other = all.query_value<int>("select length('üü')");
+            co_await all.run();
+            BOOST_TEST(other.get() == 4);
+        };
+        pool p(co_await asio::this_coro::executor, options_of_one());
+        co_await use(p, user(measure), user(in_pipeline));
+        BOOST_TEST(co_await p.query_value<int>(length) == 1);
+        BOOST_TEST(co_await p.query_value<int>("select length('üü')") == 2);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(encoding_set_by_on_connect_is_refused)
+{
+    run([]() -> asio::awaitable<void> {
+        auto o = options_of_one();
+        o.on_connect = [](pgcoro::connection& c) -> asio::awaitable<void> {
+            co_await c.execute("set client_encoding to latin1");
+        };
+        pool p(co_await asio::this_coro::executor, o);
+        auto e = co_await failure_of<pgcoro::connection_error>(p.execute("select 1"));
+        BOOST_TEST(e.why() == pgcoro::connection_failure::options);
+        BOOST_TEST(contains(e.what(), "on_connect set client_encoding to LATIN1"), e.what());
+    });
+}
+
+BOOST_AUTO_TEST_CASE(encoding_of_the_role_gives_way_to_utf8)
+{
+    telling_server().psql("create role latin login superuser; alter role latin set client_encoding to latin1");
+    run([]() -> asio::awaitable<void> {
+        auto o = options_of_one();
+        o.connection.parameters["user"] = "latin";
+        pool p(co_await asio::this_coro::executor, o);
+        co_await use(p, running("set work_mem = '8MB'")); // undone by RESET ALL
+        BOOST_TEST(co_await p.query_value<std::string>("show client_encoding") == "UTF8");
+    });
+}
+
 BOOST_AUTO_TEST_CASE(listening_is_undone)
 {
     leaves_nothing([](pgcoro::connection& c) -> asio::awaitable<void> {
