@@ -1,5 +1,6 @@
 #include <pgcoro/connection/copy.hpp>
 
+#include "base/shortened.hpp"
 #include "connection/clock.hpp"
 #include "connection/diagnostics.hpp"
 #include "connection/operation.hpp"
@@ -153,7 +154,7 @@ private:
     session_impl& under_way()
     {
         if (taken_away_) host_reference::throw_not_lent();
-        if (!session_) throw std::logic_error("pgcoro: this COPY is over: " + sql_);
+        if (!session_) throw std::logic_error("pgcoro: this COPY is over: " + shortened(sql_, longest_statement));
         return *session_;
     }
 

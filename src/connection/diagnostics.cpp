@@ -1,5 +1,6 @@
 #include "connection/diagnostics.hpp"
 
+#include "base/shortened.hpp"
 #include "connection/statement_cache.hpp"
 
 #include <charconv>
@@ -210,7 +211,7 @@ diagnostics read_diagnostics(const PGresult* result)
 void throw_lost(diagnostics last_words, PGconn* conn, int backend_pid, std::string_view sql)
 {
     std::string what = "connection lost (" + describe_peer(conn, backend_pid) + "): " + last_words.severity + " " +
-                       std::string(last_words.sqlstate.str()) + ": " + last_words.message;
+                       std::string(last_words.sqlstate.str()) + ": " + shortened(last_words.message);
     throw connection_error(connection_failure::lost, what, std::move(last_words), sql);
 }
 
@@ -249,7 +250,7 @@ connect_failure read_setup_failure(const PGresult* result, bool broken)
     failure.why = why_refused(d.sqlstate);
     // PgBouncer lets a login through, and has a server for the first statement only.
     if (d.sqlstate == sqlstate("08P01")) failure.why = why_refused_by_pooler(d.message);
-    failure.message = d.message + " (" + std::string(d.sqlstate.str()) + ")";
+    failure.message = shortened(d.message) + " (" + std::string(d.sqlstate.str()) + ")";
     if (!broken) failure.message = "the settings of the connection options were refused: " + failure.message;
     return failure;
 }
@@ -257,10 +258,10 @@ connect_failure read_setup_failure(const PGresult* result, bool broken)
 connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool any_role)
 {
     auto text = error_text(conn);
-    connect_failure failure{connection_failure::other, {}, reason_of(text)};
+    connect_failure failure{connection_failure::other, {}, shortened(reason_of(text))};
     if (auto said = parse_verbose(text); said.code) {
         failure.why = why_refused(said.code);
-        failure.message = said.message + " (" + std::string(said.code.str()) + ")";
+        failure.message = shortened(said.message) + " (" + std::string(said.code.str()) + ")";
         failure.diag.severity = said.severity;
         failure.diag.sqlstate = said.code;
         failure.diag.message = said.message;

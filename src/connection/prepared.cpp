@@ -1,5 +1,6 @@
 #include <pgcoro/connection/prepared.hpp>
 
+#include "base/shortened.hpp"
 #include "connection/session_impl.hpp"
 
 #include <stdexcept>
@@ -56,7 +57,7 @@ asio::awaitable<result> prepared_runner::run_kept(std::string_view sql, const pa
     if (!on)
         throw std::logic_error("pgcoro: the connection of this prepared statement was closed, or its lease "
                                "given back: prepare it on the one that is used now: " +
-                               std::string(sql));
+                               shortened(sql, longest_statement));
     request r;
     r.sql = sql;
     r.args = &args;

@@ -1,4 +1,5 @@
 // Hands requests to libpq, and records them in the round trip in the order of their answers.
+#include "base/shortened.hpp"
 #include "connection/diagnostics.hpp"
 #include "connection/session_impl.hpp"
 #include "connection/statement_text.hpp"
@@ -69,7 +70,7 @@ void session_impl::check(std::string_view sql, std::size_t parameters)
         "pgcoro: " + std::string(name_of_dirt(kinds)) +
         " belongs to a session of the server, and behind a pooler in transaction mode "
         "(connection_options.pooler = transaction) that is somebody else's with the next transaction: " +
-        std::string(instead_of_dirt(kinds)) + ". It was not sent: " + std::string(sql));
+        std::string(instead_of_dirt(kinds)) + ". It was not sent: " + shortened(sql, longest_statement));
 }
 
 // Also used without parameters: the simple protocol would return text.
@@ -102,8 +103,8 @@ const statement_cache::statement* session_impl::find_coming(std::string_view sql
 const statement_cache::statement* session_impl::prepare(std::string_view sql, const params& args, bool always)
 {
     if (!statements.enabled() || (!always && !statements.has_room(preparing.size() - prepared))) return nullptr;
-    auto made = statement_cache::describe(sql, args, statements.new_name());
     if (!speaks_utf8()) return nullptr; // in UTF-8 the same bytes are another statement
+    auto made = statement_cache::describe(sql, args, statements.new_name());
     made.leaves = effects.watches() ? dirt_of(sql).any() : 0;
     send_preparation(sql, args, made.name);
     preparing.push_back(std::move(made));

@@ -1,5 +1,7 @@
 #include <pgcoro/connection/statement_list.hpp>
 
+#include "base/shortened.hpp"
+
 #include <stdexcept>
 
 namespace pgcoro
@@ -15,7 +17,8 @@ void detail::pipelined::forget()
 const result& detail::pipelined::checked() const
 {
     if (failure) std::rethrow_exception(failure);
-    if (!answered) throw std::logic_error("pgcoro: this statement has not run: " + sql);
+    if (!answered) throw std::logic_error("pgcoro: this statement has not run: " +
+                                          shortened(sql, longest_statement));
     return got;
 }
 

@@ -1,5 +1,7 @@
 #include "connection/statement_text.hpp"
 
+#include "base/shortened.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -12,7 +14,7 @@ void check_text(std::string_view sql, std::size_t parameters)
 {
     if (auto at = sql.find('\0'); at != sql.npos)
         throw std::invalid_argument("pgcoro: the SQL has a NUL character at position " +
-                                    std::to_string(at + 1) + ": " + std::string(sql.substr(0, at)));
+                                    std::to_string(at + 1) + ": " + shortened(sql.substr(0, at), longest_statement));
     if (parameters == 0) return;
     std::size_t highest = 0;
     for (auto at = sql.find('$'); at != sql.npos; at = sql.find('$', at + 1)) {
@@ -25,7 +27,7 @@ void check_text(std::string_view sql, std::size_t parameters)
             "pgcoro: " + std::to_string(parameters) +
             (parameters == 1 ? " parameter was" : " parameters were") + " given, and the SQL mentions " +
             (highest == 0 ? std::string("none") : "none beyond $" + std::to_string(highest)) + ": " +
-            std::string(sql));
+            shortened(sql, longest_statement));
 }
 
 std::string text_before(const prologue& with)

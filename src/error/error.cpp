@@ -1,5 +1,7 @@
 #include <pgcoro/error/error.hpp>
 
+#include "base/shortened.hpp"
+
 #include <utility>
 
 namespace pgcoro
@@ -14,6 +16,11 @@ struct error::payload
 
 namespace
 {
+
+using detail::longest_message;
+using detail::longest_statement;
+using detail::longest_text;
+using detail::shortened;
 
 class client_category_impl final : public boost::system::error_category
 {
@@ -45,28 +52,18 @@ public:
     enum kind { see_exception = 1, lost, unavailable };
 };
 
-// The statement in a message: enough to know it by, not a screenful.
-std::string shortened(std::string_view sql)
-{
-    constexpr std::size_t most = 500;
-    if (sql.size() <= most) return std::string(sql);
-    auto cut = most;
-    while (cut > 0 && (static_cast<unsigned char>(sql[cut]) & 0xC0) == 0x80) --cut; // not inside a character
-    return std::string(sql.substr(0, cut)) + " … (" + std::to_string(sql.size()) + " bytes)";
-}
-
 std::string describe(const std::string& what, const diagnostics& diag, std::string_view sql)
 {
-    std::string text = what;
-    auto line = [&](std::string_view label, std::string_view value) {
-        if (!value.empty()) text.append("\n  ").append(label).append(": ").append(value);
+    std::string text = shortened(what, longest_message);
+    auto line = [&](std::string_view label, std::string_view value, std::size_t most = longest_text) {
+        if (!value.empty()) text.append("\n  ").append(label).append(": ").append(shortened(value, most));
     };
     line("detail", diag.detail);
     line("hint", diag.hint);
     line("context", diag.context);
     line("constraint", diag.constraint);
     if (diag.position > 0) line("position", std::to_string(diag.position));
-    line("statement", shortened(sql));
+    line("statement", sql, longest_statement);
     return text;
 }
 
@@ -74,7 +71,7 @@ std::string headline(const diagnostics& diag)
 {
     std::string text = diag.severity + " " + std::string(diag.sqlstate.str());
     if (auto name = condition_name(diag.sqlstate); !name.empty()) text.append(" (").append(name).append(")");
-    return text + ": " + diag.message;
+    return text + ": " + shortened(diag.message);
 }
 
 } // namespace
@@ -136,7 +133,7 @@ bool error::is_constraint(std::string_view name) const noexcept
 void error::add_note(std::string_view note)
 {
     auto changed = std::make_shared<payload>(*payload_); // copies of this exception keep theirs
-    changed->what.append("\n  ").append(note);
+    changed->what.append("\n  ").append(shortened(note, longest_message));
     payload_ = std::move(changed);
 }
 

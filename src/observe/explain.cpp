@@ -1,6 +1,7 @@
 // Advice from a statement's plan ("Using EXPLAIN", chapter 14.1 of PostgreSQL's documentation).
 #include <pgcoro/observe/advice.hpp>
 
+#include "base/shortened.hpp"
 #include "sql/statement.hpp"
 
 #include <boost/json/parse.hpp>
@@ -120,7 +121,7 @@ asio::awaitable<std::vector<finding>> explain(connection& c, std::string sql, pa
             throw std::invalid_argument(
                 "pgcoro: explain with analyze runs the statement, and this one is not "
                 "known to only read: " +
-                sql);
+                shortened(sql, longest_statement));
         if (c.in_transaction())
             throw std::logic_error("pgcoro: explain with analyze makes a transaction of its own, and one is "
                                    "open on this connection");

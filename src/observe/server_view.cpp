@@ -3,6 +3,7 @@
 // locks only.
 #include <pgcoro/observe/server_view.hpp>
 
+#include "base/shortened.hpp"
 #include "connection/session.hpp"
 #include "observe/utf8.hpp"
 #include "sql/normalized.hpp"
@@ -160,7 +161,7 @@ asio::awaitable<std::vector<Row>> try_to_see(connection& c, const char* what,
     try {
         rows = co_await c.query_as<Row>(sql, args...);
     } catch (const server_error& e) {
-        not_seen.push_back(std::string(what) + ": " + e.message() + " (" + std::string(e.sqlstate().str()) +
+        not_seen.push_back(std::string(what) + ": " + detail::shortened(e.message()) + " (" + std::string(e.sqlstate().str()) +
                            ")");
     }
     co_return rows;

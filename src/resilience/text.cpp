@@ -1,5 +1,6 @@
 #include "resilience/text.hpp"
 
+#include "base/shortened.hpp"
 #include "resilience/is_a.hpp"
 
 #include <pgcoro/error/error.hpp>
@@ -34,7 +35,7 @@ std::string first_line(const std::exception_ptr& failure)
         std::rethrow_exception(failure);
     } catch (const std::exception& e) {
         const std::string_view what = e.what();
-        return std::string(what.substr(0, what.find('\n')));
+        return shortened(what.substr(0, what.find('\n')));
     } catch (...) {
         return "an exception of unknown type";
     }

@@ -11,7 +11,7 @@ namespace pgcoro::detail
 /// "850 ns", "12.5 ms", "3 s", "2.5 min": three digits, for messages.
 std::string text_of(std::chrono::nanoseconds time);
 
-/// The first line of what() says; for an exception that is none of the standard's, that it is unknown.
+/// Returns the first line of what(), shortened to 2,000 bytes. An exception that has no what() is called unknown.
 std::string first_line(const std::exception_ptr& failure);
 
 /// The server's SQLSTATE if a pgcoro::error carries one, else empty.

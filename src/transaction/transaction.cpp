@@ -1,12 +1,13 @@
 #include <pgcoro/transaction/transaction.hpp>
 
+#include "base/server_questions.hpp"
+#include "base/shortened.hpp"
 #include "connection/session.hpp"
 #include "resilience/is_a.hpp"
 #include "sql/transaction_control.hpp"
 #include "transaction/core.hpp"
 #include "transaction/outcome.hpp"
 #include "transaction/parts.hpp"
-#include "base/server_questions.hpp"
 
 #include <boost/asio/multiple_exceptions.hpp>
 
@@ -150,7 +151,7 @@ void transaction::check_text(std::string_view sql)
         "pgcoro: this statement would begin or end the transaction: return from the body to commit, throw to roll "
         "back, use savepoint() to undo a part, or prepare_transaction(); nothing was sent, and the transaction is "
         "rolled back: " +
-        std::string(sql)));
+        detail::shortened(sql, detail::longest_statement)));
     std::rethrow_exception(failure_);
 }
 

@@ -31,9 +31,9 @@ struct diagnostics
     int position = 0;    ///< where in the SQL, in characters, counted from 1
 };
 
-/// The base of all that pgcoro throws of its own, except for cancellation
-/// (`boost::system::system_error` with `operation_aborted`, as Asio has it) and misuse (`std::logic_error`,
-/// `std::invalid_argument`). `what()` tells the whole story in some lines. Copying does not throw.
+/// The base of all that pgcoro throws, except for cancellation (`boost::system::system_error` with `operation_aborted`, as in
+/// Asio) and misuse (`std::logic_error`, `std::invalid_argument`). `what()` tells the story in some lines. It has at most 2,000
+/// bytes of each of the server's texts and 500 of the statement; diag() and sql() have everything. Copying does not throw.
 class error : public std::runtime_error
 {
 public:

@@ -1,5 +1,6 @@
 #include "cache/redis/instance.hpp"
 
+#include "base/shortened.hpp"
 #include "connection/clock.hpp"
 #include "resilience/is_a.hpp"
 
@@ -108,7 +109,7 @@ asio::awaitable<void> redis_server::carry_out(std::shared_ptr<redis_server> self
         self->count([&](auto& s) {
             s.bytes_written += w->command.size();
             s.errors += refused;
-            if (refused) s.last_failure = *w->reply->value;
+            if (refused) s.last_failure = shortened(*w->reply->value);
         });
         if (refused) w->reply.reset();
     }
@@ -122,7 +123,7 @@ void redis_server::failed(const std::exception_ptr& failure)
     try {
         std::rethrow_exception(failure);
     } catch (const std::exception& e) {
-        why = e.what();
+        why = shortened(e.what());
     } catch (...) {
     }
     count([&](auto& s) {

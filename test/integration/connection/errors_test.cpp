@@ -47,6 +47,18 @@ BOOST_AUTO_TEST_CASE(all_the_server_says_is_told)
     });
 }
 
+BOOST_AUTO_TEST_CASE(texts_of_20_MB_are_shortened_in_what_and_kept_as_diagnostics)
+{
+    with_connection([](connection& c) -> asio::awaitable<void> {
+        auto e = co_await failure_of<server_error>(
+            c.query("do $$ declare long text := repeat('ü', 10000000); begin "
+                    "raise exception using message = long, detail = long, hint = long; end $$"));
+        BOOST_TEST(std::string_view(e.what()).size() < 10'000u);
+        for (auto* kept : {&e.message(), &e.detail(), &e.hint()}) BOOST_TEST(kept->size() == 20'000'000u);
+        co_await check_usable(c);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(an_error_in_the_middle_of_the_rows_is_an_error)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {

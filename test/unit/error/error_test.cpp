@@ -1,8 +1,11 @@
+#include "observe/utf8.hpp"
+
 #include <pgcoro/error/error.hpp>
 
 #include <boost/test/unit_test.hpp>
 
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 using namespace pgcoro;
@@ -70,6 +73,35 @@ BOOST_AUTO_TEST_CASE(has_its_text_for_a_message_when_the_server_said_nothing)
 BOOST_AUTO_TEST_CASE(of_an_unknown_class_has_a_headline_without_a_name)
 {
     BOOST_TEST(std::string(server_says("QQ123").what()).starts_with("ERROR QQ123: told by the server\n"));
+}
+
+BOOST_AUTO_TEST_CASE(shortens_long_texts_of_the_server_and_keeps_them_as_diagnostics)
+{
+    std::string huge;
+    for (int i = 0; i < 1'000'000; ++i) huge += "ü";
+    diagnostics d{.severity = "ERROR",
+                  .sqlstate = pgcoro::sqlstate("22000"),
+                  .message = huge,
+                  .detail = huge,
+                  .hint = huge,
+                  .context = huge,
+                  .constraint = huge};
+    server_error e(d, huge);
+    auto text = [&] { return std::string_view(e.what()); };
+    auto line = [](char first) { return "ü … (2000000 bytes)\n  " + std::string(1, first); };
+    BOOST_TEST((text().find(line('d')) != std::string::npos)); // behind the message comes the detail
+    BOOST_TEST((text().find(line('h')) != std::string::npos));
+    BOOST_TEST(text().size() < 11'000u);
+    BOOST_TEST(detail::is_valid_utf8(text()));
+    for (auto* kept : {&e.message(), &e.detail(), &e.hint(), &e.diag().context, &e.constraint(), &e.sql()})
+        BOOST_TEST((*kept == huge));
+
+    auto before = text().size();
+    e.add_note(huge);
+    BOOST_TEST(text().size() < before + 8'100);
+    mapping_error own(huge);
+    BOOST_TEST(std::string_view(own.what()).size() < 8'100u);
+    BOOST_TEST((own.message() == huge));
 }
 
 BOOST_AUTO_TEST_CASE(shortens_a_long_statement_but_not_inside_a_character)
