@@ -1,5 +1,6 @@
 #include "storm/program.hpp"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -27,6 +28,9 @@ begin
     raise notice '% %', new.id, repeat('n', 1000);
     return new;
 end $$;
+create function storm_speak(encoding text) returns text language sql as $$
+    select pg_catalog.set_config('client_encoding', encoding, false)
+$$;
 create trigger noisy before insert on noisy for each row execute function storm_noisy();
 )";
 
@@ -49,6 +53,7 @@ insert into d values (1, 'a'), (2, null);
 
 const char* const tables_query = STORM_TABLES;
 const char* const digest_query = STORM_TABLES
+    " || ', encoding=' || current_setting('client_encoding')"
     " || ', work_mem=' || current_setting('work_mem') || ', search_path=' || current_setting('search_path')"
     " || ', user=' || current_user || ', temp=' || (select coalesce(string_agg(relname, ' ' order by "
     "relname), '') "
@@ -193,7 +198,9 @@ private:
             if (size > 20 && s.shape == 19) s.shape = 0;
             o.statements.push_back(std::move(s));
         }
-        if (!o.flag && size > 0 && one_in(8)) o.statements.back() = of_table_d();
+        if (!one_in(8)) return;
+        for (int copies = 1 + below(3), i = std::max(size - copies, 0); i < size; ++i)
+            o.statements[static_cast<std::size_t>(i)] = of_table_d();
     }
     static bool is_read_only(int shape)
     {
@@ -243,6 +250,8 @@ private:
             "set work_mem = '8MB'",
             "select set_config('work_mem', '9MB', false)",
             "set search_path = public, pg_temp",
+            "set client_encoding to latin1",
+            "select storm_speak('latin1')",
             "create temp table storm_temp (k int)",
             "create temp table storm_dropped on commit drop as select 1 as k",
             "prepare storm_prepared as select 1",

@@ -206,7 +206,8 @@ private:
             std::ranges::any_of(o.statements, [](auto& s) { return s.sql().starts_with("select *"); });
         bool cancelled = got.ending == "cancelled";
         // A cached plan that does not fit its table any more is an error in a transaction, once.
-        bool stale = got.ending == "0A000" && touches_d;
+        bool in_transaction = o.what == kind::transactional || reference_.status() != PQTRANS_IDLE;
+        bool stale = got.ending == "0A000" && touches_d && in_transaction;
         bool left = subject_->left();
         // A transactional body that leaves a stream has succeeded as a whole, or has failed as a whole.
         if (o.what == kind::transactional && left) left = !got.ok();
