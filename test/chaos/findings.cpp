@@ -14,6 +14,9 @@ void findings::take(const load& l, const watch& seen)
     failed = told.count(transfers::fate::failed);
     transactions = told.metrics;
     errors = told.errors;
+    appends_committed = l.appends(histories::fate::committed);
+    appends_failed = l.appends(histories::fate::failed);
+    appends_unknown = l.appends(histories::fate::unknown);
     notifications = l.notifications().count_told();
     gaps = l.notifications().gaps();
     for (auto& what : l.complaints()) complain(what);

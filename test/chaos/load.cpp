@@ -59,7 +59,15 @@ load::load(pgcoro::cluster& c, pgcoro::connection_options listening, watch& w, s
     , seed_(seed)
     , bank_(c)
     , transfers_(bank_, transfer_callers, transfer_limit)
+    , serializable_(c, histories::isolation::serializable, transfer_limit)
+    , read_committed_(c, histories::isolation::read_committed, transfer_limit)
 {}
+
+std::string load::tables()
+{
+    return "chaos_line, " + registers::table_of(histories::isolation::serializable) + ", " +
+           registers::table_of(histories::isolation::read_committed);
+}
 
 asio::awaitable<void> load::open()
 {
@@ -68,6 +76,9 @@ asio::awaitable<void> load::open()
     bank_.use(calm);
     co_await bank_.open();
     co_await calm.execute("create table chaos_line (batch bigint not null, number int not null)");
+    co_await pgcoro::create_commit_markers(calm);
+    co_await serializable_.open(calm);
+    co_await read_committed_.open(calm);
     co_await calm.close();
     bank_.use(cluster_);
 }
@@ -101,6 +112,10 @@ asio::awaitable<void> load::work_all()
     std::vector<operation> all;
     for (int i = 0; i < transfer_callers; ++i)
         all.push_back(asio::co_spawn(executor, transfer(i), asio::deferred));
+    for (unsigned i = 0; i < serializable_callers; ++i)
+        all.push_back(asio::co_spawn(executor, append(serializable_, i), asio::deferred));
+    for (unsigned i = 0; i < read_committed_callers; ++i)
+        all.push_back(asio::co_spawn(executor, append(read_committed_, 100 + i), asio::deferred));
     for (int i = 0; i < read_callers; ++i) all.push_back(asio::co_spawn(executor, read(i), asio::deferred));
     all.push_back(asio::co_spawn(executor, copy_in(), asio::deferred));
     all.push_back(asio::co_spawn(executor, copy_out(), asio::deferred));
@@ -142,6 +157,17 @@ asio::awaitable<void> load::transfer(int number)
         else
             me.failed("");
         co_await pause(up_to(came == transfers::fate::done ? 40ms : 80ms, rng));
+    }
+}
+
+asio::awaitable<void> load::append(registers& to, unsigned number)
+{
+    watch::caller me(watch_, work::append);
+    std::mt19937 rng(seed_ + 5000 + number);
+    while (!stopped_) {
+        auto transaction = [&]() -> asio::awaitable<void> { co_await to.run_one(rng); };
+        co_await attempt(me, transaction);
+        co_await pause(up_to(40ms, rng));
     }
 }
 
@@ -261,6 +287,10 @@ asio::awaitable<transfers::audit> load::check()
     if (missing > 0) complain(std::to_string(missing) + " batches told as copied in are not there");
     if (auto lost = notes_.lost(); lost > 0)
         complain(std::to_string(lost) + " notifications were lost, and the listener was told of no gap");
+    for (auto* lists : {&serializable_, &read_committed_}) {
+        auto anomalies = co_await lists->check(calm);
+        for (auto& what : anomalies) complain(std::move(what));
+    }
     co_await calm.close();
     co_return books;
 }

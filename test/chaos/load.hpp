@@ -1,6 +1,7 @@
 #pragma once
 
 #include "notes.hpp"
+#include "registers.hpp"
 #include "watch.hpp"
 
 #include "transfers/bank.hpp"
@@ -16,19 +17,23 @@
 namespace chaos
 {
 
-/// The work that is done while the servers are mistreated: transfers, reads, COPY in and out, NOTIFY and a
-/// listener.
+/// The work that is done while the servers are mistreated: transfers, lists that are appended to, reads, COPY
+/// in and out, NOTIFY and a listener.
 class load
 {
 public:
     static constexpr int transfer_callers = 24;
     static constexpr int read_callers = 4;
+    static constexpr int serializable_callers = 4;   ///< that append to lists, and read them
+    static constexpr int read_committed_callers = 2; ///< the same
     static constexpr std::int32_t rows_a_batch = 500;
 
     /// `c` and `w` must outlive it; `listening` is where the listener connects.
     load(pgcoro::cluster& c, pgcoro::connection_options listening, watch& w, std::uint32_t seed,
          std::chrono::milliseconds transfer_limit);
 
+    /// The tables that are made in no schema of their own, for DROP TABLE.
+    static std::string tables();
     /// Makes the tables.
     boost::asio::awaitable<void> open();
     /// All callers, until stop().
@@ -42,11 +47,17 @@ public:
     std::vector<std::string> complaints() const;
 
     const transfers::journal& journal() const noexcept { return transfers_.told(); }
+    /// So many transactions on lists ended like that.
+    std::size_t appends(histories::fate came) const
+    {
+        return serializable_.count(came) + read_committed_.count(came);
+    }
     const notes& notifications() const noexcept { return notes_; }
 
 private:
     boost::asio::awaitable<void> work_all();
     boost::asio::awaitable<void> transfer(int number);
+    boost::asio::awaitable<void> append(registers& to, unsigned number);
     boost::asio::awaitable<void> read(int number);
     boost::asio::awaitable<void> copy_in();
     boost::asio::awaitable<void> copy_out();
@@ -64,6 +75,8 @@ private:
     std::uint32_t seed_;
     transfers::bank bank_;
     transfers::callers transfers_;
+    registers serializable_;
+    registers read_committed_;
     notes notes_;
     std::vector<std::int64_t> batches_told_; ///< that were copied in, as the caller was told
     std::vector<std::string> complaints_;

@@ -38,7 +38,8 @@ std::optional<int> parse(int argc, char** argv, settings& s)
 {
     CLI::App app(
         "Mistreats a primary, its replica and the network under load, one fault after the other, in a random "
-        "order. Then checks that no money was lost, every transfer took place exactly once, nothing "
+        "order. Then checks that no money was lost, every transfer took place exactly once, every "
+        "history of appends is one that its isolation level allows, nothing "
         "leaked and no wait was without bound.\n"
         "Exit code: 0 when all of that held, 1 when not, 2 for wrong usage.",
         "pgcoro_chaos");
@@ -123,7 +124,7 @@ int run(const settings& s)
         quiet.faults = 0;
         quiet.duration = 2s;
         auto found = trial(w, quiet, tell).run({});
-        w.primary().server().psql("drop table chaos_line");
+        w.primary().server().psql("drop table " + load::tables());
         w.replica().server().catch_up_with(w.primary().server());
         if (!found.complaints.empty())
             throw std::runtime_error("without any fault: " + found.complaints.front());

@@ -54,6 +54,8 @@ void print_books(std::ostream& out, const findings& f)
         << "Ledger: " << b.ledger_rows << " entries, " << b.lost << " lost, " << b.doubled << " doubled, "
         << b.unasked << " not to have taken place, " << b.accounts_off << " accounts off; money "
         << b.cents_before << " before, " << b.cents_after << " after\n"
+        << "Lists: " << f.appends_committed << " transactions committed, " << f.appends_failed << " failed, "
+        << f.appends_unknown << " commits unknown\n"
         << "Notifications: " << f.notifications << " committed, " << f.gaps << " gaps told\n";
 }
 
@@ -130,6 +132,10 @@ void print_json(std::ostream& out, const report& r)
           {"accounts_off", b.accounts_off},
           {"cents_before", b.cents_before},
           {"cents_after", b.cents_after}}},
+        {"lists",
+         {{"committed", f.appends_committed},
+          {"failed", f.appends_failed},
+          {"commit_unknown", f.appends_unknown}}},
         {"notifications", {{"committed", f.notifications}, {"gaps", f.gaps}}},
         {"failovers", f.failovers},
         {"before", held(r.before)},

@@ -49,7 +49,7 @@ trial::trial(world& w, const settings& s, std::function<void(const std::string&)
 std::chrono::milliseconds trial::bound(work kind, const pgcoro::cluster_options& o)
 {
     // transaction_options::timeout: an unknown outcome may take 5 s beyond it.
-    if (kind == work::transfer) return transfer_limit + 5s + machine_slack;
+    if (kind == work::transfer || kind == work::append) return transfer_limit + 5s + machine_slack;
     // A host, its connection, and the answer; then the same on the other host.
     auto& c = o.pool.connection;
     return o.failover_timeout + 2 * (o.pool.acquire_timeout + c.statement_timeout + c.response_grace) +

@@ -7,7 +7,7 @@ namespace chaos
 
 const char* to_string(work w) noexcept
 {
-    constexpr const char* names[works] = {"transfer", "read", "copy in", "copy out", "notify"};
+    constexpr const char* names[works] = {"transfer", "append", "read", "copy in", "copy out", "notify"};
     return names[static_cast<std::size_t>(w)];
 }
 

@@ -13,8 +13,8 @@ namespace chaos
 using clock = std::chrono::steady_clock;
 
 /// What the callers do.
-enum class work : std::uint8_t { transfer, read, copy_in, copy_out, notify };
-inline constexpr std::size_t works = 5;
+enum class work : std::uint8_t { transfer, append, read, copy_in, copy_out, notify };
+inline constexpr std::size_t works = 6;
 const char* to_string(work w) noexcept;
 
 /// What became of one kind of work.

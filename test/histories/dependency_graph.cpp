@@ -58,7 +58,8 @@ std::vector<edge> shortest_path(const edge_lists& out, std::size_t from, std::si
         std::vector<std::size_t> next;
         for (auto node : level)
             for (auto& e : out[node])
-                if ((e.kind & kinds) && within[e.to] && reached_by.emplace(e.to, &e).second) next.push_back(e.to);
+                if ((e.kind & kinds) && within[e.to] && reached_by.emplace(e.to, &e).second)
+                    next.push_back(e.to);
         level = std::move(next);
     }
     std::vector<edge> path;

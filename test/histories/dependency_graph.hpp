@@ -36,8 +36,8 @@ public:
     /// An edge from a transaction to itself says nothing, and is ignored.
     void add(const edge& e);
 
-    /// Returns the shortest cycle of one edge of a kind in `first`, which comes first, and edges of the kinds in
-    /// `rest`; empty if there is none.
+    /// Returns the shortest cycle of one edge of a kind in `first`, which comes first, and edges of the kinds
+    /// in `rest`; empty if there is none.
     std::vector<edge> shortest_cycle(dependencies first, dependencies rest) const;
 
 private:

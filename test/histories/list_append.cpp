@@ -146,7 +146,9 @@ void checker::learn_effects()
             for (auto& o : t.operations) seen.insert(o.list.begin(), o.list.end());
     for (std::size_t i = 0; i < history_.transactions.size(); ++i) {
         auto& t = history_.transactions[i];
-        auto was_seen = [&](const operation& o) { return o.what == operation::append && seen.contains(o.value); };
+        auto was_seen = [&](const operation& o) {
+            return o.what == operation::append && seen.contains(o.value);
+        };
         happened_[i] = t.came == fate::committed ||
                        (t.came == fate::unknown && std::ranges::any_of(t.operations, was_seen));
     }
@@ -169,10 +171,12 @@ void checker::check_values(list l, const std::string& where)
     std::unordered_set<std::int64_t> before;
     for (auto v : l) {
         auto value = "the value " + std::to_string(v);
-        if (!before.insert(v).second) find(anomaly::duplicated_append, value + " is more than once in " + where);
+        if (!before.insert(v).second)
+            find(anomaly::duplicated_append, value + " is more than once in " + where);
         auto at = writers_.find(v);
         if (at != writers_.end() && history_.transactions[at->second.transaction].came == fate::failed)
-            find(anomaly::g1a, value + " of the failed " + name_of(at->second.transaction) + " is in " + where);
+            find(anomaly::g1a,
+                 value + " of the failed " + name_of(at->second.transaction) + " is in " + where);
     }
 }
 
@@ -183,16 +187,17 @@ void checker::check_appends()
         check_values(l, where);
         for (auto v : l)
             if (!writer_of(key, v))
-                find(anomaly::unasked_append, "nobody appended the value " + std::to_string(v) + " to " + where);
+                find(anomaly::unasked_append,
+                     "nobody appended the value " + std::to_string(v) + " to " + where);
     }
     std::map<std::int64_t, std::unordered_set<std::int64_t>> there;
     for (auto& [key, l] : history_.lists) there[key].insert(l.begin(), l.end());
     for (std::size_t i = 0; i < history_.transactions.size(); ++i)
         for (auto& o : history_.transactions[i].operations)
             if (happened_[i] && o.what == operation::append && !there[o.key].contains(o.value))
-                find(anomaly::lost_append,
-                     text_of(i, history_.transactions[i]) + " The value " + std::to_string(o.value) +
-                         " is not in key " + std::to_string(o.key) + " at the end");
+                find(anomaly::lost_append, text_of(i, history_.transactions[i]) + " The value " +
+                                               std::to_string(o.value) + " is not in key " +
+                                               std::to_string(o.key) + " at the end");
 }
 
 void checker::check_read(std::size_t reader, const operation& o, const std::string& where)
@@ -273,8 +278,8 @@ void checker::add_reads(std::size_t reader)
     }
 }
 
-// Only edges that others do not imply: from those that had ended when a transaction began, and after whose end no other
-// one had begun and ended.
+// Only edges that others do not imply: from those that had ended when a transaction began, and after whose
+// end no other one had begun and ended.
 void checker::add_times()
 {
     using event = std::tuple<std::uint64_t, bool, std::size_t>; // moment, is it the end, transaction

@@ -1,7 +1,7 @@
-/// Checks what transactions that append to lists and read them were told, against what the lists hold in the end.
-/// A list tells in which order its elements were appended, and so which transaction depends on which: Kingsbury and
-/// Alvaro, "Elle: Inferring Isolation Anomalies from Experimental Observations", VLDB 2020. Names like G1a are those
-/// of Adya, "Weak Consistency", MIT 1999.
+/// Checks what transactions that append to lists and read them were told, against what the lists hold in the
+/// end. A list tells in which order its elements were appended, and so which transaction depends on which:
+/// Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experimental Observations", VLDB 2020.
+/// Names like G1a are those of Adya, "Weak Consistency", MIT 1999.
 #pragma once
 
 #include <cstdint>
@@ -53,12 +53,12 @@ struct history
 enum class isolation : std::uint8_t { read_committed, serializable };
 
 enum class anomaly : std::uint8_t {
-    lost_append,        ///< of a transaction that took effect, and not in the list
-    duplicated_append,  ///< more than once in a list
-    unasked_append,     ///< nobody appended it to that list
-    g1a,                ///< of a failed transaction, and in a list
-    g1b,                ///< a list was read between two appends of one transaction
-    internal,           ///< a transaction did not see its own appends or, serializable, saw two states of a list
+    lost_append,       ///< of a transaction that took effect, and not in the list
+    duplicated_append, ///< more than once in a list
+    unasked_append,    ///< nobody appended it to that list
+    g1a,               ///< of a failed transaction, and in a list
+    g1b,               ///< a list was read between two appends of one transaction
+    internal, ///< a transaction did not see its own appends or, serializable, saw two states of a list
     incompatible_order, ///< a list was read that is no beginning of the list at the end
     g0,                 ///< cycle of ww
     g1c,                ///< cycle of ww and wr
@@ -77,9 +77,9 @@ struct finding
     std::string text; ///< names the transactions by their numbers in the history
 };
 
-/// Returns what the isolation level does not allow. Of cycles only the shortest one of the first kind that there is, in
-/// the order of `anomaly`; at read committed those with rw are allowed. A transaction of unknown fate took effect if
-/// anybody has seen one of its values.
+/// Returns what the isolation level does not allow. Of cycles only the shortest one of the first kind that
+/// there is, in the order of `anomaly`; at read committed those with rw are allowed. A transaction of unknown
+/// fate took effect if anybody has seen one of its values.
 std::vector<finding> check(const history& h, isolation level);
 
 } // namespace histories

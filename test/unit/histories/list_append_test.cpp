@@ -225,7 +225,8 @@ BOOST_AUTO_TEST_CASE(write_skew_is_g2)
 BOOST_AUTO_TEST_CASE(an_unknown_transaction_that_was_seen_takes_part_in_cycles)
 {
     history h;
-    h.transactions = {made(fate::unknown, {read(x, {}), append(y, 2)}), committed({read(y, {}), append(x, 1)})};
+    h.transactions = {made(fate::unknown, {read(x, {}), append(y, 2)}),
+                      committed({read(y, {}), append(x, 1)})};
     h.lists = {{x, {1}}, {y, {2}}};
     check_kinds(h, {anomaly::g2});
     h.lists = {{x, {1}}};
@@ -235,7 +236,8 @@ BOOST_AUTO_TEST_CASE(an_unknown_transaction_that_was_seen_takes_part_in_cycles)
 BOOST_AUTO_TEST_CASE(a_failed_transactions_reads_say_nothing)
 {
     history h;
-    h.transactions = {made(fate::failed, {read(x, {}), append(y, 2)}), committed({read(y, {}), append(x, 1)})};
+    h.transactions = {made(fate::failed, {read(x, {}), append(y, 2)}),
+                      committed({read(y, {}), append(x, 1)})};
     h.lists = {{x, {1}}};
     check_kinds(h, nothing);
 }
@@ -253,7 +255,8 @@ BOOST_AUTO_TEST_CASE(a_stale_read_is_found_by_real_time)
 BOOST_AUTO_TEST_CASE(an_append_before_an_earlier_one_is_found_by_real_time)
 {
     history h;
-    h.transactions = {committed({append(x, 1)}, 0, 1), committed({read(y, {})}, 2, 3), committed({append(x, 2)}, 4, 5)};
+    h.transactions = {committed({append(x, 1)}, 0, 1), committed({read(y, {})}, 2, 3),
+                      committed({append(x, 2)}, 4, 5)};
     h.lists = {{x, {2, 1}}};
     check_kinds(h, {anomaly::g0_realtime});
     check_kinds(h, {anomaly::g0_realtime}, isolation::read_committed);
@@ -292,7 +295,8 @@ BOOST_AUTO_TEST_CASE(a_long_history_is_checked_in_a_moment)
         auto& l = h.lists[key];
         auto seen = l;
         l.push_back(i);
-        h.transactions.push_back(committed({read(key, std::move(seen)), append(key, i)}, 2 * moment, 2 * moment + 1));
+        h.transactions.push_back(
+            committed({read(key, std::move(seen)), append(key, i)}, 2 * moment, 2 * moment + 1));
     }
     check_kinds(h, nothing);
 }
