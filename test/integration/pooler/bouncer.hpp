@@ -5,6 +5,7 @@
 
 #include <pgcoro/testing/server.hpp>
 
+#include <cstdint>
 #include <string>
 
 /// PgBouncer before a private server, on a port of its own; as the server it is gone with this object,
@@ -17,6 +18,7 @@ public:
 
     /// Over TCP, as the superuser and with the password, with libpq's own parameters only.
     std::string uri() const;
+    std::uint16_t port() const noexcept { return port_.number(); }
     /// Cuts all connections.
     void restart();
 

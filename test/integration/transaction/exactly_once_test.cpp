@@ -1,8 +1,8 @@
 // A proxy cuts the connection at every possible byte of COMMIT's exchange: what the callers were told must be
 // what the database has.
-#include "integration/fixture.hpp"
 #include "integration/run.hpp"
 #include "integration/support/proxy.hpp"
+#include "integration/transaction/quick_server.hpp"
 
 #include <pgcoro/pgcoro.hpp>
 
@@ -47,22 +47,6 @@ struct cutter
         return f;
     }
 };
-
-// A server whose logins are cheap: these tests make thousands of them through a proxy, and SCRAM would take most of
-// their time.
-pgcoro::testing::server& quick_server()
-{
-    static auto options = [] {
-        pgcoro::testing::server_options o;
-        o.settings["password_encryption"] = "md5";
-        o.hba = {"host all all 127.0.0.1/32 md5", "host all all ::1/128 md5"};
-        return o;
-    }();
-    static pgcoro::testing::server server(options);
-    static bool once = (server.psql("alter role postgres password '" + server.password() + "'"), true);
-    static_cast<void>(once);
-    return server;
-}
 
 pgcoro::pool_options options_for(const test::proxy& p)
 {

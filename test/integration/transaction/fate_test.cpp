@@ -2,6 +2,7 @@
 // test loses an answer, or deceives, where one of the two was broken once.
 #include "integration/support/proxy.hpp"
 #include "integration/transaction/bank.hpp"
+#include "integration/transaction/synchronous_pair.hpp"
 #include "transaction/core.hpp"
 
 #include <pgcoro/testing/server.hpp>
@@ -86,32 +87,6 @@ pgcoro::pool_options options_for(const pgcoro::testing::server& s)
     o.connection = pgcoro::connection_options::from_uri(s.uri());
     return o;
 }
-
-// A primary whose commits wait for its standby.
-struct synchronous_pair
-{
-    pgcoro::testing::server primary;
-    pgcoro::testing::server standby{following(primary)};
-
-    synchronous_pair()
-    {
-        set_standbys("*");
-        standby.catch_up_with(primary);
-    }
-    void wait_no_more() { set_standbys(""); }
-
-    static pgcoro::testing::server_options following(const pgcoro::testing::server& s)
-    {
-        pgcoro::testing::server_options o;
-        o.replica_of = &s;
-        return o;
-    }
-    void set_standbys(const std::string& names)
-    {
-        primary.psql("alter system set synchronous_standby_names = '" + names + "'");
-        primary.psql("select pg_reload_conf()");
-    }
-};
 
 asio::awaitable<void> nap(std::chrono::milliseconds time)
 {
