@@ -26,6 +26,7 @@ namespace pgcoro::detail
 #define PGCORO_MARKER_RIGHT                                                                                  \
     "union all select 256 from pg_catalog.pg_class as c "                                                    \
     "join pg_catalog.pg_namespace as s on s.oid = c.relnamespace "                                           \
+    "join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attname = 'blocks' "                      \
     "where s.nspname = 'pgcoro' and c.relname = 'commit_marker' "                                            \
     "and pg_catalog.has_schema_privilege(s.oid, 'usage') "                                                   \
     "and pg_catalog.has_table_privilege(c.oid, 'insert') and pg_catalog.has_table_privilege(c.oid, 'select') "

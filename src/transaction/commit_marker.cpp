@@ -17,7 +17,8 @@ constexpr std::string_view create_script =
     "create schema if not exists pgcoro; "
     "create table if not exists pgcoro.commit_marker ("
     "key pg_catalog.uuid primary key, "
-    "at pg_catalog.timestamptz not null default pg_catalog.now()); "
+    "at pg_catalog.timestamptz not null default pg_catalog.now(), "
+    "blocks pg_catalog.bool not null default false); "
     "grant usage on schema pgcoro to public; "
     "grant select, insert on pgcoro.commit_marker to public";
 

@@ -29,7 +29,7 @@ struct outcome_answer
     enum class marker {
         not_asked,
         found,   // the row is there: its transaction is committed
-        blocked, // the asker put its own row there and committed it: the transaction cannot commit any more
+        blocked, // an asker put its own row there and committed it: the transaction cannot commit any more
         absent,  // the row is not there, and may still come
     };
 

@@ -52,13 +52,13 @@ std::string outcome_query(std::uint32_t rights, bool has_id, bool has_gid, bool 
         prepared = "exists (select from pg_catalog.pg_prepared_xacts where gid = $2 and "
                    "database = pg_catalog.current_database() and transaction = "
                    "pg_catalog.xid($1::pg_catalog.xid8))";
-    std::string found = "false";
+    std::string marker = "null::pg_catalog.bool";
     if (has_marker && allowed(server_right::marker))
-        found = "exists (select from pgcoro.commit_marker where key = $3::pg_catalog.uuid)";
-    return "select o.*, case when o.status = 'committed' or o.prepared or o.found then " +
+        marker = "(select blocks from pgcoro.commit_marker where key = $3::pg_catalog.uuid)";
+    return "select o.*, case when o.status = 'committed' or o.prepared or not o.blocks then " +
            durability_expression(rights) + " else false end from (select " + identity_expression(rights) +
-           " as server, " + standby + " as standby, " + status + " as status, " + prepared + " as prepared, " + found +
-           " as found, $1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.text offset 0) as o";
+           " as server, " + standby + " as standby, " + status + " as status, " + prepared + " as prepared, " + marker +
+           " as blocks, $1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.text offset 0) as o";
 }
 
 outcome_answer::status status_of(std::string_view text)
@@ -70,6 +70,14 @@ outcome_answer::status status_of(std::string_view text)
     if (text == "not assigned") return not_assigned;
     if (text == "forgotten") return forgotten;
     return not_asked;
+}
+
+// `blocks` of the row; null if there is none.
+outcome_answer::marker marker_of(std::optional<bool> blocks)
+{
+    using enum outcome_answer::marker;
+    if (!blocks) return absent;
+    return *blocks ? blocked : found;
 }
 
 std::optional<std::string> optional_text(const std::string& text)
@@ -107,10 +115,11 @@ asio::awaitable<void> learn_rights(session& s, deadline limit)
     throw error("the server stopped waiting for its synchronous standby");
 }
 
-// Puts the marker there, if its transaction has not done so. Waits while that transaction is under way.
+// Puts a row with the marker's key there, if its transaction has not done so. Waits while that transaction is under way.
+// Where the answer is lost, the next question finds the row, and that it is not the transaction's.
 asio::awaitable<void> block_marker(session& s, const std::string& key, outcome_answer& a, deadline limit)
 {
-    auto sql = "with mine as (insert into pgcoro.commit_marker (key) values ($1::pg_catalog.uuid) "
+    auto sql = "with mine as (insert into pgcoro.commit_marker (key, blocks) values ($1::pg_catalog.uuid, true) "
                "on conflict (key) do nothing returning 1) select exists (select from mine), " +
                identity_expression(s.server().may);
     auto args = params::of(key);
@@ -139,8 +148,7 @@ asio::awaitable<outcome_answer> ask(const transaction_core& core, connection_sou
     a.standby = got[0][1].as<bool>();
     a.id = status_of(got[0][2].as<std::string>());
     a.prepared = got[0][3].as<bool>();
-    if (core.marked())
-        a.row = got[0][4].as<bool>() ? outcome_answer::marker::found : outcome_answer::marker::absent;
+    if (core.marked()) a.row = marker_of(got[0][4].as<std::optional<bool>>());
     a.durable = got[0][8].as<bool>();
     bool may_block = a.row == outcome_answer::marker::absent && !a.standby && core.may_block(a.server) &&
                      (s.server().may & server_right::marker);

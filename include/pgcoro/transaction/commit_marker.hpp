@@ -12,13 +12,14 @@ namespace PGCORO_API pgcoro
 {
 
 /// Creates the table that `resolve_commit::by_marker` needs, `pgcoro.commit_marker`, with its schema, if they are not
-/// there: `key uuid primary key, at timestamptz`. To be called once for a database, by its owner; roles that run
+/// there: `key uuid primary key, at timestamptz, blocks boolean`. To be called once for a database, by its owner; roles that run
 /// transactions need USAGE on the schema and SELECT and INSERT on the table, which this function grants to PUBLIC. Where
 /// logical replication takes part in a switch-over, publish the table as well.
 ///
 /// A transaction with `by_marker` that writes inserts one row, in the round trip of its COMMIT. The row survives a
 /// crash, a failover to a standby that has it, and a pooler, and it is found on servers that do not know the
-/// transaction's id. It costs about as much as any other insert of one small row.
+/// transaction's id. It costs about as much as any other insert of one small row. After a lost COMMIT whose row is not
+/// there, the caller inserts a row of the same key with `blocks`, which keeps the transaction from committing later.
 ///
 /// @par Errors
 /// Those of `pool::acquire` and of statements; 42501 without the right to create a schema.

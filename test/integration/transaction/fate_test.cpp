@@ -322,6 +322,42 @@ BOOST_AUTO_TEST_CASE(a_marker_is_found_after_a_crash_that_makes_an_id_unknown)
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_row_that_keeps_a_marker_away_is_not_taken_for_it)
+{
+    table t;
+    // COMMIT never arrives, and the answer to the row that keeps its marker away is lost.
+    enum { commit, row, end_of_row, over } next = commit;
+    test::proxy between(test::socket_of(shared_server()), [&](std::string_view message) -> std::optional<fault> {
+        bool seen = next == commit ? message.find(std::string_view("commit\0", 7)) != message.npos
+                    : next == row  ? message.find("with mine as") != message.npos
+                                   : next == end_of_row && message.starts_with('S');
+        if (!seen) return std::nullopt;
+        next = static_cast<decltype(next)>(next + 1);
+        if (next == end_of_row) return std::nullopt;
+        fault f;
+        f.where = next == over ? fault::to_client : fault::to_server;
+        return f;
+    });
+    run([&]() -> asio::awaitable<void> {
+        auto options = bank::options();
+        options.connection = pgcoro::connection_options::from_uri(between.uri());
+        pool setup(co_await asio::this_coro::executor, bank::options());
+        co_await pgcoro::create_commit_markers(setup);
+        pool db(co_await asio::this_coro::executor, options);
+        int bodies = 0;
+        auto work = [&](transaction& tx) -> asio::awaitable<void> {
+            ++bodies;
+            co_await insert(tx);
+        };
+        auto outcome = co_await outcome_of(transactional(db, work, {.resolve_commit = resolve_commit::by_marker}));
+        BOOST_TEST(outcome == "success");
+        BOOST_TEST(bodies == 2);
+        BOOST_TEST(t.rows() == "1");
+        bool all_lost = next == over;
+        BOOST_TEST(all_lost);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(markers_ride_are_removed_by_age_and_are_missed_in_words)
 {
     pgcoro::testing::server server;

@@ -34,6 +34,7 @@ struct transaction
     int effect = 0;
     int notifies = 0;
     std::uint64_t marker = 0;
+    bool blocks = false; // it is an asker's, which put the marker there to keep another one from committing
     int gid = 0;
     bool waits = false; // in COMMIT, for a standby: committed, and seen as in progress
     bool replicated = false;
@@ -52,11 +53,12 @@ struct server
             if (it->id == id) return &*it;
         return nullptr;
     }
-    bool has_marker(std::uint64_t key) const
+    const transaction* marked_by(std::uint64_t key) const
     {
-        return std::any_of(log.begin(), log.end(), [&](auto& t) {
+        auto it = std::find_if(log.begin(), log.end(), [&](auto& t) {
             return t.marker == key && key != 0 && t.now == transaction::status::committed;
         });
+        return it == log.end() ? nullptr : &*it;
     }
     int effects() const
     {
@@ -271,7 +273,7 @@ struct simulation
         auto* t = open ? now.find(open) : nullptr;
         session = false;
         if (with_marker) {
-            if (now.has_marker(pending.marker)) { // blocked meanwhile
+            if (now.marked_by(pending.marker)) { // blocked meanwhile
                 if (t) t->now = transaction::status::aborted;
                 return false;
             }
@@ -398,8 +400,10 @@ struct simulation
             }
             answer_status(c, a);
             if (c.marked()) {
-                bool found = now.has_marker(pending.marker);
-                a.row = found ? outcome_answer::marker::found : outcome_answer::marker::absent;
+                auto* found = now.marked_by(pending.marker);
+                a.row = !found          ? outcome_answer::marker::absent
+                        : found->blocks ? outcome_answer::marker::blocked
+                                        : outcome_answer::marker::found;
                 auto* holder = std::find_if(now.log.begin(), now.log.end(), [&](auto& t) {
                     return t.marker == pending.marker && t.now == transaction::status::in_progress;
                 }) == now.log.end()
@@ -412,7 +416,9 @@ struct simulation
                     mine.marker = pending.marker;
                     mine.now = transaction::status::committed;
                     mine.replicated = true;
+                    mine.blocks = true;
                     give_id(mine);
+                    if (chance(0.2)) continue; // its answer is lost
                     a.row = outcome_answer::marker::blocked;
                 }
             }
