@@ -86,6 +86,8 @@ boost::asio::awaitable<void> detail::run_statements(statement_host& host, statem
     pipeline_batch all(list, b);
     std::exception_ptr failure;
     try {
+        host.on();
+        for (auto& s : list) host.check(s->sql);
         co_await run_batch(host, all);
         auto from = all.stale_from();
         // They are run again, once. Not if another behind them has run, because the order may matter.

@@ -314,7 +314,7 @@ asio::awaitable<result> transaction::run_last(std::string_view sql, const params
 {
     check_last();
     auto& session = on();
-    check_text(sql);
+    check(sql);
     if (!may_ride()) {
         auto got = co_await run_kept(sql, args);
         co_await commit();
@@ -364,7 +364,7 @@ asio::awaitable<void> transaction::run_last(const statement_list& all)
     check_last();
     auto& session = on();
     auto list = all.statements();
-    for (auto& s : list) check_text(s->sql);
+    for (auto& s : list) check(s->sql);
     if (list.empty() || !may_ride()) {
         co_await detail::run_statements(*this, std::move(list), barrier::none);
         co_await commit();

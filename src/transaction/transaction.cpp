@@ -139,7 +139,7 @@ void transaction::limit_time(detail::session& session, detail::prologue& p, bool
 }
 
 // A statement that would end the transaction would take its fate out of our hands.
-void transaction::check_text(std::string_view sql)
+void transaction::check(std::string_view sql)
 {
     auto command = sql::transaction_control(sql).what;
     if (command == sql::control::none || command == sql::control::savepoint) {
@@ -193,7 +193,7 @@ detail::prologue transaction::begin(std::string_view sql)
                   {}, sql));
         std::rethrow_exception(failure_);
     }
-    check_text(sql);
+    check(sql);
     detail::prologue p;
     before_ = {session.sent(), set_, std::move(due_)};
     due_.clear();

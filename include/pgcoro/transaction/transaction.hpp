@@ -213,6 +213,7 @@ private:
 
     detail::statement_host& host() noexcept { return *this; }
     detail::session& on() override;
+    void check(std::string_view sql) override;
     detail::prologue begin(std::string_view sql) override;
     void told(const char* id) override;
     std::exception_ptr failed(std::exception_ptr why, std::string_view sql) override;
@@ -224,7 +225,6 @@ private:
     enum class question { none, rights, id };
 
     void check_last() const;
-    void check_text(std::string_view sql);
     void note_effects(const result& got, bool asked_for_id);
     std::string_view next_question();
     std::string_view rights_question() const noexcept;

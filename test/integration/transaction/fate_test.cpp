@@ -541,26 +541,47 @@ BOOST_AUTO_TEST_CASE(a_body_that_ends_its_transaction_itself_is_told_what_to_use
     });
 }
 
-BOOST_AUTO_TEST_CASE(a_pipeline_that_ends_its_transaction_is_no_success)
+BOOST_AUTO_TEST_CASE(a_pipeline_that_would_end_its_transaction_is_not_sent)
 {
     table t;
     run([&]() -> asio::awaitable<void> {
         pool db(co_await asio::this_coro::executor, bank::options());
-        int bodies = 0;
-        auto work = [&](transaction& tx) -> asio::awaitable<void> {
-            ++bodies;
-            auto all = tx.pipeline();
-            all.execute("insert into fate values (1)");
-            all.execute("commit");
-            co_await all.run();
-        };
-        auto outcome = co_await outcome_of(transactional(db, work));
-        BOOST_TEST(outcome != "success");
-        BOOST_TEST(bodies == 1);
+        for (auto* end : {"commit", "rollback", "rollback and chain", "commit and chain", "begin"}) {
+            int bodies = 0;
+            auto work = [&](transaction& tx) -> asio::awaitable<void> {
+                ++bodies;
+                auto all = tx.pipeline();
+                all.execute("insert into fate values (1)");
+                all.execute(end);
+                all.execute("insert into fate values (2)");
+                co_await all.run();
+            };
+            auto outcome = co_await outcome_of(transactional(db, work));
+            BOOST_TEST(outcome.find("return from the body to commit") != std::string::npos, outcome);
+            BOOST_TEST(bodies == 1);
+        }
+        BOOST_TEST(t.rows() == "0");
     });
 }
 
-BOOST_AUTO_TEST_CASE(a_notification_alone_happens_once)
+namespace
+{
+
+asio::awaitable<void> notify(transaction& tx) { co_await tx.query("select pg_notify('fate', 'x')"); }
+
+asio::awaitable<void> notify_in_a_pipeline(transaction& tx)
+{
+    auto all = tx.pipeline();
+    all.execute("select 1");
+    all.execute("notify fate, 'x'");
+    co_await all.run();
+}
+
+const std::vector<way> ways_to_notify{{"query", notify}, {"pipeline", notify_in_a_pipeline}};
+
+} // namespace
+
+BOOST_DATA_TEST_CASE(a_notification_alone_happens_once, boost::unit_test::data::make(ways_to_notify))
 {
     losing_proxy p;
     run([&]() -> asio::awaitable<void> {
@@ -570,7 +591,7 @@ BOOST_AUTO_TEST_CASE(a_notification_alone_happens_once)
         int bodies = 0;
         auto work = [&](transaction& tx) -> asio::awaitable<void> {
             ++bodies;
-            co_await tx.query("select pg_notify('fate', 'x')");
+            co_await sample.work(tx);
         };
         p.armed = true;
         auto outcome = co_await outcome_of(transactional(db, work));
