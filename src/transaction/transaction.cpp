@@ -252,9 +252,9 @@ void transaction::told(const char* text)
 }
 
 // A row in a foreign table leaves no id behind: nor can its transaction be found again without one.
-void transaction::note_effects(const result& got, bool asked_for_id)
+void transaction::note_effects(const result& got)
 {
-    if (!asked_for_id || core_->now() != detail::transaction_core::state::clean || got.affected_rows() == 0) return;
+    if (!core_->id().empty() || got.affected_rows() == 0) return;
     auto tag = got.command_tag();
     if (tag.starts_with("INSERT") || tag.starts_with("UPDATE") || tag.starts_with("DELETE") ||
         tag.starts_with("MERGE"))
@@ -340,10 +340,9 @@ asio::awaitable<result> transaction::run_kept(std::string_view sql, const params
         r.internal = asking_;
         detail::result_ptr after;
         r.after_result = &after;
-        bool asked_for_id = asked_ == question::id;
         auto got = co_await session.run(r);
         if (after) told(detail::first_value(after.get()));
-        note_effects(got, asked_for_id);
+        note_effects(got);
         co_return got;
     } catch (...) {
         failure = failed(std::current_exception(), sql);

@@ -225,7 +225,7 @@ private:
     enum class question { none, rights, id };
 
     void check_last() const;
-    void note_effects(const result& got, bool asked_for_id);
+    void note_effects(const result& got);
     std::string_view next_question();
     std::string_view rights_question() const noexcept;
     void limit_time(detail::session& session, detail::prologue& p, bool first, std::string_view sql);

@@ -604,6 +604,34 @@ BOOST_DATA_TEST_CASE(a_notification_alone_happens_once, boost::unit_test::data::
     });
 }
 
+BOOST_AUTO_TEST_CASE(a_row_in_a_foreign_table_is_written_once)
+{
+    pgcoro::testing::server server;
+    server.psql("create extension postgres_fdw; create table far (n int); "
+                "create server here foreign data wrapper postgres_fdw options (host '" +
+                server.socket_dir().string() + "', port '" + std::to_string(server.port()) +
+                "', dbname 'postgres'); create user mapping for postgres server here options (user 'postgres'); "
+                "create foreign table near (n int) server here options (table_name 'far')");
+    losing_proxy p(server);
+    run([&]() -> asio::awaitable<void> {
+        pool db(co_await asio::this_coro::executor, p.options(1));
+        int bodies = 0;
+        auto work = [&](transaction& tx) -> asio::awaitable<void> {
+            ++bodies;
+            co_await tx.execute("insert into near values (1)");
+        };
+        // The first transaction of a connection asks for the role's rights as well.
+        for (int expected : {1, 2}) {
+            p.armed = true;
+            auto outcome = co_await outcome_of(transactional(db, work));
+            BOOST_TEST(outcome == "success");
+            BOOST_TEST(bodies == expected);
+            BOOST_TEST(server.psql("select count(*) from far") == std::to_string(expected));
+            co_await transactional(db, [](transaction& tx) -> asio::awaitable<void> { co_await tx.query("select 1"); });
+        }
+    });
+}
+
 BOOST_AUTO_TEST_CASE(two_tenants_in_one_transaction_are_served_by_another_attempt)
 {
     shared_server().psql("drop schema if exists tenant_a, tenant_b cascade; create schema tenant_a; create schema tenant_b; "
