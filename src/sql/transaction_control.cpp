@@ -94,6 +94,15 @@ control_command command_at(std::string_view text) noexcept
     return found->is;
 }
 
+// Texts have few of the letter at `rare`, and the library finds a single one fast.
+bool mentions(std::string_view text, std::string_view word, std::size_t rare) noexcept
+{
+    for (char letter : {word[rare], static_cast<char>(word[rare] & ~0x20)})
+        for (auto at = text.find(letter, rare); at != text.npos; at = text.find(letter, at + 1))
+            if (equals(text.substr(at - rare, word.size()), word)) return true;
+    return false;
+}
+
 bool begins_or_ends(std::string_view statement) noexcept
 {
     auto what = command_at(statement).what;
@@ -139,14 +148,8 @@ void refuse_transaction_control(std::string_view text, std::string_view what)
     throw std::logic_error(message);
 }
 
-bool mentions_notify(std::string_view text) noexcept
-{
-    constexpr std::string_view word = "notify";
-    constexpr std::size_t rare = 4; // texts have few of this letter, and the library finds a single one fast
-    for (char f : {'f', 'F'})
-        for (auto at = text.find(f, rare); at != text.npos; at = text.find(f, at + 1))
-            if (equals(text.substr(at - rare, word.size()), word)) return true;
-    return false;
-}
+bool mentions_notify(std::string_view text) noexcept { return mentions(text, "notify", 4); }
+
+bool mentions_synchronous_commit(std::string_view text) noexcept { return mentions(text, "synchronous_commit", 1); }
 
 } // namespace pgcoro::sql

@@ -32,4 +32,7 @@ void refuse_transaction_control(std::string_view text, std::string_view what);
 // Does the text mention NOTIFY, or pg_notify? It may do so in a literal.
 bool mentions_notify(std::string_view text) noexcept;
 
+// Does the text mention the setting synchronous_commit? It may do so in a literal.
+bool mentions_synchronous_commit(std::string_view text) noexcept;
+
 } // namespace pgcoro::sql

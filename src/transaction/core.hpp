@@ -100,6 +100,8 @@ public:
     void id_answered(std::string_view id, const server_identity& of);
     // The last statement does something that leaves no id: NOTIFY, or a change to a foreign table.
     void acts_elsewhere() noexcept { acts_elsewhere_ = true; }
+    // The last statement may set synchronous_commit: the transaction may ask for more than a session does by default.
+    void sets_durability() noexcept { durability_set_ = true; }
     // The role may not ask for the id.
     void id_is_denied() noexcept { id_denied_ = true; }
     // Who the server is, where that is certain without the transaction's id.
@@ -161,6 +163,9 @@ public:
     bool resolved() const noexcept { return resolved_; }
     closing how() const noexcept { return how_; }
     bool marked() const noexcept { return marked_; }
+    // Must it be on a synchronous standby, if there is one, whatever a session asks for by default? A server that stopped
+    // waiting for one was asked to wait.
+    bool needs_standby() const noexcept { return durability_set_ || state_ == state::unconfirmed; }
     const std::string& id() const noexcept { return id_; }
     const server_identity& server() const noexcept { return server_; }
     // Why the outcome is not known, or not yet.
@@ -190,6 +195,7 @@ private:
     closing how_ = closing::commit;
     cause lost_by_ = cause::none;
     bool acts_elsewhere_ = false;
+    bool durability_set_ = false;
     bool id_denied_ = false;
     bool server_known_ = false;
     bool marked_ = false;

@@ -19,23 +19,25 @@ namespace
 constexpr std::chrono::seconds longest{30};
 constexpr std::chrono::seconds in_any_case{5};
 
-// Is what this session commits waited for on a standby?
-constexpr std::string_view waits_for_standby =
-    "(pg_catalog.current_setting('synchronous_standby_names') <> '' and "
-    "pg_catalog.current_setting('synchronous_commit') not in ('off', 'local'))";
+constexpr std::string_view has_standby = "pg_catalog.current_setting('synchronous_standby_names') <> ''";
+constexpr std::string_view session_waits =
+    "pg_catalog.current_setting('synchronous_commit') not in ('off', 'local')";
 
 // Writes to the log, so that this statement's own commit waits for the standbys, as every commit before it in the log
-// had to. Gives true when what is committed here is durable.
-std::string durability_expression(std::uint32_t rights)
+// had to: if this session waits for them, or with `always`, if there are any. Gives true when what is committed here is
+// durable.
+std::string durability_expression(std::uint32_t rights, bool always)
 {
-    std::string text = "(not " + std::string(waits_for_standby);
-    if (rights & server_right::message)
-        text += " or pg_catalog.pg_logical_emit_message(true, 'pgcoro', '') is not null";
-    return text + ")";
+    std::string waits(has_standby);
+    if (!always) waits.append(" and ").append(session_waits);
+    if (!(rights & server_right::message)) return "not (" + waits + ")";
+    std::string written = "pg_catalog.pg_logical_emit_message(true, 'pgcoro', '') is not null";
+    if (always) written += " and pg_catalog.set_config('synchronous_commit', 'on', true) is not null";
+    return "(not (" + waits + ") or (" + written + "))";
 }
 
 // $1 the id, $2 the name of the prepared transaction, $3 the marker's key; NULL where there is none.
-std::string outcome_query(std::uint32_t rights, bool has_id, bool has_gid, bool has_marker)
+std::string outcome_query(std::uint32_t rights, bool has_id, bool has_gid, bool has_marker, bool needs_standby)
 {
     auto allowed = [&](std::uint32_t right) { return (rights & right) == right; };
     std::string standby = "coalesce(pg_catalog.current_setting('in_hot_standby', true), 'off') = 'on'";
@@ -56,7 +58,7 @@ std::string outcome_query(std::uint32_t rights, bool has_id, bool has_gid, bool 
     if (has_marker && allowed(server_right::marker))
         marker = "(select blocks from pgcoro.commit_marker where key = $3::pg_catalog.uuid)";
     return "select o.*, case when o.status = 'committed' or o.prepared or not o.blocks then " +
-           durability_expression(rights) + " else false end from (select " + identity_expression(rights) +
+           durability_expression(rights, needs_standby) + " else false end from (select " + identity_expression(rights) +
            " as server, " + standby + " as standby, " + status + " as status, " + prepared + " as prepared, " + marker +
            " as blocks, $1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.text offset 0) as o";
 }
@@ -139,7 +141,7 @@ asio::awaitable<outcome_answer> ask(const transaction_core& core, connection_sou
     co_await learn_rights(s, limit);
     // Cancelled, a wait for a standby would end as if the standby had answered.
     never_cancelled guard(s);
-    auto sql = outcome_query(s.server().may, !core.id().empty(), !keys.gid.empty(), core.marked());
+    auto sql = outcome_query(s.server().may, !core.id().empty(), !keys.gid.empty(), core.marked(), core.needs_standby());
     auto args = params::of(optional_text(core.id()), optional_text(keys.gid), optional_text(keys.marker));
     auto got = co_await run_bounded(s, sql, std::move(args), limit);
     if (s.take_unreplicated()) throw_not_confirmed();
@@ -181,7 +183,7 @@ asio::awaitable<server_state> ask_server(session& s, std::string gid, deadline l
                                ? "exists (select from pg_catalog.pg_prepared_xacts where gid = $1 and database = "
                                  "pg_catalog.current_database())"
                                : "$1::pg_catalog.text is null";
-    auto sql = "select " + identity_expression(may) + ", " + durability_expression(may) + ", " + prepared;
+    auto sql = "select " + identity_expression(may) + ", " + durability_expression(may, false) + ", " + prepared;
     auto args = params::of(gid);
     auto got = co_await run_bounded(s, sql, std::move(args), limit);
     auto [identity, durable, there] = got.as_value<std::tuple<std::string, bool, bool>>();

@@ -144,6 +144,7 @@ void transaction::check(std::string_view sql)
     auto command = sql::transaction_control(sql).what;
     if (command == sql::control::none || command == sql::control::savepoint) {
         if (sql::mentions_notify(sql)) core_->acts_elsewhere();
+        if (sql::mentions_synchronous_commit(sql)) core_->sets_durability();
         return;
     }
     core_->doom();
@@ -352,6 +353,7 @@ asio::awaitable<result> transaction::run_kept(std::string_view sql, const params
 
 asio::awaitable<void> transaction::set_local(std::string_view name, std::string_view value)
 {
+    if (sql::mentions_synchronous_commit(name)) core_->sets_durability();
     auto set = [](transaction& tx, params args) -> asio::awaitable<void> {
         co_await tx.run_kept("select pg_catalog.set_config($1, $2, true)", args);
     };

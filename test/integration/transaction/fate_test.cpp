@@ -260,6 +260,39 @@ BOOST_AUTO_TEST_CASE(a_wait_for_a_standby_that_was_cancelled_is_no_success)
     });
 }
 
+BOOST_AUTO_TEST_CASE(a_wait_for_a_standby_that_only_the_body_asked_for_counts_as_well)
+{
+    synchronous_pair servers;
+    auto& [primary, standby] = servers;
+    table t(primary);
+    run([&]() -> asio::awaitable<void> {
+        auto o = options_for(primary);
+        o.connection.parameters["options"] = "-c synchronous_commit=local";
+        pool db(co_await asio::this_coro::executor, o);
+        standby.stop();
+        for (bool by_text : {false, true}) {
+            auto work = [&](transaction& tx) -> asio::awaitable<void> {
+                if (by_text)
+                    co_await tx.execute("set local synchronous_commit = on");
+                else
+                    co_await tx.set_local("synchronous_commit", "on");
+                co_await insert(tx);
+            };
+            std::thread administrator([&] {
+                while (primary.psql("select count(pg_cancel_backend(pid)) from pg_stat_activity where wait_event = "
+                                    "'SyncRep'") == "0")
+                    std::this_thread::yield();
+            });
+            auto outcome = co_await outcome_of(transactional(db, work, {.timeout = 1s}));
+            administrator.join();
+            BOOST_TEST(is(outcome, "commit_unknown"), outcome);
+        }
+        auto outcome = co_await outcome_of(transactional(db, insert, {.timeout = 1s})); // the control
+        BOOST_TEST(outcome == "success");
+        servers.wait_no_more();
+    });
+}
+
 BOOST_AUTO_TEST_CASE(another_database_cluster_at_the_same_address_makes_it_unknown)
 {
     pgcoro::testing::server blue;

@@ -6,6 +6,7 @@
 
 using pgcoro::sql::control;
 using pgcoro::sql::mentions_notify;
+using pgcoro::sql::mentions_synchronous_commit;
 using pgcoro::sql::transaction_control;
 
 BOOST_AUTO_TEST_SUITE(transaction_controls)
@@ -77,6 +78,17 @@ BOOST_AUTO_TEST_CASE(notify_is_seen_in_any_case)
     BOOST_TEST(!mentions_notify("select note from notes"));
     BOOST_TEST(!mentions_notify("notif"));
     BOOST_TEST(!mentions_notify(""));
+}
+
+BOOST_AUTO_TEST_CASE(synchronous_commit_is_seen_in_any_case)
+{
+    BOOST_TEST(mentions_synchronous_commit("set local synchronous_commit = on"));
+    BOOST_TEST(mentions_synchronous_commit("SET LOCAL SYNCHRONOUS_COMMIT TO remote_apply"));
+    BOOST_TEST(mentions_synchronous_commit("select set_config('Synchronous_Commit', 'on', true)"));
+    BOOST_TEST(mentions_synchronous_commit("synchronous_commit"));
+    BOOST_TEST(!mentions_synchronous_commit("select synchronous from y"));
+    BOOST_TEST(!mentions_synchronous_commit("synchronous_commi"));
+    BOOST_TEST(!mentions_synchronous_commit(""));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -492,6 +492,19 @@ BOOST_AUTO_TEST_CASE(a_marker_that_is_absent_is_asked_for_again)
     CHECK_IS(c.outcome(answer(marker::absent, elsewhere)), decision::ask_outcome);
 }
 
+BOOST_AUTO_TEST_CASE(a_standby_is_needed_where_the_server_waited_or_the_body_asked)
+{
+    auto by_default = doubtful();
+    BOOST_TEST(!by_default.needs_standby());
+    transaction_core asked;
+    asked.sets_durability();
+    BOOST_TEST(asked.needs_standby());
+    auto waited = wrote();
+    waited.end_sent(closing::commit);
+    BOOST_TEST((waited.end_answered("COMMIT", false) == decision::ask_outcome));
+    BOOST_TEST(waited.needs_standby());
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(prepared_core_transitions)
