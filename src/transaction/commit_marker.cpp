@@ -11,13 +11,14 @@ namespace asio = boost::asio;
 namespace
 {
 
-// In one transaction. Two callers at once wait for each other's lock.
+// In one transaction. Two callers at once wait for each other's lock. A marker's age counts from COMMIT: the transaction may
+// have begun long before.
 constexpr std::string_view create_script =
     "select pg_catalog.pg_advisory_xact_lock(8101233094872); "
     "create schema if not exists pgcoro; "
     "create table if not exists pgcoro.commit_marker ("
     "key pg_catalog.uuid primary key, "
-    "at pg_catalog.timestamptz not null default pg_catalog.now(), "
+    "at pg_catalog.timestamptz not null default pg_catalog.clock_timestamp(), "
     "blocks pg_catalog.bool not null default false); "
     "grant usage on schema pgcoro to public; "
     "grant select, insert on pgcoro.commit_marker to public";

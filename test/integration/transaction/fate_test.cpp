@@ -422,6 +422,22 @@ BOOST_AUTO_TEST_CASE(markers_ride_are_removed_by_age_and_are_missed_in_words)
     });
 }
 
+BOOST_AUTO_TEST_CASE(a_markers_age_counts_from_the_commit)
+{
+    pgcoro::testing::server server;
+    server.psql("create table fate (begun timestamptz)");
+    run([&]() -> asio::awaitable<void> {
+        pool db(co_await asio::this_coro::executor, options_for(server));
+        co_await pgcoro::create_commit_markers(db);
+        auto work = [](transaction& tx) -> asio::awaitable<void> {
+            co_await tx.execute("insert into fate values (now())");
+            co_await tx.query("select pg_sleep(0.3)");
+        };
+        co_await transactional(db, work, {.resolve_commit = resolve_commit::by_marker});
+        BOOST_TEST(server.psql("select at - begun >= '0.3 s' from fate, pgcoro.commit_marker") == "t");
+    });
+}
+
 BOOST_AUTO_TEST_CASE(a_prepared_transaction_of_somebody_else_is_not_taken_for_ours)
 {
     pgcoro::testing::server_options so;
