@@ -64,11 +64,10 @@ public:
         operation_.emplace(s);
         session_ = &s;
         s.holder = this;
-        s.effects.note(sql_, no_params);
         s.copy_bytes.begin();
         s.begin(false);
         s.trip.expect_copy();
-        s.send_script(all);
+        s.send_script(all, sql_);
         s.socket->flush();
         std::exception_ptr cancelled;
         bool in_time = true;

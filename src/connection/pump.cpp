@@ -81,8 +81,12 @@ void session_impl::take(reply_handler& h)
     result_ptr got(PQgetResult(pg()));
     auto said = reply_of(got.get(), socket->broken());
     bool is_known = trip.is_of_known_statement();
+    auto request = trip.position();
     auto what = trip.on(said);
     bool is_error = said == round_trip::reply::failed || said == round_trip::reply::fatal;
+    if (said == round_trip::reply::done) effects.succeeded(request);
+    if (is_error) effects.failed(request);
+    if (said == round_trip::reply::synced) effects.ready(PQtransactionStatus(pg()));
     switch (what) {
     case round_trip::event::nothing:
     case round_trip::event::ended:
@@ -278,6 +282,7 @@ void session_impl::stop_at_server() noexcept
 void session_impl::end_trip()
 {
     if (trip.lost() || socket->broken()) broken = true;
+    if (!broken) effects.ready(PQtransactionStatus(pg()));
     if (!broken && trip.is_answered() && PQpipelineStatus(pg()) != PQ_PIPELINE_OFF) broken = !PQexitPipelineMode(pg());
 }
 

@@ -87,6 +87,10 @@ public:
 
     // Records a request that was handed to libpq. `is_known`: it runs a statement of an earlier round trip's preparation.
     void expect(request what, bool is_known = false);
+    // Returns the number of the next request, counted from 0.
+    std::size_t requests() const noexcept { return expected_.size(); }
+    // Returns the number of the request whose reply is due.
+    std::size_t position() const noexcept { return at_; }
     // Allows further requests while answers arrive, until close_queue().
     void open_queue() noexcept { queue_open_ = true; }
     void close_queue() noexcept { queue_open_ = false; }

@@ -47,9 +47,8 @@ asio::awaitable<std::uint64_t> session_impl::run_script(statement_host& host, st
     script_answers answers;
     auto begun = clock::now();
     operation op(*this);
-    effects.note_script(sql);
     begin(false);
-    send_script(text);
+    send_script(text, sql);
     socket->flush();
     bool in_time = co_await pump(answers, {.deadline = with.deadline});
     op.finish();

@@ -48,6 +48,7 @@ constexpr int binary = 1;
 void session_impl::begin(bool pipelined)
 {
     trip.begin(pipelined);
+    effects.begin();
     preparing.clear();
     closing.clear();
     prepared = closed = 0;
@@ -64,13 +65,14 @@ void session_impl::check(std::string_view sql, std::size_t parameters)
 {
     check_text(sql, parameters);
     if (options->pooler != pooler_mode::transaction) return;
-    auto kinds = effects.seen_in(sql);
-    if (!kinds) return;
+    auto change = effects.change_of(sql);
+    if (!change || !change->seen) return;
+    auto kinds = change->seen;
     throw std::logic_error(
-        "pgcoro: " + std::string(name_of_dirt(kinds)) +
+        "pgcoro: " + std::string(name_of_effect(kinds)) +
         " belongs to a session of the server, and behind a pooler in transaction mode "
         "(connection_options.pooler = transaction) that is somebody else's with the next transaction: " +
-        std::string(instead_of_dirt(kinds)) + ". It was not sent: " + shortened(sql, longest_statement));
+        std::string(instead_of_effect(kinds)) + ". It was not sent: " + shortened(sql, longest_statement));
 }
 
 // Also used without parameters: the simple protocol would return text.
@@ -105,7 +107,7 @@ const statement_cache::statement* session_impl::prepare(std::string_view sql, co
     if (!statements.enabled() || (!always && !statements.has_room(preparing.size() - prepared))) return nullptr;
     if (!speaks_utf8()) return nullptr; // in UTF-8 the same bytes are another statement
     auto made = statement_cache::describe(sql, args, statements.new_name());
-    made.leaves = effects.watches() ? dirt_of(sql).any() : 0;
+    made.change = effects.change_of(sql);
     send_preparation(sql, args, made.name);
     preparing.push_back(std::move(made));
     trip.expect(request_kind::prepare);
@@ -123,10 +125,10 @@ void session_impl::send_statement(std::string_view sql, const params& args, requ
         named = prepare(sql, args, false);
     }
     if (!named) {
-        effects.note(sql, args);
+        effects.expect(trip.requests(), sql, args);
         return send_unprepared(sql, args, as);
     }
-    if (named->leaves) effects.note(named->leaves, sql, args);
+    if (named->change) effects.expect(trip.requests(), named->change, sql, args);
     bound_params bound(args);
     need(PQsendQueryPrepared(pg(), named->name.c_str(), bound.count(), bound.values.data(), bound.lengths.data(),
                              bound.formats.data(), binary),
@@ -159,8 +161,9 @@ void session_impl::send_sync()
     trip.expect(request_kind::sync);
 }
 
-void session_impl::send_script(const std::string& text)
+void session_impl::send_script(const std::string& text, std::string_view own)
 {
+    effects.expect_script(trip.requests(), text, own);
     need(PQsendQuery(pg(), text.c_str()), text);
     trip.expect(request_kind::script);
 }
@@ -194,8 +197,14 @@ void session_impl::send_before(const prologue& with)
         if (std::exchange(named, false))
             send_statement(sql, no_params, request_kind::setup);
         else
-            send_unprepared(sql, no_params, request_kind::setup);
+            send_setup(sql);
     }
+}
+
+void session_impl::send_setup(std::string_view sql)
+{
+    effects.expect(trip.requests(), sql, no_params);
+    send_unprepared(sql, no_params, request_kind::setup);
 }
 
 void session_impl::send_behind(const prologue& with)
@@ -213,10 +222,10 @@ void session_impl::send(const request& r, const statement_cache::statement* know
     if (alone && !r.describe && !pipelined && (known || unprepared)) { // the hot path
         begin(false);
         if (!known) {
-            effects.note(r.sql, args);
+            effects.expect(trip.requests(), r.sql, args);
             return send_unprepared(r.sent_as.empty() ? r.sql : r.sent_as, args, request_kind::statement);
         }
-        if (known->leaves) effects.note(known->leaves, r.sql, args);
+        if (known->change) effects.expect(trip.requests(), known->change, r.sql, args);
         bound_params bound(args);
         need(PQsendQueryPrepared(pg(), known->name.c_str(), bound.count(), bound.values.data(), bound.lengths.data(),
                                  bound.formats.data(), binary),
@@ -229,7 +238,7 @@ void session_impl::send(const request& r, const statement_cache::statement* know
     if (r.describe) {
         send_description(r.sql, args);
     } else if (!r.sent_as.empty()) {
-        effects.note(r.sql, args);
+        effects.expect(trip.requests(), r.sql, args);
         send_unprepared(r.sent_as, args, request_kind::statement);
     } else {
         send_statement(r.sql, args, request_kind::statement);

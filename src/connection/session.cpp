@@ -23,6 +23,7 @@ session_impl::session_impl(std::shared_ptr<const connection_options> with, std::
     , statements(options->pooler == pooler_mode::transaction ? 0 : options->statement_cache_size)
 {
     if (options->pooler == pooler_mode::transaction) settings_of_transaction = settings_statement(*options, true);
+    defaults.reported = reported_settings();
     PQsetNoticeReceiver(
         socket->get(),
         [](void* self, const PGresult* notice) {
@@ -230,8 +231,11 @@ cutter session::cut_from_outside() const
 
 bool session::dirty() const noexcept { return impl_->effects.any() || !impl_->speaks_utf8(); }
 bool session::speaks_utf8() const noexcept { return impl_->speaks_utf8(); }
-void session::watch_dirt() noexcept { impl_->effects.watch(); }
-void session::keep_dirt() { impl_->effects.keep(); }
+void session::watch_changes() noexcept { impl_->effects.watch(); }
+void session::keep_changes() { impl_->effects.keep(); }
+const session_context& session::context() const noexcept { return impl_->effects.context(); }
+std::optional<std::string> session::context_key() const { return impl_->context_key(); }
+asio::awaitable<void> session::learn_context() { return impl_->learn_context(); }
 
 void session::end_holder() noexcept { impl_->end_holder(); }
 

@@ -29,6 +29,7 @@ namespace pgcoro::detail
 
 namespace asio = boost::asio;
 
+class session_context;
 class session_impl;
 class stop_sender;
 
@@ -50,6 +51,8 @@ struct request
     bool* committed = nullptr;  // set when COMMIT was answered, whatever failed after it
     // What is sent in place of `sql`, if anything: another text each time, so it is not prepared.
     std::string_view sent_as{};
+    // Set to the session's context_key() after the statement.
+    std::optional<std::string>* context = nullptr;
     bool internal = false; // the library's own question: the observer is not told
 };
 
@@ -150,14 +153,22 @@ public:
 
     // --- What its user changed
 
-    // What its user changed beyond transactions, as far as it is watched for.
+    // Returns true if its user changed something beyond transactions, as far as the session watches for it.
     bool dirty() const noexcept;
     // Returns false while another client_encoding is in force.
     bool speaks_utf8() const noexcept;
-    // Watches for it from now on.
-    void watch_dirt() noexcept;
-    // What was done so far is how the session is meant to be.
-    void keep_dirt();
+    // Watches for changes from now on.
+    void watch_changes() noexcept;
+    // Declares the changes so far to be the session's intended state.
+    void keep_changes();
+    // What it is set to.
+    const session_context& context() const noexcept;
+    // Returns a text that is equal for sessions in which a statement gives equal results; nothing if that is not known, or if
+    // learn_context() was not called before.
+    std::optional<std::string> context_key() const;
+    // Asks the server, once, for the defaults of the session's settings. Only while a statement may be run. Throws as run()
+    // does; outside of a transaction a refusal is no error, and the key stays unknown.
+    asio::awaitable<void> learn_context();
     // Undoes what was changed, or may have been if `all`, and leaves the statement cache as it is. The
     // session is clean() before. Throws when that does not succeed by the deadline, or cannot be done; then
     // the session is not to be used any more.

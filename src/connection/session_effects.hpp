@@ -1,12 +1,16 @@
-// The changes that a session's user made outside of transactions (settings, channels, temporary tables, locks …), and the
-// statements that undo them.
+// Follows a session's statements, from the request to the answer: keeps its session_context, and knows how to undo what its
+// user changed.
 #pragma once
 
-#include "connection/dirt.hpp"
+#include "connection/session_context.hpp"
 
 #include <pgcoro/types/params.hpp>
 
+#include <libpq-fe.h>
+
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,22 +26,36 @@ public:
     {
         std::string sql;
         params args;
-        std::uint8_t leaves = 0; // dirt_kind
+        std::uint8_t leaves = 0; // effect_kind
     };
 
-    // Starts to record changes.
+    // Starts to watch for what is to be undone; the context is kept in any case.
     void watch() noexcept { watches_ = true; }
     bool watches() const noexcept { return watches_; }
-    // Returns true if a change was recorded.
-    bool any() const noexcept { return seen_ != 0; }
+    // Returns true if something is to be undone.
+    bool any() const noexcept { return watches_ && context_.effects() != 0; }
 
-    // Records the changes of a statement or script that is about to be sent. `kinds` are its changes if they are known.
-    void note(std::string_view sql, const params& args);
-    void note(std::uint8_t kinds, std::string_view sql, const params& args);
-    void note_script(const std::string& sql);
+    const session_context& context() const noexcept { return context_; }
+    // Returns true if there are statements whose answers are still to come.
+    bool awaits_answers() const noexcept { return !expected_.empty(); }
 
-    // Returns the changes that a statement certainly makes. The answer is cached by the statement's text.
-    std::uint8_t seen_in(std::string_view sql) { return known_.of(sql).seen; }
+    // Returns what a statement changes; null if nothing. The answer is cached by the statement's text.
+    change_ptr change_of(std::string_view sql) { return known_.of(sql); }
+
+    // --- A round trip. Requests are numbered as in `round_trip`.
+
+    void begin() noexcept { expected_.clear(); }
+    // The request is about to be sent.
+    void expect(std::size_t request, std::string_view sql, const params& args) { expect(request, known_.of(sql), sql, args); }
+    void expect(std::size_t request, const change_ptr& change, std::string_view sql, const params& args);
+    // All statements of a text of the simple protocol. `own` is the part of it that the user wrote.
+    void expect_script(std::size_t request, std::string_view text, std::string_view own);
+    // One statement of the request succeeded.
+    void succeeded(std::size_t request);
+    void failed(std::size_t request);
+    void ready(PGTransactionStatusType status);
+
+    // --- The session's intended state
 
     // Declares the changes so far to be the session's intended state.
     void keep();
@@ -50,12 +68,24 @@ public:
     std::uint8_t to_undo(bool all) const;
     // Returns the statements that undo these kinds of changes.
     std::vector<remembered> undoing(std::uint8_t kinds, bool all) const;
-    void undone() noexcept { seen_ = 0; }
+    void undone() { context_.restored(); }
 
 private:
-    dirt_memory known_;
+    struct expected
+    {
+        std::size_t request;
+        change_ptr change; // null: nothing
+    };
+
+    void note(std::uint8_t kinds, std::string_view sql, const params& args);
+    void note_script(std::string_view own);
+    void skip_to(std::size_t request);
+
+    change_memory known_;
+    session_context context_;
+    std::deque<expected> expected_;
     std::vector<remembered> opening_;
-    std::uint8_t seen_ = 0;             // dirt_kind
+    std::uint8_t opened_ = 0;           // effect_kind: by the statements up to keep()
     std::uint8_t not_to_be_undone_ = 0; // of what is kept, because it could not be made again
     bool watches_ = false;
     bool kept_ = false;

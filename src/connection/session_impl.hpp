@@ -133,8 +133,9 @@ public:
     void send_behind(const prologue& with);
     void send_statement(std::string_view sql, const params& args, request_kind as);
     void send_unprepared(std::string_view sql, const params& args, request_kind as);
-    // Sends a text by the simple protocol.
-    void send_script(const std::string& text);
+    void send_setup(std::string_view sql);
+    // Sends a text by the simple protocol; `own` is the part of it that the user wrote.
+    void send_script(const std::string& text, std::string_view own);
     void send_sync();
     // Called first in a round trip. If this statement is new, makes room for it in the cache, and closes the statements that
     // the cache evicted, unless that could fail in a user's transaction.
@@ -186,6 +187,13 @@ public:
     asio::awaitable<void> recover(steady_time deadline, bool rollback);
     asio::awaitable<void> undo(steady_time deadline, bool all);
 
+    // --- What it is set to; see session
+
+    // The settings whose values the server reports by itself.
+    std::string reported_settings() const;
+    std::optional<std::string> context_key() const;
+    asio::awaitable<void> learn_context();
+
     // --- Observers
 
     void report(const run_report& r);
@@ -207,6 +215,13 @@ public:
     stop_requests stops;
     statement_cache statements;
     session_effects effects;
+    // What its settings were after the login.
+    struct
+    {
+        std::string reported;
+        std::string fingerprint; // by the server, and by the startup packet; empty if it is not known
+        bool asked = false;
+    } defaults;
 
     round_trip trip;
     std::vector<statement_cache::statement> preparing; // in this round trip, in the order of their answers

@@ -104,7 +104,7 @@ bool is_setting_name(std::string_view name)
     return !name.empty() && letter(name[0]) && std::ranges::all_of(name, fits);
 }
 
-std::string setting_in(std::string_view text, std::string_view name)
+std::vector<std::pair<std::string, std::string>> settings_in(std::string_view text)
 {
     // As the server splits them: by blanks, but for those behind a backslash.
     std::vector<std::string> words;
@@ -118,7 +118,7 @@ std::string setting_in(std::string_view text, std::string_view name)
         if (text[i] == '\\' && i + 1 < text.size()) ++i;
         words.back() += text[i];
     }
-    std::string found;
+    std::vector<setting> found;
     for (std::size_t i = 0; i < words.size(); ++i) {
         std::string_view word = words[i];
         if (word == "-c" && i + 1 < words.size())
@@ -131,8 +131,24 @@ std::string setting_in(std::string_view text, std::string_view name)
         if (equals == word.npos) continue;
         auto set = lower(word.substr(0, equals));
         std::ranges::replace(set, '-', '_');
-        if (set == name) found = word.substr(equals + 1);
+        found.emplace_back(std::move(set), word.substr(equals + 1));
     }
+    return found;
+}
+
+std::string custom_settings_in(std::string_view startup_options)
+{
+    std::string text;
+    for (auto& [name, value] : settings_in(startup_options))
+        if (name.find('.') != name.npos && name != session_mark) text.append(name).append("=").append(value).append("\n");
+    return text;
+}
+
+std::string setting_in(std::string_view text, std::string_view name)
+{
+    std::string found;
+    for (auto& [set, value] : settings_in(text))
+        if (set == name) found = value;
     return found;
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pgcoro::detail
@@ -13,6 +14,14 @@ namespace pgcoro::detail
 
 // Is it a name that a setting of the server can have, letters, digits, '_', '.' and '$'?
 bool is_setting_name(std::string_view name);
+
+// Returns the settings that the startup packet's `options` ("-c name=value --name=value") give, in their order, with names in
+// lower case.
+std::vector<std::pair<std::string, std::string>> settings_in(std::string_view startup_options);
+
+// Returns those of them whose names have a dot, one in a line, but for the session's own mark. A server does not list them among
+// its settings as long as no extension has defined them.
+std::string custom_settings_in(std::string_view startup_options);
 
 // Returns the value that the startup packet's `options` ("-c name=value --name=value") give a setting; an
 // empty text if they do not name it.

@@ -140,6 +140,7 @@ asio::awaitable<result> session_impl::run_plain(request r)
         if (r.after_result) *r.after_result = std::move(answer.after);
         if (in_time && !answer.error && !is_broken()) {
             if (answer.is_rolled_back) throw_rolled_back();
+            if (r.context) *r.context = context_key();
             co_return result(answer.got.release());
         }
         if (r.kept) *r.kept = std::move(answer.got);
@@ -159,7 +160,7 @@ asio::awaitable<void> session_impl::run_simple(operation& op, std::string_view s
 {
     simple_text answer;
     begin(false);
-    send_script(std::string(sql));
+    send_script(std::string(sql), {});
     socket->flush();
     pumping p(*this, answer, limit, pumping::start::just_sent);
     while (p.waits()) {

@@ -1,7 +1,7 @@
 // Which statements are prepared on a connection.
 #pragma once
 
-#include "connection/dirt.hpp"
+#include "connection/session_change.hpp"
 
 #include <pgcoro/types/params.hpp>
 
@@ -32,7 +32,7 @@ public:
         std::string sql;
         std::vector<oid> types;
         std::string name;
-        std::uint8_t leaves = 0; // dirt_kind
+        change_ptr change; // null: it changes nothing in the session
     };
 
     explicit statement_cache(std::size_t capacity)
@@ -54,7 +54,7 @@ public:
 
     static statement describe(std::string_view sql, const params& args, std::string name)
     {
-        statement made{std::string(sql), {}, std::move(name), 0};
+        statement made{std::string(sql), {}, std::move(name), nullptr};
         for (std::size_t i = 0; i < args.size(); ++i) made.types.push_back(args[i].type);
         return made;
     }

@@ -34,7 +34,7 @@ public:
 
 asio::awaitable<void> session_impl::undo(steady_time deadline, bool all)
 {
-    namespace kind = dirt_kind;
+    namespace kind = effect_kind;
     check_idle();
     claim here(*this);
     auto executor = co_await asio::this_coro::executor;

@@ -81,7 +81,7 @@ asio::awaitable<std::unique_ptr<connection>> pool_impl::open(time_point deadline
     auto made = std::make_unique<connection>(std::move(session));
     // Behind a pooler in transaction mode the session is not ours to undo anything in.
     if (options_.reset != reset_mode::never && connection_options_->pooler != pooler_mode::transaction)
-        made->session().watch_dirt();
+        made->session().watch_changes();
     if (options_.on_connect) {
         check_hooks_may_run();
         auto until = hooks_end();
@@ -93,7 +93,7 @@ asio::awaitable<std::unique_ptr<connection>> pool_impl::open(time_point deadline
     if (made->session().looks_dead())
         throw connection_error(connection_failure::lost,
                                "the server ended the session right after the login (" + made->session().peer() + ")");
-    made->session().keep_dirt();
+    made->session().keep_changes();
     if (who == watched_by::pool) made->session().set_watched();
     co_return made;
 }

@@ -1,0 +1,11 @@
+// What makes the results of two sessions interchangeable: session::context_key().
+#pragma once
+
+namespace pgcoro::detail
+{
+
+// Returns one text: a fingerprint of the defaults of a session's settings, as far as they can change a result. It is equal in
+// all sessions of a role in a database whose settings have the same defaults.
+extern const char* const defaults_query;
+
+} // namespace pgcoro::detail

@@ -1,0 +1,87 @@
+// What a session is set to: the one place that knows. A value without I/O: the session reports what was answered.
+#pragma once
+
+#include "connection/session_change.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgcoro::detail
+{
+
+// Settings are relative to the session's defaults: those that RESET restores. Transactions and savepoints undo settings as the
+// server does.
+class session_context
+{
+public:
+    // A statement succeeded. All parameters of `change` have their values.
+    void apply(const session_change& change);
+    // A statement failed. `change` is what it would have done.
+    void failed(const session_change* change = nullptr);
+    // The server is ready for the next statement; `idle`: no transaction is open.
+    void ready(bool idle);
+
+    // The statement that is about to be sent may leave these kinds of effects, also if it fails.
+    void may_leave(std::uint8_t kinds) noexcept { left_ |= kinds; }
+
+    // Declares the present state to be the one that the session is meant to have.
+    void intend();
+    // That state was made again.
+    void restored();
+
+    // Returns the effects (effect_kind) that set the session apart from its intended state.
+    std::uint8_t effects() const noexcept;
+    // Returns false if something unknown may have been set, or temporary objects may hide others: results of this session
+    // must not be shared with other sessions.
+    bool is_known() const noexcept { return !now_.unknown && !now_.temporary && !intended_unknown_; }
+    // Returns what is set now and can change a result, as a text that is equal for equal settings only. Empty if all
+    // settings have their defaults. Meaningful only if is_known().
+    std::string digest() const;
+    // Returns the value that a setting was given; null if it has its default.
+    const std::string* find(std::string_view name) const;
+
+private:
+    using settings = std::map<std::string, std::string, std::less<>>;
+    struct state
+    {
+        settings of_session;
+        settings of_transaction; // these hide those of the session
+        bool unknown = false;
+        bool temporary = false;
+
+        bool operator==(const state&) const = default;
+    };
+    struct savepoint
+    {
+        std::string name;
+        state at;
+    };
+
+    void apply(const session_change::step& step);
+    void set(const session_change::step& step);
+    void set_local(const session_change::step& step);
+    void reset_all();
+    void end(bool chain);
+    void roll_back(bool chain);
+    void roll_back_to(const std::string& name);
+    void forget_savepoint(const std::string& name);
+    std::vector<savepoint>::iterator latest(const std::string& name);
+
+    state before_; // the transaction
+    state now_;
+    settings intended_;
+    bool intended_unknown_ = false;
+    std::vector<savepoint> savepoints_;
+    std::uint8_t left_ = 0; // effect_kind, without settings
+    bool in_block_ = false; // between BEGIN and its end
+    bool touched_ = false;  // something happened since the server was idle
+    bool failed_ = false;   // what the transaction set is undone, back to a savepoint or to its beginning
+};
+
+// Can this setting change what a query returns? Not: time limits, names in logs, and the transaction's own modes.
+bool can_change_results(std::string_view setting) noexcept;
+
+} // namespace pgcoro::detail
