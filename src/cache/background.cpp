@@ -29,19 +29,19 @@ void cache_impl::refresh(std::string_view sql, const params& args, const cache_c
         ++store_.stats().refreshes;
     }
     std::vector<std::string> tags(call.tags.begin(), call.tags.end());
-    auto work = refreshing(shared_from_this(), std::string(sql), args, call, std::move(tags));
+    auto work = refreshing(shared_from_this(), std::string(key.context()), std::string(sql), args, call, std::move(tags));
     asio::co_spawn(strand_, std::move(work), asio::detached);
 }
 
-asio::awaitable<void> cache_impl::refreshing(std::shared_ptr<cache_impl> self, std::string sql, params args,
-                                             cache_call call, std::vector<std::string> tags)
+asio::awaitable<void> cache_impl::refreshing(std::shared_ptr<cache_impl> self, std::string context, std::string sql,
+                                             params args, cache_call call, std::vector<std::string> tags)
 {
     background counted(*self);
     std::vector<std::string_view> views(tags.begin(), tags.end());
     call.tags = views;
-    cache_key key(sql, args);
+    cache_key key(context, sql, args);
     try {
-        facts_ptr about = co_await self->facts_of(sql);
+        facts_ptr about = co_await self->facts_of(context, sql);
         bool may = about->may == statement_facts::verdict::cacheable ||
                    (about->may == statement_facts::verdict::with_tags && !tags.empty());
         if (may) co_await self->shared(sql, args, call, key, about, wish::anew);

@@ -19,7 +19,10 @@ cache_impl::cache_impl(const asio::any_io_executor& executor, std::shared_ptr<ca
 
 asio::awaitable<cached_result> cache_impl::read(std::string_view sql, params args, cache_call call)
 {
-    cache_key key(sql, args);
+    auto context = context_now();
+    if (!context) context = co_await ask_context();
+    if (!context) co_return co_await bypass(sql, args);
+    cache_key key(*context, sql, args);
     cache_store::found f;
     bool usable = false;
     {
@@ -35,20 +38,57 @@ asio::awaitable<cached_result> cache_impl::read(std::string_view sql, params arg
     co_return cached_result(std::move(f.value), stale ? cache_origin::stale : cache_origin::hit, f.age);
 }
 
+asio::awaitable<cached_result> cache_impl::bypass(std::string_view sql, const params& args)
+{
+    locked([](cache_store& s) { ++s.stats().bypassed; });
+    auto got = std::make_shared<const result>(co_await source_->run(sql, args));
+    co_return cached_result(std::move(got), cache_origin::bypassed, {});
+}
+
+cache_impl::context_ptr cache_impl::context_now()
+{
+    std::lock_guard lock(mutex_);
+    return context_;
+}
+
+asio::awaitable<cache_impl::context_ptr> cache_impl::ask_context()
+{
+    auto now = options_.time->now();
+    {
+        std::lock_guard lock(mutex_);
+        if (now < context_until_) co_return context_;
+    }
+    auto found = co_await source_->context();
+    std::lock_guard lock(mutex_);
+    context_ = found ? std::make_shared<const std::string>(std::move(*found)) : nullptr;
+    context_until_ = now + options_.statement_ttl;
+    co_return context_;
+}
+
+// If not, the sessions are not as they were: what is asked for from now on belongs to what they are set to now.
+bool cache_impl::has_context(const cache_answer& answer, std::string_view expected)
+{
+    if (!answer.context) return false;
+    if (answer.context->empty() || *answer.context == expected) return true;
+    std::lock_guard lock(mutex_);
+    context_ = std::make_shared<const std::string>(*answer.context);
+    ++store_.stats().refused;
+    return false;
+}
+
 asio::awaitable<cached_result> cache_impl::miss(std::string_view sql, const params& args,
                                                 const cache_call& call, const cache_key& key)
 {
     std::exception_ptr failure;
     try {
-        facts_ptr about = co_await facts_of(sql);
+        facts_ptr about = co_await facts_of(key.context(), sql);
         about->seen.fetch_add(1, std::memory_order_relaxed);
         if (about->may == verdict::cacheable || (about->may == verdict::with_tags && !call.tags.empty())) {
             auto value = co_await shared(sql, args, call, key, about, wish::any);
             co_return value;
         }
-        locked([](cache_store& s) { ++s.stats().bypassed; });
-        auto got = std::make_shared<const result>(co_await source_->run(sql, args));
-        co_return cached_result(std::move(got), cache_origin::bypassed, {});
+        auto got = co_await bypass(sql, args);
+        co_return got;
     } catch (...) {
         failure = std::current_exception();
     }
@@ -120,34 +160,33 @@ cache_store::witness cache_impl::watch(const statement_facts& about, const cache
     return locked([&](cache_store& store) { return store.watch(about, call.tags, options_.time->now()); });
 }
 
-asio::awaitable<cache_impl::result_ptr> cache_impl::ask(cache_source& source, std::string_view sql,
-                                                        const params& args, const cache_call& call,
-                                                        const cache_key& key, facts_ptr about)
+namespace
 {
-    auto depends = watch(*about, call);
-    locked([](cache_store& store) { ++store.stats().queries; });
-    result got = co_await source.run(sql, args);
-    auto value = std::make_shared<const result>(std::move(got));
-    locked([&](cache_store& store) {
-        store.put(key.view(), depends, value, about, call.ttl, options_.time->now());
-    });
-    co_return value;
+
+std::string place_of(std::string_view context, std::string_view sql)
+{
+    std::string text;
+    text.reserve(context.size() + 1 + sql.size());
+    return text.append(context).append(1, '\0').append(sql);
 }
 
-cache_impl::facts_ptr cache_impl::known(std::string_view sql)
+} // namespace
+
+cache_impl::facts_ptr cache_impl::known(std::string_view context, std::string_view sql)
 {
     std::lock_guard lock(mutex_);
-    std::string text(sql);
+    auto text = place_of(context, sql);
     for (auto* table : {&statements_, &older_statements_})
         if (auto at = table->find(text); at != table->end() && options_.time->now() < at->second->until)
             return at->second;
     return nullptr;
 }
 
-asio::awaitable<cache_impl::facts_ptr> cache_impl::facts_of(std::string_view sql)
+asio::awaitable<cache_impl::facts_ptr> cache_impl::facts_of(std::string_view context, std::string_view sql)
 {
-    if (auto there = known(sql)) co_return there;
-    auto flight = locked([&](cache_store&) { return learning_.board(sql, [](auto&) { return true; }); });
+    if (auto there = known(context, sql)) co_return there;
+    auto place = place_of(context, sql);
+    auto flight = locked([&](cache_store&) { return learning_.board(place, [](auto&) { return true; }); });
     struct passage
     {
         cache_impl& in;
@@ -158,13 +197,14 @@ asio::awaitable<cache_impl::facts_ptr> cache_impl::facts_of(std::string_view sql
             std::lock_guard lock(in.mutex_);
             in.learning_.leave(key, flight, false);
         }
-    } p{*this, sql, flight};
+    } p{*this, place, flight};
     bool led = false;
-    auto work = [&] { return learn(*source_, sql); };
+    auto work = [&] { return learn(*source_, context, sql); };
     co_return co_await flight->join(work, led);
 }
 
-asio::awaitable<cache_impl::facts_ptr> cache_impl::learn(cache_source& source, std::string_view sql)
+asio::awaitable<cache_impl::facts_ptr> cache_impl::learn(cache_source& source, std::string_view context,
+                                                         std::string_view sql)
 {
     std::shared_ptr<statement_facts> learnt;
     std::string refused;
@@ -180,7 +220,7 @@ asio::awaitable<cache_impl::facts_ptr> cache_impl::learn(cache_source& source, s
     }
     learnt->until = options_.time->now() + options_.statement_ttl;
     std::lock_guard lock(mutex_);
-    std::string text(sql);
+    auto text = place_of(context, sql);
     for (auto* table : {&statements_, &older_statements_})
         if (auto at = table->find(text); at != table->end()) {
             learnt->seen = at->second->seen.load();
@@ -199,7 +239,9 @@ asio::awaitable<std::size_t> cache_impl::warm(std::vector<std::string> statement
     std::size_t there = 0;
     for (auto& sql : statements) {
         co_await read(sql, params(), cache_call());
-        cache_key key(sql, params());
+        auto context = context_now();
+        if (!context) continue;
+        cache_key key(*context, sql, params());
         auto f = locked([&](cache_store& store) { return store.look(key.view(), options_.time->now()); });
         if (f.value && f.stale_for.count() == 0) ++there;
     }

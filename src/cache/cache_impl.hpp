@@ -79,16 +79,16 @@ private:
         std::optional<cache_store::duration> age;    // if it was found in the second level
     };
     using moment_ptr = cache_store::moment_ptr;
+    using context_ptr = std::shared_ptr<const std::string>;
     enum class wish { any, anew }; // anew: not what the second level has
     using facts_flight = flight<statement_facts>;
     class background;
 
+    asio::awaitable<cached_result> bypass(std::string_view sql, const params& args);
     asio::awaitable<cached_result> miss(std::string_view sql, const params& args, const cache_call& call,
                                         const cache_key& key);
     asio::awaitable<cached_result> shared(std::string_view sql, const params& args, const cache_call& call,
                                           const cache_key& key, facts_ptr about, wish how);
-    asio::awaitable<result_ptr> ask(cache_source& source, std::string_view sql, const params& args,
-                                    const cache_call& call, const cache_key& key, facts_ptr about);
     asio::awaitable<result_ptr> lead(std::string_view sql, const params& args, const cache_call& call,
                                      const cache_key& key, facts_ptr about, result_flight& flight, wish how);
     cache_store::witness watch(const statement_facts& about, const cache_call& call);
@@ -106,14 +106,21 @@ private:
     asio::awaitable<bool> place_on(connection& on);
     // With the lock held.
     void learn_moment(const moment_ptr& m);
-    asio::awaitable<facts_ptr> facts_of(std::string_view sql);
-    asio::awaitable<facts_ptr> learn(cache_source& source, std::string_view sql);
-    facts_ptr known(std::string_view sql);
+    // What the source's sessions are set to, as far as that was heard last; null if it is not known.
+    context_ptr context_now();
+    // The same, asked for if it is not known, or was asked for too long ago.
+    asio::awaitable<context_ptr> ask_context();
+    // Did a session of this context answer?
+    bool has_context(const cache_answer& answer, std::string_view expected);
+    asio::awaitable<facts_ptr> facts_of(std::string_view context, std::string_view sql);
+    asio::awaitable<facts_ptr> learn(cache_source& source, std::string_view context, std::string_view sql);
+    facts_ptr known(std::string_view context, std::string_view sql);
+    asio::awaitable<std::optional<cached_result>> read_shared(transaction& tx, std::string_view sql, const params& args);
     std::optional<cached_result> stale_instead(const std::exception_ptr& failure, const cache_call& call,
                                                const cache_key& key);
     void refresh(std::string_view sql, const params& args, const cache_call& call, const cache_key& key);
-    static asio::awaitable<void> refreshing(std::shared_ptr<cache_impl> self, std::string sql, params args,
-                                            cache_call call, std::vector<std::string> tags);
+    static asio::awaitable<void> refreshing(std::shared_ptr<cache_impl> self, std::string context, std::string sql,
+                                            params args, cache_call call, std::vector<std::string> tags);
     static asio::awaitable<void> following(std::shared_ptr<cache_impl> self,
                                            std::optional<connection_options> options, coherence_options how);
     asio::awaitable<void> listen(connection& on, const coherence_options& how);
@@ -127,6 +134,9 @@ private:
     cache_store store_;
     flights<result_flight> asking_;
     flights<facts_flight> learning_;
+    context_ptr context_;
+    time_point context_until_{}; // it is not asked for again before
+    // By context and text, because the search_path decides what a name means.
     std::unordered_map<std::string, facts_ptr> statements_;
     std::unordered_map<std::string, facts_ptr> older_statements_; // what was there when the others were full
     moment_ptr latest_;                                           // of the primary's that was asked for

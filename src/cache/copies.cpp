@@ -119,8 +119,9 @@ asio::awaitable<cache_impl::result_ptr> cache_impl::lead(std::string_view sql, c
             seen = std::max(seen, (*needed)[i]->position);
     }
     locked([&](cache_store& s) { ++s.stats().queries; });
-    result got = co_await source_->run_after(seen, sql, args);
-    auto value = std::make_shared<const result>(std::move(got));
+    auto answer = co_await source_->ask(seen, sql, args);
+    auto value = std::make_shared<const result>(std::move(answer.rows));
+    if (!has_context(answer, key.context())) co_return value;
     auto kept = locked([&](cache_store& s) {
         auto fresh = s.judge(depends, *about, *value, call.ttl, options_.time->now());
         if (fresh) s.keep(key.view(), depends, value, about, *fresh);

@@ -1,4 +1,4 @@
-// What a result is kept under: the statement's text and its parameters as they would be sent, in full.
+// What a result is kept under, in full: what the session was set to, the statement's text, and its parameters as they are sent.
 #pragma once
 
 #include <pgcoro/types/params.hpp>
@@ -29,22 +29,45 @@ struct key_hash
 class cache_key
 {
 public:
-    cache_key(std::string_view sql, const params& args)
+    // `context` is the session's context_key().
+    cache_key(std::string_view context, std::string_view sql, const params& args)
     {
-        put(sql.size());
-        bytes_.insert(bytes_.end(), sql.begin(), sql.end());
+        put_text(context);
+        put_text(sql);
         for (std::size_t i = 0; i < args.size(); ++i) {
             put(args[i].type);
             put(args[i].in);
             put(args[i].size);
         }
         bytes_.insert(bytes_.end(), args.data(), args.data() + args.bytes());
-        hash_ = std::hash<std::string_view>()({bytes_.data(), bytes_.size()});
+        hash_bytes();
+    }
+    // The same statement and parameters in another context.
+    cache_key(std::string_view context, const cache_key& of)
+    {
+        put_text(context);
+        auto rest = of.view().bytes.substr(sizeof(std::size_t) + of.context().size());
+        bytes_.insert(bytes_.end(), rest.begin(), rest.end());
+        hash_bytes();
+    }
+
+    std::string_view context() const noexcept { return context_of(view()); }
+    static std::string_view context_of(key_view key) noexcept
+    {
+        std::size_t size = 0;
+        std::memcpy(&size, key.bytes.data(), sizeof size);
+        return key.bytes.substr(sizeof size, size);
     }
 
     key_view view() const noexcept { return {hash_, {bytes_.data(), bytes_.size()}}; }
 
 private:
+    void put_text(std::string_view text)
+    {
+        put(text.size());
+        bytes_.insert(bytes_.end(), text.begin(), text.end());
+    }
+    void hash_bytes() { hash_ = std::hash<std::string_view>()({bytes_.data(), bytes_.size()}); }
     template <class T>
     void put(const T& value)
     {

@@ -39,12 +39,7 @@ select pg_catalog.pg_current_snapshot()::pg_catalog.text,
     (extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8 || '/' ||
         (select system_identifier from pg_catalog.pg_control_system()) || '/' ||
         pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) || '/' ||
-        (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()) || '/' ||
-        pg_catalog.concat_ws('/', pg_catalog.quote_ident(current_user), pg_catalog.current_setting('search_path'),
-            pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('DateStyle'),
-            pg_catalog.current_setting('IntervalStyle'), pg_catalog.current_setting('bytea_output'),
-            pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('lc_monetary'),
-            pg_catalog.current_setting('lc_numeric'), pg_catalog.current_setting('lc_time')),
+        (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()),
     (extract(epoch from pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8)";
 
 bool over_by::includes(const over_by& other) const

@@ -31,8 +31,7 @@ struct over_by
 
 struct moment
 {
-    // The server, since its start and on its timeline, the database, and what of the session makes a
-    // difference to results. Moments of different origins cannot be compared.
+    // The server, since its start and on its timeline, and the database. Moments of different origins cannot be compared.
     std::string origin;
     over_by over;
     commit_token position;                   // not less than what is over by then

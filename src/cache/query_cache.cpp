@@ -1,4 +1,7 @@
 #include "cache/cache_impl.hpp"
+#include "cluster/cluster_impl.hpp"
+#include "connection/context_key.hpp"
+#include "connection/session.hpp"
 
 #include <pgcoro/cache/second_level.hpp>
 #include <pgcoro/cluster/cluster.hpp>
@@ -23,6 +26,20 @@ public:
     {
         return pool_.run(sql, args);
     }
+    asio::awaitable<cache_answer> ask(commit_token, std::string_view sql, const params& args) override
+    {
+        auto held = co_await pool_.acquire();
+        cache_answer answer;
+        answer.rows = co_await detail::run_in_context(held->session(), sql, args, answer.context);
+        held.release(); // before the caller goes on, who may want it again
+        co_return answer;
+    }
+    asio::awaitable<std::optional<std::string>> context() override
+    {
+        auto held = co_await pool_.acquire();
+        co_await held->session().learn_context();
+        co_return held->session().context_key();
+    }
 
 private:
     pool& pool_;
@@ -43,6 +60,20 @@ public:
     {
         cluster_session session(cluster_, seen);
         co_return co_await session.run(sql, args);
+    }
+    asio::awaitable<cache_answer> ask(commit_token seen, std::string_view sql, const params& args) override
+    {
+        cache_answer answer;
+        cluster_session session(cluster_, seen);
+        bool wrote = false;
+        answer.rows = co_await session.impl()->run(sql, args, seen, {}, wrote, &answer.context);
+        co_return answer;
+    }
+    asio::awaitable<std::optional<std::string>> context() override
+    {
+        auto held = co_await cluster_.acquire_read();
+        co_await held->session().learn_context();
+        co_return held->session().context_key();
     }
     asio::awaitable<result> run_on_primary(std::string_view sql, const params& args) override
     {
@@ -73,6 +104,24 @@ asio::awaitable<result> cache_source::run_after(commit_token, std::string_view s
 asio::awaitable<result> cache_source::run_on_primary(std::string_view sql, const params& args)
 {
     return run(sql, args);
+}
+
+asio::awaitable<cache_answer> cache_source::ask(commit_token seen, std::string_view sql, const params& args)
+{
+    cache_answer answer;
+    answer.rows = co_await run_after(seen, sql, args);
+    co_return answer;
+}
+
+asio::awaitable<std::optional<std::string>> cache_source::context()
+{
+    std::optional<std::string> found;
+    try {
+        result got = co_await run(detail::defaults_query, params());
+        found = got.as_value<std::string>();
+    } catch (const server_error&) { // another product, or rights that were taken away
+    }
+    co_return found;
 }
 
 asio::awaitable<lease> cache_source::acquire_to_listen()
@@ -137,8 +186,8 @@ void query_cache::invalidate_tags_like(std::string_view pattern)
 
 void query_cache::invalidate_key(std::string_view sql, const params& args)
 {
-    detail::cache_key key(sql, args);
-    impl_->locked([&](auto& store) { store.invalidate(key.view()); });
+    detail::cache_key key({}, sql, args);
+    impl_->locked([&](auto& store) { store.invalidate(key); });
 }
 
 void query_cache::invalidate_all()

@@ -231,6 +231,7 @@ bool cache_store::keep(key_view key, const witness& w, std::shared_ptr<const res
     e.depends = w;
     e.ttl = from.ttl;
     entries_.emplace(e.view(), std::move(made));
+    ++contexts_[std::string(cache_key::context_of(e.view()))];
     bytes_ += bytes;
     std::vector<evictable*> gone;
     order_.add(e, gone);
@@ -240,6 +241,7 @@ bool cache_store::keep(key_view key, const witness& w, std::shared_ptr<const res
         kept = kept && &out != &e;
         ++stats_.evictions;
         bytes_ -= out.bytes;
+        left_context(out.view());
         entries_.erase(entries_.find(out.view()));
     }
     return kept;
@@ -249,7 +251,14 @@ void cache_store::drop(entry& e)
 {
     order_.remove(e);
     bytes_ -= e.bytes;
+    left_context(e.view());
     entries_.erase(entries_.find(e.view()));
+}
+
+void cache_store::left_context(key_view key)
+{
+    auto at = contexts_.find(std::string(cache_key::context_of(key)));
+    if (--at->second == 0) contexts_.erase(at);
 }
 
 void cache_store::invalidate_tag(std::string_view name)
@@ -269,12 +278,17 @@ void cache_store::invalidate_tags_like(std::string_view pattern)
     raise(base_); // and for tags that are not there yet
 }
 
-void cache_store::invalidate(key_view key)
+void cache_store::invalidate(const cache_key& key)
 {
     ++stats_.invalidations;
     ++keys_;
     raise(base_);
-    if (auto at = entries_.find(key); at != entries_.end()) drop(*at->second);
+    std::vector<entry*> gone;
+    for (auto& each : contexts_) {
+        cache_key there(each.first, key);
+        if (auto at = entries_.find(there.view()); at != entries_.end()) gone.push_back(at->second.get());
+    }
+    for (auto* each : gone) drop(*each);
 }
 
 void cache_store::invalidate_all()

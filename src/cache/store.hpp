@@ -97,8 +97,9 @@ public:
     void invalidate_tag(std::string_view name);
     // `*` stands for any characters, `?` for one.
     void invalidate_tags_like(std::string_view pattern);
-    // Queries on their way are not kept then, whatever their key.
-    void invalidate(key_view key);
+    // Forgets the result of this statement with these parameters, in whatever context. Queries on their way are not kept then,
+    // whatever their key.
+    void invalidate(const cache_key& key);
     void invalidate_all();
 
     // Notifications: listening since now; all that was sent before `when` has been told; no more.
@@ -120,6 +121,7 @@ private:
     std::shared_ptr<tag> tag_of(std::string_view name);
     void raise(const std::shared_ptr<tag>& t);
     void drop(entry& e);
+    void left_context(key_view key);
 
     const cache_options& options_;
     const bool copies_;
@@ -127,6 +129,7 @@ private:
     eviction order_;
     std::unordered_map<key_view, std::unique_ptr<entry>, key_hash> entries_;
     std::unordered_map<std::string, std::shared_ptr<tag>> tags_;
+    std::unordered_map<std::string, std::size_t> contexts_; // and the number of their entries
     std::size_t sweep_tags_at_ = 1'024;
     std::shared_ptr<tag> base_ = std::make_shared<tag>(); // what counts for all copies; outdates no entry
     std::vector<std::shared_ptr<tag>> unplaced_;

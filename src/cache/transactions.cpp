@@ -1,6 +1,11 @@
 // The cache within a transaction.
 #include "cache/cache_impl.hpp"
+#include "connection/session.hpp"
+#include "connection/session_context.hpp"
 #include "transaction/core.hpp"
+
+#include <algorithm>
+#include <initializer_list>
 
 namespace pgcoro::detail
 {
@@ -23,43 +28,87 @@ private:
     transaction& tx_;
 };
 
-// A snapshot of the whole transaction is older than what the cache may have, and the reverse; what it wrote
-// itself only it may see.
-bool may_share(const transaction& tx)
+bool is_one_of(const std::string* value, std::initializer_list<std::string_view> allowed)
 {
-    auto& o = tx.options();
-    return o.isolation == isolation::read_committed &&
-           (o.read_only || tx.core().now() <= transaction_core::state::clean);
+    if (!value) return true; // as the transaction's options say
+    return std::ranges::find(allowed, std::string_view(*value)) != allowed.end();
+}
+
+// A snapshot of the whole transaction is older than what the cache may have, and the reverse.
+bool has_no_snapshot(const transaction& tx, const session_context& context)
+{
+    return tx.options().isolation == isolation::read_committed && !context.find("transaction_snapshot") &&
+           is_one_of(context.find("transaction_isolation"), {"read committed", "\x01read committed"});
+}
+
+// Only the transaction itself may see what it wrote.
+bool wrote_nothing(const transaction& tx, const session_context& context)
+{
+    if (tx.core().now() <= transaction_core::state::clean) return true;
+    return tx.core().open() && tx.options().read_only &&
+           is_one_of(context.find("transaction_read_only"), {"1", "on", "true", "yes"});
+}
+
+// Is the session set to what the next statement will find? Not while a statement that was left before its answer may still
+// change it, and not if BEGIN, or the undoing of a savepoint, goes with the next statement and changes it.
+bool is_settled(const transaction& tx, const session& on)
+{
+    bool begins = !tx.core().begun() && !on.settings_of_transaction().empty();
+    return on.ready() && !on.broken() && !begins && !tx.undoes_next();
+}
+
+bool may_share(transaction& tx)
+{
+    auto* session = tx.session();
+    return session && is_settled(tx, *session) && has_no_snapshot(tx, session->context()) &&
+           wrote_nothing(tx, session->context());
 }
 
 } // namespace
 
-// Never waits for another caller's query, who may wait for a lock of this transaction's.
+// Nothing: it is to be run as if there were no cache. Never waits for another caller's query, who may wait for a lock of this
+// transaction's.
+asio::awaitable<std::optional<cached_result>> cache_impl::read_shared(transaction& tx, std::string_view sql,
+                                                                      const params& args)
+{
+    if (!may_share(tx)) co_return std::nullopt;
+    co_await tx.session()->learn_context();
+    auto context = tx.session()->context_key();
+    if (!context) co_return std::nullopt;
+    cache_key key(*context, sql, args);
+    cache_store::found f;
+    {
+        std::lock_guard lock(mutex_);
+        f = store_.look(key.view(), options_.time->now());
+        if (f.value && f.stale_for.count() == 0) ++store_.stats().hits;
+    }
+    if (f.value && f.stale_for.count() == 0) co_return cached_result(std::move(f.value), cache_origin::hit, f.age);
+    transaction_source source(tx);
+    auto about = known(*context, sql);
+    if (!about) about = co_await learn(source, *context, sql);
+    about->seen.fetch_add(1, std::memory_order_relaxed);
+    // One that reads only may be on a replica, which may not have seen what was heard of.
+    bool lags = source_->may_lag() && tx.options().read_only;
+    if (about->may != statement_facts::verdict::cacheable || lags) co_return std::nullopt;
+    cache_call call;
+    auto depends = watch(*about, call);
+    locked([](cache_store& s) {
+        ++s.stats().misses;
+        ++s.stats().queries;
+    });
+    result got = co_await tx.run(sql, args);
+    auto value = std::make_shared<const result>(std::move(got));
+    // Facts age: the statement may have written after all, or have changed what the session is set to.
+    if (may_share(tx) && tx.session()->context_key() == context)
+        locked([&](cache_store& s) { s.put(key.view(), depends, value, about, call.ttl, options_.time->now()); });
+    else
+        locked([](cache_store& s) { ++s.stats().refused; });
+    co_return cached_result(std::move(value), cache_origin::asked, {});
+}
+
 asio::awaitable<cached_result> cache_impl::read_in(transaction& tx, std::string_view sql, params args)
 {
-    transaction_source source(tx);
-    cache_call call;
-    if (may_share(tx)) {
-        cache_key key(sql, args);
-        cache_store::found f;
-        {
-            std::lock_guard lock(mutex_);
-            f = store_.look(key.view(), options_.time->now());
-            if (f.value && f.stale_for.count() == 0) ++store_.stats().hits;
-        }
-        if (f.value && f.stale_for.count() == 0)
-            co_return cached_result(std::move(f.value), cache_origin::hit, f.age);
-        auto about = known(sql);
-        if (!about) about = co_await learn(source, sql);
-        about->seen.fetch_add(1, std::memory_order_relaxed);
-        // One that reads only may be on a replica, which may not have seen what was heard of.
-        bool lags = source_->may_lag() && tx.options().read_only;
-        if (about->may == statement_facts::verdict::cacheable && !lags) {
-            locked([](cache_store& s) { ++s.stats().misses; });
-            auto value = co_await ask(source, sql, args, call, key, about);
-            co_return cached_result(std::move(value), cache_origin::asked, {});
-        }
-    }
+    if (auto shared = co_await read_shared(tx, sql, args)) co_return std::move(*shared);
     locked([](cache_store& s) { ++s.stats().bypassed; });
     result got = co_await tx.run(sql, std::move(args));
     co_return cached_result(std::make_shared<const result>(std::move(got)), cache_origin::bypassed, {});

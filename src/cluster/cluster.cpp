@@ -1,6 +1,7 @@
 #include <pgcoro/cluster/cluster.hpp>
 
 #include "cluster/cluster_impl.hpp"
+#include "connection/context_key.hpp"
 #include "resilience/is_a.hpp"
 #include "resilience/text.hpp"
 #include "sql/transaction_control.hpp"
@@ -81,7 +82,8 @@ asio::awaitable<lease> cluster_impl::acquire(bool reads, commit_token seen, call
 }
 
 asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& args, commit_token seen,
-                                          const call_labels& labels, bool& wrote)
+                                          const call_labels& labels, bool& wrote,
+                                          std::optional<std::string>* context)
 {
     sql::refuse_transaction_control(sql, "a cluster");
     bool read = co_await is_read(sql);
@@ -94,7 +96,8 @@ asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& ar
             lease held = co_await acquire_from(*host, labels, std::source_location());
             sent = true;
             if (!read) wrote = true;
-            result got = co_await held->run(sql, args);
+            auto running = context ? run_in_context(held->session(), sql, args, *context) : held->run(sql, args);
+            result got = co_await std::move(running);
             held.release(); // before the caller goes on, who may want it again
             co_return got;
         } catch (...) {

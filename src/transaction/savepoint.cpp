@@ -3,6 +3,7 @@
 
 #include "transaction/core.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace pgcoro
@@ -44,6 +45,11 @@ void transaction::undo_savepoint()
     --depth_;
     core_->savepoint_undone();
     if (!core_->over()) failure_ = nullptr;
+}
+
+bool transaction::undoes_next() const noexcept
+{
+    return std::ranges::any_of(due_, [](auto& statement) { return statement.starts_with("rollback"); });
 }
 
 } // namespace pgcoro

@@ -103,6 +103,8 @@ detail::session& transaction::on()
     return lease_->session();
 }
 
+detail::session* transaction::session() noexcept { return lease_ ? &lease_->session() : nullptr; }
+
 // How long the client waits for an answer: a moment longer than the server may work at it, so that the server's own
 // error mostly comes first, and the connection stays usable.
 std::chrono::steady_clock::time_point transaction::answer_due() const

@@ -8,13 +8,24 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace PGCORO_API pgcoro
 {
 
-/// Where a cache's queries run. All its sessions are alike: the same database, role and settings, search_path
-/// and TimeZone among them. A source whose answers may be older than a commit that was notified, such as a
+/// What a source returns for a query, and what the session that ran it was set to.
+struct cache_answer
+{
+    result rows;
+    /// Results may stand for each other if these are equal. Empty: the session was as all sessions of the source are. Nothing:
+    /// that is not known, and the result is not kept.
+    std::optional<std::string> context = std::string();
+};
+
+/// Where a cache's queries run. The sessions of a source that does not override ask() are all alike: the same database,
+/// role and settings, search_path and TimeZone among them. A source whose answers may be older than a commit that was notified, such as a
 /// replica, says so by may_lag().
 class cache_source
 {
@@ -29,6 +40,11 @@ public:
     /// As run(), on a server that has got as far as `seen`. By default run().
     virtual boost::asio::awaitable<result> run_after(commit_token seen, std::string_view sql,
                                                      const params& args);
+    /// As run_after(), and says what the session was set to. By default run_after(), with an empty context.
+    virtual boost::asio::awaitable<cache_answer> ask(commit_token seen, std::string_view sql, const params& args);
+    /// Returns what a session of the source is set to; nothing if that is not known. By default the source is asked for the
+    /// defaults of its settings, by run().
+    virtual boost::asio::awaitable<std::optional<std::string>> context();
     /// As run(), on the primary. By default run().
     virtual boost::asio::awaitable<result> run_on_primary(std::string_view sql, const params& args);
     /// A connection to the primary, to listen on; for `query_cache::follow` without connection options. By

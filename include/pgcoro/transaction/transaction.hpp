@@ -191,6 +191,10 @@ public:
 
     /// What is known of its fate.
     const detail::transaction_core& core() const noexcept { return *core_; }
+    /// The session that it runs on; null at its end.
+    detail::session* session() noexcept;
+    /// Will the next statement undo a savepoint first?
+    bool undoes_next() const noexcept;
     /// Is this the very exception that one of its statements, or its end, threw?
     bool threw(const std::exception_ptr& failure) const noexcept;
     /// Commits, unless it is at its end already. Throws what kept it from that; if the answer is lost, finds

@@ -41,9 +41,9 @@ struct bench
     {
         auto about = reading(std::move(tags));
         auto w = store.watch(*about, {}, now);
-        return store.put(cache_key(sql, {}).view(), w, some_rows(), about, {}, now);
+        return store.put(cache_key({}, sql, {}).view(), w, some_rows(), about, {}, now);
     }
-    cache_store::found look(const char* sql) { return store.look(cache_key(sql, {}).view(), now); }
+    cache_store::found look(const char* sql) { return store.look(cache_key({}, sql, {}).view(), now); }
     bool fresh(const char* sql)
     {
         auto f = look(sql);
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_SUITE(cache_store_mind)
 BOOST_AUTO_TEST_CASE(a_key_is_the_text_and_every_byte_type_and_length_of_the_parameters)
 {
     auto key = [](std::string_view sql, const auto&... args) {
-        cache_key k(sql, params::of(args...));
+        cache_key k({}, sql, params::of(args...));
         return std::string(k.view().bytes);
     };
     BOOST_TEST(key("q", 1) == key("q", 1));
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(tags_patterns_keys_and_all_are_invalidated_and_nothing_else
     b.store.invalidate_tags_like("ot?er.*t");
     BOOST_TEST(left() == "ab");
     fill();
-    b.store.invalidate(cache_key("a", {}).view());
+    b.store.invalidate(cache_key({}, "a", {}));
     BOOST_TEST(left() == "bc");
     b.store.invalidate_all();
     BOOST_TEST(left() == "");
@@ -151,9 +151,9 @@ BOOST_AUTO_TEST_CASE(what_was_invalidated_while_it_was_on_its_way_is_not_kept)
         if (how == 0) b.store.invalidate_tag("t");
         if (how == 1) b.store.invalidate_tag("mine");
         if (how == 2) b.store.invalidate_all();
-        if (how == 3) b.store.invalidate(cache_key("q", {}).view());
+        if (how == 3) b.store.invalidate(cache_key({}, "q", {}));
         BOOST_TEST(!b.store.current(w));
-        BOOST_TEST(!b.store.put(cache_key("q", {}).view(), w, some_rows(), about, {}, b.now));
+        BOOST_TEST(!b.store.put(cache_key({}, "q", {}).view(), w, some_rows(), about, {}, b.now));
         BOOST_TEST(!b.look("q").value);
         BOOST_TEST(b.figures().outdated == 1u);
     }
@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(results_too_large_or_too_cheap_are_not_kept)
     bench cheap(p);
     auto about = cheap.reading({"t"});
     auto w = cheap.store.watch(*about, {}, cheap.now);
-    auto key = cache_key("q", {});
+    auto key = cache_key({}, "q", {});
     BOOST_TEST(!cheap.store.put(key.view(), w, some_rows(), about, {}, cheap.now + milliseconds(1)));
     BOOST_TEST(cheap.store.put(key.view(), w, some_rows(), about, {}, cheap.now + milliseconds(2)));
 }
