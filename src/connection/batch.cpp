@@ -153,6 +153,7 @@ private:
         try {
             throw_result_error(error_.get(), session_.pg(), session_.backend_pid, sql, false);
         } catch (pgcoro::error& e) {
+            session_.explain_refusal(e);
             if (!where.empty()) e.add_note(where);
             return std::current_exception();
         }

@@ -43,7 +43,10 @@ public:
     void abandon() noexcept override
     {
         if (session_) session_->holder = nullptr;
-        if (session_) taken_away_ = true;
+        if (session_) {
+            taken_away_ = true;
+            session_->note_left(sql_);
+        }
         session_ = nullptr;
         operation_.reset();
     }

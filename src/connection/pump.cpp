@@ -283,6 +283,7 @@ void session_impl::end_trip()
 {
     if (trip.lost() || socket->broken()) broken = true;
     if (!broken) effects.ready(PQtransactionStatus(pg()));
+    if (!left_early.empty() && PQtransactionStatus(pg()) != PQTRANS_INERROR) left_early.clear();
     if (!broken && trip.is_answered() && PQpipelineStatus(pg()) != PQ_PIPELINE_OFF) broken = !PQexitPipelineMode(pg());
 }
 

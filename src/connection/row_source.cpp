@@ -45,7 +45,10 @@ asio::awaitable<void> row_source::open()
 
 void row_source::abandon() noexcept
 {
-    if (state_ == state::under_way) state_ = state::taken_away;
+    if (state_ == state::under_way) {
+        state_ = state::taken_away;
+        if (session_) session_->note_left(sql_);
+    }
     if (session_) session_->holder = nullptr;
     session_ = nullptr;
     operation_.reset();

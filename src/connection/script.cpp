@@ -63,6 +63,7 @@ asio::awaitable<std::uint64_t> session_impl::run_script(statement_host& host, st
         if (d.position > static_cast<int>(offset)) d.position -= static_cast<int>(offset);
         auto line = line_of(sql, d.position);
         server_error e(std::move(d), sql);
+        explain_refusal(e);
         e.add_note("in statement " + std::to_string(done + 1) + " of the script" +
                    (line > 0 ? ", in line " + std::to_string(line) : ""));
         throw e;

@@ -52,7 +52,29 @@ void session_impl::fail(const PGresult* error, std::string_view sql)
     if (socket->broken() || (error && is_fatal(error))) broken = true;
     if (socket->guard().is_cut()) fail_overdue(sql); // which is why it broke
     if (!error && last_words) throw_lost(*last_words, pg(), backend_pid, sql);
-    throw_result_error(error, pg(), backend_pid, sql, broken);
+    try {
+        throw_result_error(error, pg(), backend_pid, sql, broken);
+    } catch (pgcoro::error& e) {
+        explain_refusal(e);
+        throw;
+    }
+}
+
+void session_impl::note_left(std::string_view sql) noexcept
+{
+    try {
+        left_early = sql;
+    } catch (...) { // no memory: the server's error says less
+    }
+}
+
+void session_impl::explain_refusal(error& e) const
+{
+    constexpr sqlstate in_failed_transaction("25P02");
+    if (left_early.empty() || e.sqlstate() != in_failed_transaction) return;
+    e.add_note("the transaction failed because a stream or COPY was left before its end, which stops its statement: read it to "
+               "its end, limit it in SQL, or leave it in a savepoint() that throws: " +
+               left_early);
 }
 
 void session_impl::fail_overdue(std::string_view sql)
@@ -229,6 +251,7 @@ cutter session::cut_from_outside() const
     return {impl_->socket->shared_guard(), impl_->stops.sender(), impl_->backend_pid};
 }
 
+const std::string& session::left_early() const noexcept { return impl_->left_early; }
 bool session::dirty() const noexcept { return impl_->effects.any() || !impl_->speaks_utf8(); }
 bool session::speaks_utf8() const noexcept { return impl_->speaks_utf8(); }
 void session::watch_changes() noexcept { impl_->effects.watch(); }

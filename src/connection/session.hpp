@@ -128,6 +128,9 @@ public:
     sqlstate last_word() const noexcept;
     // Returns true if the server has warned, since the last call, that it stopped waiting for a synchronous standby.
     bool take_unreplicated() noexcept;
+    // The statement of a stream or COPY that was left before its end, which made the open transaction fail; empty if there is
+    // none.
+    const std::string& left_early() const noexcept;
     // It is not to be used any more, whatever its socket says.
     void give_up() noexcept;
 

@@ -164,6 +164,10 @@ public:
 
     // --- What went wrong
 
+    // A stream or COPY is left before its end. The transaction around it fails with that, unless its statement was over.
+    void note_left(std::string_view sql) noexcept;
+    // Adds to a refusal in a failed transaction which stream or COPY was left there.
+    void explain_refusal(error& e) const;
     // Throws the error of a result; without a result, that the connection is lost.
     [[noreturn]] void fail(const PGresult* error, std::string_view sql);
     [[noreturn]] void fail_overdue(std::string_view sql);
@@ -238,6 +242,7 @@ public:
     copy_watch copy_bytes;
     std::optional<diagnostics> last_words; // the server's FATAL error while the session was idle
     bool interrupted = false;              // an operation was left before its answers were read
+    std::string left_early; // the statement that a failed transaction's user left; empty if there is none
     bool broken = false;
     std::optional<credential_schedule::window> retirement;
     bool watched = false; // the pool cuts it at its deadlines: it needs no timer of its own

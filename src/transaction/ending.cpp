@@ -32,13 +32,17 @@ using core_state = detail::transaction_core::state;
 namespace
 {
 
-[[noreturn]] void throw_abandoned(std::string_view sql)
+[[noreturn]] void throw_abandoned(std::string_view sql, const std::string& left_early)
 {
     diagnostics d;
     d.severity = "ERROR";
     d.sqlstate = sqlstate("25P02");
     d.message = "the transaction cannot be committed: a statement that its body no longer waited for was cancelled, "
                 "or failed; undo it with savepoint(), or throw";
+    if (!left_early.empty())
+        d.message = "the transaction cannot be committed: a stream or COPY was left before its end, which stops its statement: "
+                    "read it to its end, limit it in SQL, or leave it in a savepoint() that throws: " +
+                    left_early;
     throw server_error(std::move(d), sql);
 }
 
@@ -160,7 +164,7 @@ asio::awaitable<bool> transaction::ready_to_end(bool prepares)
         }
         if (core_->begun() && !session.broken()) {
             bool undone = !due_.empty(); // a failed savepoint, by the next statement
-            if (session.transaction_status() == PQTRANS_INERROR && !undone) throw_abandoned(sql);
+            if (session.transaction_status() == PQTRANS_INERROR && !undone) throw_abandoned(sql, session.left_early());
             if (session.transaction_status() == PQTRANS_IDLE) begin(sql); // throws
         }
     } catch (...) {

@@ -95,8 +95,8 @@ private:
 /// as if there were no cache. The catalog is asked once a text (two statements) and believed for
 /// `cache_options::statement_ttl`. Where a result depends on more than tables (functions of one's own that
 /// are STABLE, foreign tables, the catalog itself) it is kept only for a call that names tags. A user's word
-/// that a function is IMMUTABLE or STABLE is taken. Results are found by text and encoded parameters,
-/// compared in full.
+/// that a function is IMMUTABLE or STABLE is taken. Results are found by text, encoded parameters, and what the session is set
+/// to (docs/cache.md), compared in full.
 ///
 /// **One query.** Who asks for what is being asked already waits for that. If its caller is cancelled one of
 /// those who wait asks in its place. An error reaches all of them.
@@ -133,10 +133,11 @@ public:
     /// To ask with other wishes than the usual ones. The cache must outlive what it gives.
     cache_reads with(const cache_call& call) noexcept;
 
-    /// To read and write within a transaction. Reads by way of the cache as long as the transaction has not
-    /// written, and only if its `isolation` is read_committed by name and `resolve_commit` is not `off` (which is
-    /// how it is known whether it wrote); else they run as if there were no cache. They never wait for other
-    /// callers' queries. Both must outlive what it gives.
+    /// Returns an object that reads and writes within a transaction. Reads use the cache as long as the transaction has not
+    /// written, and only if its `isolation` is read_committed by name and `resolve_commit` is not `off` (which is how the cache
+    /// knows whether it wrote); otherwise they run as if there were no cache. Results are looked up, and kept, under what the
+    /// transaction is set to: its search_path, role and other settings; nothing is shared while that is not known (see
+    /// docs/cache.md). Reads never wait for other callers' queries. The cache and the transaction must outlive the object.
     cache_transaction in(transaction& tx) noexcept;
 
     /// What hangs on the tag is forgotten, at a cost that does not depend on how much it is. Also what is on

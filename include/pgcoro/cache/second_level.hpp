@@ -34,7 +34,7 @@ namespace PGCORO_API pgcoro
 /// cache. What another process invalidates, or this one before it was started anew, it does not know.
 ///
 /// Values are found under their full key: the statement, its parameters and tags, and the server (its system
-/// identifier, timeline and time of start), database, role and those settings that change how results look.
+/// identifier, timeline and time of start), database, role and all settings that can change a result.
 /// It is compared in full. After a failover, or a restart of the server, nothing from before is found.
 /// What was lost in a crash of a backend under `synchronous_commit = off` can be in there; so it can in any
 /// reader's hands.

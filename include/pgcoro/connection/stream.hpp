@@ -83,7 +83,9 @@ struct stream_mapping<row>
 ///
 /// The statement is sent with the first next(). Until the rows have come to their end the connection does
 /// nothing else (`std::logic_error`). A stream that is destroyed earlier stops the statement; the connection
-/// stays usable, as after a cancellation. The server's `statement_timeout` counts the time of the whole
+/// stays usable, as after a cancellation. A transaction around it fails with that, unless the server had sent the whole result
+/// already; the next statement's error (25P02), or that of COMMIT, names the stream. So limit such a statement in SQL, or leave
+/// the stream in a `transaction::savepoint()` that throws. The server's `statement_timeout` counts the time of the whole
 /// stream, also that which its reader takes.
 ///
 /// **Errors** of next(): those of `query_as`. Rows may have come before the server's error does; those of the
