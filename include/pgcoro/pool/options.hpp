@@ -23,7 +23,7 @@ enum class pre_ping {
 
 /// When what a caller left in a session beyond its transaction is undone before the next caller gets it: SET
 /// (also of role and session authorization), LISTEN, temporary tables, advisory locks, cursors WITH HOLD,
-/// PREPARE. A transaction, a statement or a COPY left under way is ended in any case.
+/// PREPARE. DO, CALL and EXECUTE may have left settings. A transaction, a statement or a COPY left under way is ended in any case.
 enum class reset_mode {
     automatic, ///< when a statement's text showed that something was left; else it costs nothing
     always,    ///< each time, sequences' currval included: a round trip in the background

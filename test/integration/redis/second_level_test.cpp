@@ -11,9 +11,9 @@ namespace
 // A cache with a first level of its own over the shared server, and Redis behind.
 struct level_two
 {
-    level_two(asio::io_context& io, const redis_instance& there, cache_options options = {})
+    level_two(asio::io_context& io, const redis_instance& there, cache_options options = {}, std::string startup = {})
         : redis(made(io, there))
-        , pool(io.get_executor(), settings())
+        , pool(io.get_executor(), settings(std::move(startup)))
         , source(std::make_shared<counted_source>(pool))
         , cache(io.get_executor(), source, with(options, redis))
     {}
@@ -25,10 +25,11 @@ struct level_two
         o.timeout = 2s; // a busy machine is not what is tested
         return std::make_shared<redis_second_level>(io.get_executor(), o);
     }
-    static pool_options settings()
+    static pool_options settings(std::string startup)
     {
         pool_options o;
         o.connection = shared_options();
+        if (!startup.empty()) o.connection.parameters["options"] = std::move(startup);
         o.size = 4;
         return o;
     }
@@ -162,6 +163,37 @@ BOOST_FIXTURE_TEST_CASE(values_that_are_damaged_or_of_others_are_misses, counter
         co_await first.close();
         co_await second.close();
     });
+}
+
+BOOST_FIXTURE_TEST_CASE(sessions_with_other_settings_do_not_find_it, counter_and_redis)
+{
+    struct of_setting
+    {
+        const char* startup;
+        const char* sql;
+    };
+    int kept = 0;
+    for (auto& [startup, sql] : {of_setting{"-c default_text_search_config=simple", "select to_tsvector('the running foxes')::text"},
+                                 of_setting{"-c xmlbinary=hex", "select xmlelement(name a, '\\x4142'::bytea)::text"},
+                                 of_setting{"-c TimeZone=Asia/Tokyo", "select '2024-01-01 00:00:00+00'::timestamptz::text"}}) {
+        level_two plain(io, server.by_socket());
+        level_two same(io, server.by_socket());
+        level_two other(io, server.by_socket(), {}, startup);
+        run_on(io, [&]() -> asio::awaitable<void> {
+            co_await plain.cache.query(sql);
+            co_await until_kept(server, ++kept);
+            auto found = co_await same.cache.query(sql);
+            BOOST_TEST(found.origin() == cache_origin::second, sql);
+            auto own = co_await other.cache.query(sql);
+            BOOST_TEST(own.origin() == cache_origin::asked, sql);
+            BOOST_TEST(own->as_value<std::string>() != found->as_value<std::string>(), sql);
+            co_await until_kept(server, ++kept);
+            co_await plain.close();
+            co_await same.close();
+            co_await other.close();
+        });
+        io.restart();
+    }
 }
 
 BOOST_FIXTURE_TEST_CASE(a_redis_that_is_gone_costs_no_error, counter_and_redis)
