@@ -85,6 +85,14 @@ bool is_opaque(std::string_view statement) noexcept
     return std::ranges::any_of(words, [&](auto word) { return begins_with_word(statement, word); });
 }
 
+// Begins, or ends, a transaction or a savepoint: its first word does not tell all, but enough.
+bool begins_with_control(std::string_view statement) noexcept
+{
+    static constexpr std::array<std::string_view, 9> words{"begin", "start",   "commit",    "end",    "rollback",
+                                                           "abort", "prepare", "savepoint", "release"};
+    return std::ranges::any_of(words, [&](auto word) { return begins_with_word(statement, word); });
+}
+
 // Of one statement: those of `by_words` that it may really leave.
 std::uint8_t kinds_of_statement(std::string_view statement, std::uint8_t by_words) noexcept
 {
@@ -558,7 +566,14 @@ bool fill_in(step& s, const params& args)
 
 } // namespace
 
-session_change change_in(std::string_view sql)
+namespace
+{
+
+// The parser, and the tree that it returns as JSON, take a millisecond for some 2,000 bytes, in which nothing else happens on
+// the thread.
+constexpr std::size_t usual_budget = 4096;
+
+session_change change_in(std::string_view sql, std::size_t& budget)
 {
     session_change found;
     if (auto usual = change_in_usual(sql)) return *usual;
@@ -572,15 +587,34 @@ session_change change_in(std::string_view sql)
     bool refused = false;
     auto pieces = pieces_of(sql, refused);
     if (refused) suspect(found, by_words);
-    // The parser, and the tree that it returns as JSON, take a millisecond for some 2,000 bytes, in which nothing else
-    // happens on the thread.
-    std::size_t budget = 4096;
     for (auto each : pieces) {
         auto statement = sql::from_first_word(each);
         auto kinds = kinds_of_statement(statement, by_words);
         if (may_change(statement, kinds)) add_parsed(each, kinds, budget, found);
     }
     return found;
+}
+
+// Could a statement of the script change something? Takes a comment, or a word in a literal, for one that could.
+bool may_change_something(std::string_view script)
+{
+    if (kinds_by_words(script)) return true;
+    for (std::size_t at = 0; at != script.npos; at = script.find(';', at)) {
+        auto rest = script.substr(at);
+        rest.remove_prefix(std::min(rest.find_first_not_of(" \t\n\r\f\v;"), rest.size()));
+        bool is_comment = rest.starts_with("--") || rest.starts_with("/*");
+        if (is_comment || is_opaque(rest) || begins_with_control(rest)) return true;
+        at = script.size() - rest.size();
+    }
+    return false;
+}
+
+} // namespace
+
+session_change change_in(std::string_view sql)
+{
+    std::size_t budget = usual_budget;
+    return change_in(sql, budget);
 }
 
 bool has_parameters(const session_change& change) noexcept
@@ -603,6 +637,12 @@ std::vector<std::string> statements_of(std::string_view script)
 
 change_ptr change_memory::of(std::string_view sql)
 {
+    std::size_t budget = usual_budget;
+    return of(sql, budget);
+}
+
+change_ptr change_memory::of(std::string_view sql, std::size_t& budget)
+{
     constexpr std::size_t most = 256;
     constexpr std::size_t longest_kept = 4096;
     if (auto usual = change_in_usual(sql)) return shared(std::move(*usual));
@@ -611,8 +651,10 @@ change_ptr change_memory::of(std::string_view sql)
     bool is_query = is_plain_statement(first) && !has_escaped_names(first) && is_single(first);
     if (is_query && !kinds_of_statement(first, kind::all)) return nullptr;
     if (auto it = known_.find(sql); it != known_.end()) return it->second;
-    auto found = shared(change_in(sql));
-    if (sql.size() > longest_kept) return found;
+    auto had = budget;
+    auto found = shared(change_in(sql, budget));
+    bool was_read = sql.size() <= had; // else it was only suspected
+    if (sql.size() > longest_kept || !was_read) return found;
     if (known_.size() == most) known_.clear();
     known_.emplace(sql, found);
     return found;
@@ -621,10 +663,12 @@ change_ptr change_memory::of(std::string_view sql)
 std::vector<change_ptr> change_memory::of_script(std::string_view script)
 {
     if (script.find(';') == script.npos) return {of(script)};
+    if (!may_change_something(script)) return {};
     auto pieces = script.size() <= longest ? sql::split_by_scanner(script) : std::vector<std::string_view>();
     std::vector<change_ptr> found;
     if (pieces.empty()) found.push_back(of(script)); // refused, or too long: as one
-    for (auto each : pieces) found.push_back(of(sql::from_first_word(each)));
+    std::size_t budget = usual_budget;
+    for (auto each : pieces) found.push_back(of(sql::from_first_word(each), budget));
     return found;
 }
 

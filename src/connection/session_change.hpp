@@ -85,10 +85,12 @@ class change_memory
 {
 public:
     change_ptr of(std::string_view sql);
-    // The changes of a text's statements, in their order.
+    // The changes of a text's statements, in their order; nothing if none of them changes anything.
     std::vector<change_ptr> of_script(std::string_view script);
 
 private:
+    change_ptr of(std::string_view sql, std::size_t& budget);
+
     std::map<std::string, change_ptr, std::less<>> known_;
 };
 

@@ -111,15 +111,17 @@ void session_context::set(const session_change::step& step)
         now_.of_session[step.name] = *step.value;
     else
         now_.of_session.erase(step.name);
+    if (step.name != session_authorization) return;
     // The server gives up the role with the user who took it on.
-    if (step.name == session_authorization) {
-        now_.of_session.erase(std::string(role));
-        now_.of_transaction.erase(std::string(role));
-    }
+    now_.of_session.erase(std::string(role));
+    now_.of_transaction.erase(std::string(role));
+    now_.unknown = now_.unknown || step.value;
 }
 
 void session_context::set_local(const session_change::step& step)
 {
+    // It also gives up the role, which the end of the transaction does not restore.
+    now_.unknown = now_.unknown || step.name == session_authorization;
     now_.of_transaction.erase(step.name);
     if (step.value)
         now_.of_transaction[step.name] = *step.value;

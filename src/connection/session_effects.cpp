@@ -22,8 +22,10 @@ void session_effects::expect(std::size_t request, const change_ptr& change, std:
 // Each answer belongs to one statement, so those that change nothing are expected, too.
 void session_effects::expect_script(std::size_t request, std::string_view text, std::string_view own)
 {
-    note_script(own);
     auto changes = known_.of_script(text);
+    if (!kept_) note_opening(own);
+    for (auto& each : changes) // what goes before the user's own statements leaves nothing
+        if (each && kept_) note(each->kinds(), {}, {});
     if (std::ranges::none_of(changes, [](auto& each) { return each && !each->steps.empty(); })) return;
     for (auto& each : changes) expected_.push_back({request, std::move(each)});
 }
@@ -66,14 +68,9 @@ void session_effects::note(std::uint8_t kinds, std::string_view sql, const param
     opening_.push_back({std::string(sql), args, kinds});
 }
 
-void session_effects::note_script(std::string_view own)
+void session_effects::note_opening(std::string_view own)
 {
     if (!watches_) return;
-    if (kept_) {
-        for (auto& each : known_.of_script(own))
-            if (each) note(each->kinds(), {}, {});
-        return;
-    }
     auto statements = statements_of(own);
     auto as_one = known_.of(own);
     if (statements.empty() && as_one) note(kind::all, own, {});

@@ -78,7 +78,7 @@ private:
     };
 
     void note(std::uint8_t kinds, std::string_view sql, const params& args);
-    void note_script(std::string_view own);
+    void note_opening(std::string_view own);
     void skip_to(std::size_t request);
 
     change_memory known_;

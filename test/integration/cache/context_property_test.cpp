@@ -382,29 +382,29 @@ BOOST_AUTO_TEST_CASE(the_cache_returns_what_the_server_would)
     auto seed = from_environment("PGCORO_CONTEXT_SEED", std::random_device()());
     BOOST_TEST_MESSAGE("PGCORO_CONTEXT_SEED=" << seed);
     asio::io_context io;
-    run_on(io, [&]() -> asio::awaitable<void> {
-        pgcoro::pool_options options;
-        options.connection = connection_options::from_uri(shared_server().uri(databases[0]));
-        options.size = 2;
-        pool p(io.get_executor(), options);
-        query_cache cache(io.get_executor(), p);
-        auto plain = co_await connection::connect(connection_options::from_uri(shared_server().uri(databases[1])));
-        int hits = 0;
-        for (unsigned long i = 0; i < sequences; ++i) {
-            sequence one(p, cache, plain, seed + i);
-            std::string failure;
-            try {
-                co_await one.run();
-            } catch (const std::exception& e) {
-                failure = e.what();
-            }
-            hits += one.hits;
-            BOOST_REQUIRE_MESSAGE(failure.empty(), "PGCORO_CONTEXT_SEED=" << seed + i << " PGCORO_CONTEXT_SEQUENCES=1: " << failure
-                                                                          << "\n  after\n"
-                                                                          << one.steps);
+    pgcoro::pool_options options;
+    options.connection = connection_options::from_uri(shared_server().uri(databases[0]));
+    options.size = 2;
+    pool p(io.get_executor(), options);
+    query_cache cache(io.get_executor(), p);
+    auto plain = run_on(io, []() { return connection::connect(connection_options::from_uri(shared_server().uri(databases[1]))); });
+    int hits = 0;
+    for (unsigned long i = 0; i < sequences; ++i) {
+        sequence one(p, cache, plain, seed + i);
+        std::string failure;
+        try {
+            run_on(io, [&]() { return one.run(); });
+        } catch (const std::exception& e) {
+            failure = e.what();
         }
-        BOOST_TEST_MESSAGE(hits << " hits in " << sequences << " sequences; " << cache.stats().entries << " entries");
-        if (sequences > 100) BOOST_TEST(hits > static_cast<int>(sequences) / 4); // or nothing is tested
+        hits += one.hits;
+        BOOST_REQUIRE_MESSAGE(failure.empty(), "PGCORO_CONTEXT_SEED=" << seed + i << " PGCORO_CONTEXT_SEQUENCES=1: " << failure
+                                                                      << "\n  after\n"
+                                                                      << one.steps);
+    }
+    BOOST_TEST_MESSAGE(hits << " hits in " << sequences << " sequences; " << cache.stats().entries << " entries");
+    if (sequences > 100) BOOST_TEST(hits > static_cast<int>(sequences) / 4); // or nothing is tested
+    run_on(io, [&]() -> asio::awaitable<void> {
         co_await cache.close();
         co_await p.close();
     });

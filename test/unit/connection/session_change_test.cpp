@@ -200,6 +200,21 @@ BOOST_AUTO_TEST_CASE(a_script_is_read_statement_by_statement)
     BOOST_TEST(text_of(*changes[2]) == "set a.b=1");
     BOOST_TEST(text_of(*changes[3]) == "commit");
     BOOST_TEST(memory.of("select 1; set a.b = 1")->seen == kind::settings);
+    BOOST_TEST(memory.of_script("insert into t values ('a;b'); select 1;").empty());
+    BOOST_TEST(memory.of_script("insert into t values (1); call p()").size() == 2u);
+    BOOST_TEST(memory.of_script("select 1; -- so\n begin").size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_long_script_is_suspected_rather_than_parsed)
+{
+    pgcoro::detail::change_memory memory;
+    std::string script;
+    for (int i = 0; i < 1'000; ++i) script += "set a.b" + std::to_string(i) + " = " + std::string(20, 'x') + ";";
+    auto changes = memory.of_script(script);
+    BOOST_REQUIRE(changes.size() == 1'000u);
+    BOOST_TEST(text_of(*changes.front()) == "set a.b0=" + std::string(20, 'x'));
+    BOOST_TEST(text_of(*changes.back()) == "unknown");
+    BOOST_TEST(text_of(*memory.of("set a.b999 = " + std::string(20, 'x'))) == "set a.b999=" + std::string(20, 'x'));
 }
 
 BOOST_AUTO_TEST_CASE(a_script_is_taken_apart)

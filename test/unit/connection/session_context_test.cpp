@@ -182,6 +182,19 @@ BOOST_AUTO_TEST_CASE(reset_all_keeps_the_role)
     BOOST_TEST(context.effects() == 0);
 }
 
+BOOST_AUTO_TEST_CASE(another_session_user_is_not_shared)
+{
+    // The role goes with it, and does not come back with it.
+    for (auto* sql : {"set session authorization u", "set local session authorization u"}) {
+        run({"set role r", "begin"});
+        BOOST_TEST(context.is_known());
+        run(sql);
+        BOOST_TEST(!context.is_known(), sql);
+        run({"rollback"});
+        BOOST_TEST(context.is_known());
+    }
+}
+
 BOOST_AUTO_TEST_CASE(the_unknown_is_undone_by_a_rollback_only)
 {
     run({"begin", "do 'x'"});
