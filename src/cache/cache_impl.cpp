@@ -65,7 +65,7 @@ asio::awaitable<cache_impl::context_ptr> cache_impl::ask_context()
     co_return context_;
 }
 
-// If not, the sessions are not as they were: what is asked for from now on belongs to what they are set to now.
+// A session of another context says that the sessions have changed: later queries use the new context.
 bool cache_impl::has_context(const cache_answer& answer, std::string_view expected)
 {
     if (!answer.context) return false;

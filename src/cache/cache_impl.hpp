@@ -106,11 +106,11 @@ private:
     asio::awaitable<bool> place_on(connection& on);
     // With the lock held.
     void learn_moment(const moment_ptr& m);
-    // What the source's sessions are set to, as far as that was heard last; null if it is not known.
+    // Returns the context of the source's sessions, as the latest answer reported it; null if it is not known.
     context_ptr context_now();
-    // The same, asked for if it is not known, or was asked for too long ago.
+    // As context_now(), but asks the source if the context is not known.
     asio::awaitable<context_ptr> ask_context();
-    // Did a session of this context answer?
+    // Returns true if the answer comes from a session with the expected context; otherwise remembers the new context.
     bool has_context(const cache_answer& answer, std::string_view expected);
     asio::awaitable<facts_ptr> facts_of(std::string_view context, std::string_view sql);
     asio::awaitable<facts_ptr> learn(cache_source& source, std::string_view context, std::string_view sql);

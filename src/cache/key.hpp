@@ -1,4 +1,4 @@
-// What a result is kept under, in full: what the session was set to, the statement's text, and its parameters as they are sent.
+// The key of a result, in full: the session's context, the statement's text, and its encoded parameters.
 #pragma once
 
 #include <pgcoro/types/params.hpp>

@@ -31,7 +31,7 @@ public:
         auto held = co_await pool_.acquire();
         cache_answer answer;
         answer.rows = co_await detail::run_in_context(held->session(), sql, args, answer.context);
-        held.release(); // before the caller goes on, who may want it again
+        held.release(); // before the caller continues, and may need a connection
         co_return answer;
     }
     asio::awaitable<std::optional<std::string>> context() override

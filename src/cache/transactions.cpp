@@ -34,7 +34,7 @@ bool is_one_of(const std::string* value, std::initializer_list<std::string_view>
     return std::ranges::find(allowed, std::string_view(*value)) != allowed.end();
 }
 
-// A snapshot of the whole transaction is older than what the cache may have, and the reverse.
+// A snapshot of the whole transaction may be older than the cache's results, which are kept for others.
 bool has_no_snapshot(const transaction& tx, const session_context& context)
 {
     return tx.options().isolation == isolation::read_committed && !context.find("transaction_snapshot") &&
@@ -49,8 +49,8 @@ bool wrote_nothing(const transaction& tx, const session_context& context)
            is_one_of(context.find("transaction_read_only"), {"1", "on", "true", "yes"});
 }
 
-// Is the session set to what the next statement will find? Not while a statement that was left before its answer may still
-// change it, and not if BEGIN, or the undoing of a savepoint, goes with the next statement and changes it.
+// Returns true if the next statement will find the settings that the session has now. A statement that was left before its answer
+// may still change them; so do BEGIN with a pooler's settings, and a savepoint's undoing, which travel with the next statement.
 bool is_settled(const transaction& tx, const session& on)
 {
     bool begins = !tx.core().begun() && !on.settings_of_transaction().empty();
@@ -66,8 +66,8 @@ bool may_share(transaction& tx)
 
 } // namespace
 
-// Nothing: it is to be run as if there were no cache. Never waits for another caller's query, who may wait for a lock of this
-// transaction's.
+// Returns nothing if the statement must run without the cache. It never waits for another caller's query, because that caller may
+// wait for a lock of this transaction.
 asio::awaitable<std::optional<cached_result>> cache_impl::read_shared(transaction& tx, std::string_view sql,
                                                                       const params& args)
 {
@@ -98,7 +98,7 @@ asio::awaitable<std::optional<cached_result>> cache_impl::read_shared(transactio
     });
     result got = co_await tx.run(sql, args);
     auto value = std::make_shared<const result>(std::move(got));
-    // Facts age: the statement may have written after all, or have changed what the session is set to.
+    // The facts may be outdated: the statement may have written, or changed the settings.
     if (may_share(tx) && tx.session()->context_key() == context)
         locked([&](cache_store& s) { s.put(key.view(), depends, value, about, call.ttl, options_.time->now()); });
     else

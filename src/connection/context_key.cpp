@@ -1,4 +1,4 @@
-// What makes the results of two sessions interchangeable.
+// The key by which two sessions have interchangeable results.
 #include "connection/context_key.hpp"
 
 #include "connection/session_impl.hpp"
@@ -11,15 +11,15 @@
 namespace pgcoro::detail
 {
 
-// reset_val is what RESET restores, whatever is set now. The role is the one that logged in, whatever SET SESSION AUTHORIZATION
-// says. What ALTER ROLE and ALTER DATABASE set is listed by itself, because pg_settings does not show settings that no extension
+// reset_val is the value that RESET restores, whatever is set now. The role is the one that logged in, whatever SET SESSION
+// AUTHORIZATION says. No word in it sends it through the parser ("[t]emp"). What ALTER ROLE and ALTER DATABASE set is listed by itself, because pg_settings does not show settings that no extension
 // has defined. Settings without influence on results are left out: time limits, the planner's, memory, logs.
 const char* const defaults_query = R"(
 select pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.concat_ws(E'\n',
     login.role, login.database,
     (select pg_catalog.string_agg(name || '=' || coalesce(reset_val, ''), E'\n' order by name collate "C")
      from pg_catalog.pg_settings
-     where context in ('user', 'superuser') and name !~ '^(log_|debug_|trace_|track_|enable_|geqo|jit|effective_|vacuum_|wal_|commit_|transaction_|default_transaction_|tcp_|parallel_|temp_|stats_|max_parallel_|min_parallel_)|(_timeout|_cost|_mem|_flush_after|_buffers|_collapse_limit|_sample_rate)$'
+     where context in ('user', 'superuser') and name !~ '^(log_|debug_|trace_|track_|enable_|geqo|jit|effective_|vacuum_|wal_|commit_|transaction_|default_transaction_|tcp_|parallel_|[t]emp_|stats_|max_parallel_|min_parallel_)|(_timeout|_cost|_mem|_flush_after|_buffers|_collapse_limit|_sample_rate)$'
         and name not in ('application_name', 'client_min_messages', 'cursor_tuple_fraction', 'synchronous_commit',
             'session_replication_role', 'lc_messages', 'role', 'session_authorization', 'seed', 'plan_cache_mode',
             'constraint_exclusion', 'compute_query_id', 'recursive_worktable_factor', 'update_process_title')),
@@ -46,7 +46,7 @@ std::optional<std::string> session_impl::context_key() const
     auto& context = effects.context();
     if (defaults.fingerprint.empty() || !context.is_known()) return std::nullopt;
     auto key = defaults.fingerprint;
-    // A function that was called may have set what its caller's text does not show.
+    // A called function may have changed a setting, which its caller's text does not show.
     if (auto reported = reported_settings(); reported != defaults.reported) key.append("\n").append(reported);
     if (auto digest = context.digest(); !digest.empty()) key.append("\n").append(digest);
     return key;

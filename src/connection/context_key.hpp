@@ -1,4 +1,4 @@
-// What makes the results of two sessions interchangeable: session::context_key().
+// The key by which two sessions have interchangeable results: session::context_key().
 #pragma once
 
 #include <pgcoro/connection/result.hpp>
@@ -13,13 +13,13 @@
 namespace pgcoro::detail
 {
 
-// Returns one text: a fingerprint of the defaults of a session's settings, as far as they can change a result. It is equal in
+// A query that returns one text: a fingerprint of the defaults of a session's settings, as far as they can change a result. It is equal in
 // all sessions of a role in a database whose settings have the same defaults.
 extern const char* const defaults_query;
 
 class session;
 
-// Runs a statement, and says what the session was set to; see session::context_key().
+// Runs a statement, and stores the session's context_key() after it in `context`.
 boost::asio::awaitable<result> run_in_context(session& on, std::string_view sql, const params& args,
                                               std::optional<std::string>& context);
 

@@ -164,10 +164,10 @@ public:
     void watch_changes() noexcept;
     // Declares the changes so far to be the session's intended state.
     void keep_changes();
-    // What it is set to.
+    // The settings in force, as far as they are known.
     const session_context& context() const noexcept;
-    // Returns a text that is equal for sessions in which a statement gives equal results; nothing if that is not known, or if
-    // learn_context() was not called before.
+    // Returns a text that is equal for two sessions only if a statement has equal results in both; nothing if that is not known,
+    // or if learn_context() was not called before.
     std::optional<std::string> context_key() const;
     // Asks the server, once, for the defaults of the session's settings. Only while a statement may be run. Throws as run()
     // does; outside of a transaction a refusal is no error, and the key stays unknown.

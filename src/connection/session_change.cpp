@@ -63,7 +63,7 @@ bool has_escaped_names(std::string_view sql) noexcept
     return sql.find("U&\"") != sql.npos || sql.find("u&\"") != sql.npos;
 }
 
-// By the words in it, wherever they stand.
+// Returns the kinds whose words stand anywhere in the text.
 std::uint8_t kinds_by_words(std::string_view sql) noexcept
 {
     if (has_escaped_names(sql)) return kind::all;
@@ -85,7 +85,7 @@ bool is_opaque(std::string_view statement) noexcept
     return std::ranges::any_of(words, [&](auto word) { return begins_with_word(statement, word); });
 }
 
-// Begins, or ends, a transaction or a savepoint: its first word does not tell all, but enough.
+// Returns true if the statement may begin or end a transaction or a savepoint.
 bool begins_with_control(std::string_view statement) noexcept
 {
     static constexpr std::array<std::string_view, 9> words{"begin", "start",   "commit",    "end",    "rollback",
@@ -93,7 +93,7 @@ bool begins_with_control(std::string_view statement) noexcept
     return std::ranges::any_of(words, [&](auto word) { return begins_with_word(statement, word); });
 }
 
-// Of one statement: those of `by_words` that it may really leave.
+// Returns those of `by_words` that one statement may leave.
 std::uint8_t kinds_of_statement(std::string_view statement, std::uint8_t by_words) noexcept
 {
     if (!is_plain_statement(statement) || has_escaped_names(statement)) return by_words;
@@ -106,7 +106,7 @@ std::uint8_t kinds_of_statement(std::string_view statement, std::uint8_t by_word
     return found;
 }
 
-// Is it worth to be parsed?
+// Returns true if the statement must be parsed.
 bool may_change(std::string_view statement, std::uint8_t kinds)
 {
     return kinds != 0 || is_opaque(statement) || sql::transaction_control(statement).what != sql::control::none;
@@ -138,7 +138,7 @@ std::string lower_case(std::string_view name)
     return made;
 }
 
-// A constant as it stands in a tree: NULL, a text or number, true or false.
+// A constant of a parse tree: NULL, a text, a number, true or false.
 struct constant
 {
     bool is_null = false;
@@ -391,7 +391,7 @@ private:
         where |= kind::temporary;
     }
 
-    // What may stand anywhere: calls, and what is temporary.
+    // Visits the whole tree for calls and temporary objects.
     void walk(const json::value& node)
     {
         if (node.is_array()) {
@@ -449,7 +449,7 @@ void add_parsed(std::string_view sql, std::uint8_t by_words, std::size_t& budget
         if (auto* statement = member(each, "stmt")) all.read(*statement);
 }
 
-// The rest of the text if it begins with these words, without a semicolon at its end.
+// Returns the text behind these words, without a semicolon at its end; nothing if the text does not begin with them.
 std::optional<std::string_view> behind(std::string_view sql, std::string_view words) noexcept
 {
     if (!begins_with(sql, words)) return std::nullopt;
@@ -465,7 +465,7 @@ bool is_plain_name(std::string_view name) noexcept
     });
 }
 
-// What this library sends most, without the parser.
+// Reads the statements that this library sends most, without the parser.
 std::optional<session_change> change_in_usual(std::string_view sql)
 {
     session_change found;
@@ -504,7 +504,7 @@ std::vector<std::string_view> pieces_of(std::string_view sql, bool& refused)
 
 constexpr std::size_t longest = 256 * 1024;
 
-// Null: nothing.
+// Returns null for a change that changes nothing.
 change_ptr shared(session_change change)
 {
     return change.empty() ? nullptr : std::make_shared<const session_change>(std::move(change));
@@ -543,7 +543,7 @@ bool is_null(const params& args, int number)
     return number > 0 && static_cast<std::size_t>(number) <= args.size() && args[static_cast<std::size_t>(number - 1)].size < 0;
 }
 
-// False: it cannot be known what is set.
+// Returns false if the name, the value or the scope is not known.
 bool fill_in(step& s, const params& args)
 {
     if (s.name_in) {
@@ -595,7 +595,8 @@ session_change change_in(std::string_view sql, std::size_t& budget)
     return found;
 }
 
-// Could a statement of the script change something? Takes a comment, or a word in a literal, for one that could.
+// Returns false if no statement of the script can change anything. A comment behind a semicolon, or a word in a literal, may
+// make it return true.
 bool may_change_something(std::string_view script)
 {
     if (kinds_by_words(script)) return true;

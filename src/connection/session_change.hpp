@@ -1,4 +1,4 @@
-// What a statement does to its session beyond its result, as far as its text shows it.
+// The changes that a statement makes to its session, as far as its text shows them.
 #pragma once
 
 #include <pgcoro/types/params.hpp>
@@ -14,8 +14,8 @@
 namespace pgcoro::detail
 {
 
-// Kinds of what stays in a session beyond a transaction, as a set of bits. LOAD is none of them: nothing on the server
-// undoes it.
+// Kinds of changes that stay in a session beyond a transaction, as a set of bits. LOAD has no kind, because nothing on the
+// server undoes it.
 namespace effect_kind
 {
 enum : std::uint8_t {
@@ -69,8 +69,8 @@ struct session_change
 // Null: the statement changes nothing.
 using change_ptr = std::shared_ptr<const session_change>;
 
-// Reads a statement by PostgreSQL's own parser, where its words do not tell. Does not see what a called function does, except for
-// PostgreSQL's set_config and pg_advisory_lock and their variants.
+// Reads a statement by PostgreSQL's own parser, unless its words show that it changes nothing. Does not see the effects of called
+// functions, except for PostgreSQL's set_config, pg_advisory_lock and its variants.
 session_change change_in(std::string_view sql);
 
 // Returns the change with the values of the parameters in place of their numbers.

@@ -1,4 +1,4 @@
-// What a session is set to: the one place that knows. A value without I/O: the session reports what was answered.
+// The settings of a session. A value without I/O, and their only owner: the session reports the answers to statements.
 #pragma once
 
 #include "connection/session_change.hpp"
@@ -37,7 +37,7 @@ public:
     // Returns false if something unknown may have been set, or temporary objects may hide others: results of this session
     // must not be shared with other sessions.
     bool is_known() const noexcept { return !now_.unknown && !now_.temporary && !intended_unknown_; }
-    // Returns what is set now and can change a result, as a text that is equal for equal settings only. Empty if all
+    // Returns the settings that can change a result, as a text that is equal only for equal settings. Empty if all
     // settings have their defaults. Meaningful only if is_known().
     std::string digest() const;
     // Returns the value that a setting was given; null if it has its default.
@@ -78,7 +78,7 @@ private:
     std::uint8_t left_ = 0; // effect_kind, without settings
     bool in_block_ = false; // between BEGIN and its end
     bool touched_ = false;  // something happened since the server was idle
-    bool failed_ = false;   // what the transaction set is undone, back to a savepoint or to its beginning
+    bool failed_ = false;   // the transaction's settings are undone, back to a savepoint or to its beginning
 };
 
 // Can this setting change what a query returns? Not: time limits, names in logs, and the transaction's own modes.

@@ -191,7 +191,7 @@ public:
     asio::awaitable<void> recover(steady_time deadline, bool rollback);
     asio::awaitable<void> undo(steady_time deadline, bool all);
 
-    // --- What it is set to; see session
+    // --- Its context; see session
 
     // The settings whose values the server reports by itself.
     std::string reported_settings() const;
@@ -219,7 +219,7 @@ public:
     stop_requests stops;
     statement_cache statements;
     session_effects effects;
-    // What its settings were after the login.
+    // Its settings after the login.
     struct
     {
         std::string reported;
@@ -242,7 +242,7 @@ public:
     copy_watch copy_bytes;
     std::optional<diagnostics> last_words; // the server's FATAL error while the session was idle
     bool interrupted = false;              // an operation was left before its answers were read
-    std::string left_early; // the statement that a failed transaction's user left; empty if there is none
+    std::string left_early; // the statement of a stream or COPY whose early end made the transaction fail; else empty
     bool broken = false;
     std::optional<credential_schedule::window> retirement;
     bool watched = false; // the pool cuts it at its deadlines: it needs no timer of its own

@@ -1,5 +1,5 @@
 // Random settings, transactions, savepoints, roles and DDL, through a pool and its cache, next to the same statements on one
-// connection without a cache and in a database of its own: what the cache returns is what the server would have returned.
+// connection without a cache, in a second database: the results must be equal.
 #include "integration/cache/support.hpp"
 
 #include <array>
@@ -53,7 +53,7 @@ struct twins
     }
 };
 
-// What came of a statement, in a form that is compared: columns and bytes, or the SQLSTATE.
+// A result in a form that can be compared: columns and bytes.
 std::string form_of(const result& r)
 {
     std::string text;
@@ -94,7 +94,7 @@ public:
         }
     }
 
-    std::string steps; // for the one who reads of a failure
+    std::string steps; // for the message of a failure
     int hits = 0;
 
 private:
@@ -180,7 +180,7 @@ private:
         }
     }
 
-    // Both run it; an error is the same error, and passes on.
+    // Both run it and must agree, also on the error, which is thrown.
     template <class Work>
     asio::awaitable<void> both(std::string what, asio::awaitable<Work> cached, std::string sql)
     {
@@ -353,7 +353,7 @@ private:
         co_await plain_.execute("release savepoint " + name);
     }
 
-    // By statements of the body's own.
+    // A savepoint by plain statements.
     asio::awaitable<void> own_savepoint(transaction& tx, int depth)
     {
         co_await command(tx, "savepoint mine");

@@ -1,4 +1,4 @@
-// What a session is set to, and the cache: results belong to one context, and are never found in another.
+// The cache and session settings: a result belongs to one context, and is never found in another.
 #include "connection/context_key.hpp"
 #include "connection/session.hpp"
 #include "integration/cache/support.hpp"
@@ -46,7 +46,7 @@ struct tenants
 
 std::string text_of(const cached_result& got) { return got->as_value<std::string>(); }
 
-// The first n rows of a stream's statement, and no more.
+// Reads only the first rows of a stream.
 asio::awaitable<void> leave_early(transaction& tx, int rows, int taken)
 {
     auto s = tx.stream<int>("select generate_series(1, $1)", rows);
@@ -189,7 +189,7 @@ BOOST_AUTO_TEST_CASE(a_query_that_wrote_after_all_is_not_kept)
         auto learn = [&](transaction& tx) -> asio::awaitable<void> { co_await c.cache().in(tx).query(sql); };
         co_await transactional(c.pool(), learn, read_committed());
         c.cache().invalidate_all();
-        // What the cache knows of the function is not true any more.
+        // From here on the cache's facts about the function are wrong.
         shared_server().psql("create or replace function cached.calm() returns bigint language sql volatile as "
                              "'insert into cached.written values (1); select count(*) from cached.written'");
         auto body = [&](transaction& tx) -> asio::awaitable<void> {
