@@ -3,6 +3,7 @@
 #include "connection/diagnostics.hpp"
 #include "connection/session_impl.hpp"
 #include "connection/statement_text.hpp"
+#include "sql/time_words.hpp"
 
 #include <boost/container/small_vector.hpp>
 
@@ -93,6 +94,16 @@ void session_impl::send_preparation(std::string_view sql, const params& args, co
          sql);
 }
 
+// A constant such as 'now'::timestamptz is evaluated when its statement is parsed: all runs of a prepared one would get the
+// time of the first. Such a text is parsed each time it runs. Without standard_conforming_strings only the server knows
+// what a backslash means.
+bool session_impl::may_prepare(std::string_view sql) const
+{
+    if (!statements.enabled() || sql::has_time_constant(sql)) return false;
+    auto* standard = PQparameterStatus(pg(), "standard_conforming_strings");
+    return !standard || std::string_view(standard) == "on" || sql.find('\\') == sql.npos;
+}
+
 // Returns a statement whose preparation is in transit in this round trip; null if there is none.
 const statement_cache::statement* session_impl::find_coming(std::string_view sql, const params& args) const
 {
@@ -104,7 +115,7 @@ const statement_cache::statement* session_impl::find_coming(std::string_view sql
 // In a pipeline: sends the preparation of a statement that is new. Null if it is to run unprepared.
 const statement_cache::statement* session_impl::prepare(std::string_view sql, const params& args, bool always)
 {
-    if (!statements.enabled() || (!always && !statements.has_room(preparing.size() - prepared))) return nullptr;
+    if (!may_prepare(sql) || (!always && !statements.has_room(preparing.size() - prepared))) return nullptr;
     if (!speaks_utf8()) return nullptr; // in UTF-8 the same bytes are another statement
     auto made = statement_cache::describe(sql, args, statements.new_name());
     made.change = effects.change_of(sql);
@@ -218,12 +229,13 @@ void session_impl::send(const request& r, const statement_cache::statement* know
     auto& args = r.args ? *r.args : no_params;
     auto& with = *r.with;
     bool alone = with.before.empty() && with.after.empty() && !with.commit;
-    bool unprepared = !statements.enabled() || !r.sent_as.empty();
+    bool unprepared = !known && (!r.sent_as.empty() || !may_prepare(r.sql));
+    auto sent_as = r.sent_as.empty() ? r.sql : r.sent_as;
     if (alone && !r.describe && !pipelined && (known || unprepared)) { // the hot path
         begin(false);
         if (!known) {
             effects.expect(trip.requests(), r.sql, args);
-            return send_unprepared(r.sent_as.empty() ? r.sql : r.sent_as, args, request_kind::statement);
+            return send_unprepared(sent_as, args, request_kind::statement);
         }
         if (known->change) effects.expect(trip.requests(), known->change, r.sql, args);
         bound_params bound(args);
@@ -237,9 +249,9 @@ void session_impl::send(const request& r, const statement_cache::statement* know
     send_before(with);
     if (r.describe) {
         send_description(r.sql, args);
-    } else if (!r.sent_as.empty()) {
+    } else if (unprepared) {
         effects.expect(trip.requests(), r.sql, args);
-        send_unprepared(r.sent_as, args, request_kind::statement);
+        send_unprepared(sent_as, args, request_kind::statement);
     } else {
         send_statement(r.sql, args, request_kind::statement);
     }

@@ -261,6 +261,7 @@ private:
     void take_copied(reply_handler& h);
     void refuse_copy();
     void set_row_mode(std::size_t chunk);
+    bool may_prepare(std::string_view sql) const;
     const statement_cache::statement* find_coming(std::string_view sql, const params& args) const;
     const statement_cache::statement* prepare(std::string_view sql, const params& args, bool always);
     void send_description(std::string_view sql, const params& types);

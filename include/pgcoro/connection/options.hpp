@@ -131,7 +131,7 @@ struct connection_options
     /// How cancel requests are sent where the connection is encrypted.
     pgcoro::cancel_encryption cancel_encryption = pgcoro::cancel_encryption::prefer;
 
-    /// The most prepared statements a connection keeps; the least recently used goes first. 0 prepares none.
+    /// The most prepared statements of a connection; evicts the least recently used. 0: none. See `prepared_statement`.
     std::size_t statement_cache_size = 256;
 
     /// Set where PgBouncer, or a pooler like it, stands before the server.

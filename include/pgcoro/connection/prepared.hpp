@@ -66,11 +66,11 @@ private:
 /// find.expect<account>();
 /// auto a = co_await find.query_value<account>(7);
 /// ```
-/// Every statement is prepared when it first runs; this is for those that are to be checked before that, and
-/// for those that must stay prepared: as long as the handle lives, the connection's cache does not give the
-/// statement up, whatever else runs (the pinned ones count in `statement_cache_size`, and may exceed it).
-/// Prepared anew by itself, outside a transaction, when DDL or DISCARD ALL made that necessary; in one it is
-/// an error once, as with any statement. With a `statement_cache_size` of 0 it runs unprepared.
+/// Every statement is prepared when it first runs. Use this to check one before that, or to keep one prepared: the connection
+/// does not evict it while the handle lives (it counts in `statement_cache_size`, and may exceed it). After DDL or DISCARD ALL
+/// it is prepared again, outside a transaction; inside one it fails once, as any statement. It is described here, but runs
+/// unprepared, with a `statement_cache_size` of 0, and if a string constant of its text has the word now, today, tomorrow or
+/// yesterday: the server would read 'now'::timestamptz once, and each run would get the time of the first.
 ///
 /// **Errors** and **cancellation:** those of `querying`. **Threads:** as its connection; it may be destroyed
 /// on any thread. **Lifetime:** it must live until its operations end. When the connection is closed, or its
