@@ -41,7 +41,8 @@ asio::awaitable<void> cache_impl::refreshing(std::shared_ptr<cache_impl> self, s
     call.tags = views;
     cache_key key(context, sql, args);
     try {
-        facts_ptr about = co_await self->facts_of(context, sql);
+        facts_ptr known = co_await self->facts_of(context, sql);
+        auto about = with_parameters(std::move(known), args);
         bool may = about->may == statement_facts::verdict::cacheable ||
                    (about->may == statement_facts::verdict::with_tags && !tags.empty());
         if (may) co_await self->shared(sql, args, call, key, about, wish::anew);
@@ -73,6 +74,7 @@ asio::awaitable<void> cache_impl::following(std::shared_ptr<cache_impl> self,
 {
     background counted(*self);
     std::chrono::nanoseconds waited{};
+    catalog_version catalog;
     auto now = [&] { return self->options_.time->now(); };
     try {
         for (int attempt = 1;; ++attempt) {
@@ -90,12 +92,14 @@ asio::awaitable<void> cache_impl::following(std::shared_ptr<cache_impl> self,
                 auto& on = own ? *own : **leased;
                 co_await on.listen(names(cache_channel));
                 auto begun = now();
+                catalog.connection_changed();
+                co_await self->read_catalog(on, catalog);
                 self->locked([&](cache_store& s) {
                     s.follow(begun);
                     s.heard(begun, how.bound);
                 });
                 listened = true;
-                co_await self->listen(on, how);
+                co_await self->listen(on, how, catalog, begun);
             } catch (const error&) {
                 // Whatever it is, also a wrong password or a standby: everything is stale, and who looks at
                 // the figures sees that it does not follow.
@@ -118,10 +122,23 @@ asio::awaitable<void> cache_impl::following(std::shared_ptr<cache_impl> self,
     }
 }
 
+// Facts that were learned before are not believed if the catalog has changed, or was not read before.
+asio::awaitable<void> cache_impl::read_catalog(connection& on, catalog_version& catalog)
+{
+    bool is_change = catalog.is_known();
+    bool is_new = co_await catalog.read(on);
+    if (!is_new) co_return;
+    locked([&](cache_store& s) {
+        s.catalog_changed();
+        s.stats().catalog_changes += is_change;
+    });
+}
+
 // Until the connection is lost. A round trip that is answered proves that what was notified before it was
 // sent has come: the server sends a session's pending notifications before it says that it is ready for the
-// next query.
-asio::awaitable<void> cache_impl::listen(connection& on, const coherence_options& how)
+// next query. Every second one also reads the catalog, and proves that what is kept is kept by facts that still hold.
+asio::awaitable<void> cache_impl::listen(connection& on, const coherence_options& how, catalog_version& catalog,
+                                         time_point catalog_sent)
 {
     auto every = how.bound / 4;
     auto sent = options_.time->now();
@@ -133,6 +150,10 @@ asio::awaitable<void> cache_impl::listen(connection& on, const coherence_options
         if (proved && left.count() <= 0) {
             sent = now;
             co_await on.ping(how.bound);
+            if (now - catalog_sent > every * 3 / 2) {
+                co_await read_catalog(on, catalog);
+                catalog_sent = now;
+            }
             proved = false;
             continue;
         }
@@ -146,7 +167,7 @@ asio::awaitable<void> cache_impl::listen(connection& on, const coherence_options
             });
         } else if (!proved) {
             proved = true;
-            locked([&](cache_store& s) { s.heard(sent, how.bound); });
+            locked([&](cache_store& s) { s.heard(catalog_sent, how.bound); });
         } else if (changed) {
             tells_moments = co_await place_on(on);
         }

@@ -2,11 +2,41 @@
 #include "cache/cache_impl.hpp"
 
 #include "resilience/is_a.hpp"
+#include "sql/time_words.hpp"
+
+#include <algorithm>
 
 namespace pgcoro::detail
 {
 
 using verdict = statement_facts::verdict;
+
+namespace
+{
+
+class primary_source final : public cache_source
+{
+public:
+    explicit primary_source(cache_source& of)
+        : of_(of)
+    {}
+    asio::awaitable<result> run(std::string_view sql, const params& args) override
+    {
+        return of_.run_on_primary(sql, args);
+    }
+
+private:
+    cache_source& of_;
+};
+
+asio::awaitable<std::shared_ptr<statement_facts>> look_up_on_primary(cache_source& source, std::string_view sql)
+{
+    primary_source primary(source);
+    auto facts = co_await look_up(primary, sql, true);
+    co_return facts;
+}
+
+} // namespace
 
 cache_impl::cache_impl(const asio::any_io_executor& executor, std::shared_ptr<cache_source> source,
                        const cache_options& options)
@@ -81,8 +111,9 @@ asio::awaitable<cached_result> cache_impl::miss(std::string_view sql, const para
 {
     std::exception_ptr failure;
     try {
-        facts_ptr about = co_await facts_of(key.context(), sql);
-        about->seen.fetch_add(1, std::memory_order_relaxed);
+        facts_ptr known = co_await facts_of(key.context(), sql);
+        known->seen.fetch_add(1, std::memory_order_relaxed);
+        auto about = with_parameters(std::move(known), args);
         if (about->may == verdict::cacheable || (about->may == verdict::with_tags && !call.tags.empty())) {
             auto value = co_await shared(sql, args, call, key, about, wish::any);
             co_return value;
@@ -177,7 +208,8 @@ cache_impl::facts_ptr cache_impl::known(std::string_view context, std::string_vi
     std::lock_guard lock(mutex_);
     auto text = place_of(context, sql);
     for (auto* table : {&statements_, &older_statements_})
-        if (auto at = table->find(text); at != table->end() && options_.time->now() < at->second->until)
+        if (auto at = table->find(text); at != table->end() && options_.time->now() < at->second->until &&
+                                         at->second->catalog == store_.catalog())
             return at->second;
     return nullptr;
 }
@@ -203,22 +235,47 @@ asio::awaitable<cache_impl::facts_ptr> cache_impl::facts_of(std::string_view con
     co_return co_await flight->join(work, led);
 }
 
+// A parameter such as 'now' may be cast to a time.
+cache_impl::facts_ptr cache_impl::with_parameters(facts_ptr about, const params& args)
+{
+    if (about->changing || about->may == verdict::never) return about;
+    for (std::size_t i = 0; i < args.size(); ++i) {
+        auto size = static_cast<std::size_t>(std::max(args[i].size, 0));
+        if (sql::has_time_word({args.data() + args[i].offset, size})) return as_changing(*about);
+    }
+    return about;
+}
+
+// Where answers may lag, the catalog could be older than a change that the listener has seen.
+asio::awaitable<std::shared_ptr<statement_facts>> cache_impl::ask_catalog(cache_source& source, std::string_view sql)
+{
+    if (!options_.coherent || !source.may_lag()) return look_up(source, sql, options_.coherent);
+    return look_up_on_primary(source, sql);
+}
+
 asio::awaitable<cache_impl::facts_ptr> cache_impl::learn(cache_source& source, std::string_view context,
                                                          std::string_view sql)
 {
     std::shared_ptr<statement_facts> learnt;
     std::string refused;
+    bool answered = true;
+    auto catalog = locked([](cache_store& s) { return s.catalog(); });
     try {
-        learnt = co_await look_up(source, sql, options_.coherent);
+        learnt = co_await ask_catalog(source, sql);
     } catch (const server_error& e) {
         if (&source != source_.get()) throw; // in a transaction, which has failed with that
         refused = e.what();
+    } catch (const error& e) {
+        if (!options_.coherent || !source.may_lag()) throw;
+        refused = e.what(); // the primary is away, and a replica may still answer
+        answered = false;
     }
     if (!learnt) { // that is no reason not to run the statement
         learnt = std::make_shared<statement_facts>();
         learnt->why = "the catalog could not be asked: " + refused;
     }
-    learnt->until = options_.time->now() + options_.statement_ttl;
+    learnt->catalog = catalog;
+    learnt->until = options_.time->now() + (answered ? options_.statement_ttl : std::chrono::milliseconds(0));
     std::lock_guard lock(mutex_);
     auto text = place_of(context, sql);
     for (auto* table : {&statements_, &older_statements_})

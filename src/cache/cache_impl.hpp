@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cache/catalog.hpp"
+#include "cache/catalog_version.hpp"
 #include "cache/flight.hpp"
 #include "cache/shared_value.hpp"
 #include "cache/store.hpp"
@@ -114,6 +115,8 @@ private:
     bool has_context(const cache_answer& answer, std::string_view expected);
     asio::awaitable<facts_ptr> facts_of(std::string_view context, std::string_view sql);
     asio::awaitable<facts_ptr> learn(cache_source& source, std::string_view context, std::string_view sql);
+    asio::awaitable<std::shared_ptr<statement_facts>> ask_catalog(cache_source& source, std::string_view sql);
+    static facts_ptr with_parameters(facts_ptr about, const params& args);
     facts_ptr known(std::string_view context, std::string_view sql);
     asio::awaitable<std::optional<cached_result>> read_shared(transaction& tx, std::string_view sql, const params& args);
     std::optional<cached_result> stale_instead(const std::exception_ptr& failure, const cache_call& call,
@@ -123,7 +126,10 @@ private:
                                             params args, cache_call call, std::vector<std::string> tags);
     static asio::awaitable<void> following(std::shared_ptr<cache_impl> self,
                                            std::optional<connection_options> options, coherence_options how);
-    asio::awaitable<void> listen(connection& on, const coherence_options& how);
+    // `catalog_sent`: the catalog is known as of this time.
+    asio::awaitable<void> listen(connection& on, const coherence_options& how, catalog_version& catalog,
+                                 time_point catalog_sent);
+    asio::awaitable<void> read_catalog(connection& on, catalog_version& catalog);
 
     const cache_options options_;
     const std::shared_ptr<cache_source> source_;

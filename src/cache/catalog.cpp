@@ -45,40 +45,62 @@ select n.nspname || '.' || c.relname,
             where t.tgrelid = c.oid and t.tgname = 'pgcoro_cache' and t.tgenabled in ('O', 'A'))
 from used u left join pg_catalog.pg_class c on c.oid = u.id left join pg_catalog.pg_namespace n on n.oid = c.relnamespace)";
 
-// What the functions and operators by these names do; of several by one name, in whatever schema, the worst
-// counts. Without a schema ('') any schema may be meant. Of PostgreSQL's own, the volatile ones that change
-// nothing and those that depend on the clock change the result; those that depend on the session, or read
-// more than their arguments, are told apart by name.
+// What the functions by these names do, with those behind operators, aggregates and casts; of several by one name, in
+// whatever schema, the worst counts. Without a schema ('') any schema may be meant. $5: names behind a dot, which are
+// functions if they take a row, or what a row is cast to by itself. $6: types that are cast to; a cast that applies by
+// itself may be anywhere. Of PostgreSQL's own functions, those that depend on the clock change the result; those that
+// depend on the session, or read more than their arguments, are told apart by name.
 constexpr const char* functions_statement = R"(
-with called as (
-    select p.provolatile as v, p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace as own, p.proname::pg_catalog.text as name
+with recursive target_types as (
+    select oid, typbasetype from pg_catalog.pg_type where typname = any ($6::pg_catalog.text[])
+    union
+    select b.oid, b.typbasetype from target_types t join pg_catalog.pg_type b on b.oid = t.typbasetype
+), named as (
+    select p.oid::pg_catalog.oid as id
     from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) f(schema, name)
         join pg_catalog.pg_proc p on p.proname = f.name
         join pg_catalog.pg_namespace n on n.oid = p.pronamespace and (f.schema = '' or f.schema = n.nspname)
     union all
-    select p.provolatile, p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace, p.proname
+    select o.oprcode::pg_catalog.oid
     from rows from (pg_catalog.unnest($3::pg_catalog.text[]), pg_catalog.unnest($4::pg_catalog.text[])) f(schema, name)
         join pg_catalog.pg_operator o on o.oprname = f.name
         join pg_catalog.pg_namespace n on n.oid = o.oprnamespace and (f.schema = '' or f.schema = n.nspname)
-        join pg_catalog.pg_proc p on p.oid = o.oprcode
     union all
-    select p.provolatile, false, p.proname
-    from pg_catalog.pg_cast c join pg_catalog.pg_proc p on p.oid = c.castfunc where p.provolatile = 'v'
+    select p.oid from pg_catalog.pg_proc p
+    where p.proname = any ($5::pg_catalog.text[]) and p.pronargs >= 1 and p.pronargs - p.pronargdefaults <= 1
+        and exists (select from pg_catalog.pg_type t where t.oid = p.proargtypes[0] and (
+            t.typtype = 'c'
+            or t.typname in ('record', 'any', 'anyelement', 'anynonarray', 'anycompatible', 'anycompatiblenonarray')
+            or exists (select from pg_catalog.pg_type b where b.oid = t.typbasetype and b.typtype in ('c', 'd'))
+            or exists (select from pg_catalog.pg_cast k join pg_catalog.pg_type s on s.oid = k.castsource
+                       where k.casttarget = t.oid and k.castcontext = 'i' and s.typtype = 'c')))
+    union all
+    select c.castfunc from pg_catalog.pg_cast c
+    where c.castfunc <> 0 and c.oid >= 16384 and (c.castcontext = 'i' or c.casttarget in (select oid from target_types))
+), called as (
+    select p.oid as id, p.provolatile as v, p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace as own,
+        p.proname::pg_catalog.text as name
+    from pg_catalog.pg_proc p where p.oid in (
+        select id from named
+        union all
+        select f from pg_catalog.pg_aggregate a cross join lateral (values (a.aggtransfn), (a.aggfinalfn),
+            (a.aggcombinefn), (a.aggserialfn), (a.aggdeserialfn), (a.aggmtransfn), (a.aggminvtransfn), (a.aggmfinalfn)) x(f)
+        where a.aggfnoid::pg_catalog.oid in (select id from named))
 ), judged as (
-    select name,
-        own and name in ('random', 'random_normal', 'clock_timestamp', 'timeofday', 'gen_random_uuid', 'uuidv4',
-            'uuidv7', 'now', 'statement_timestamp', 'transaction_timestamp', 'age') as changing,
-        v, own,
-        own and v = 's' and (name like any (array['pg\_%', 'has\_%', 'txid\_%', 'inet\_%', '%\_to\_xml%', 'to\_reg%',
-            '%\_description', 'current\_%', 'currtid%', 'row\_security%'])) as session
+    select name, v, own,
+        own and name in ('now', 'statement_timestamp', 'transaction_timestamp', 'age', 'mxid_age') as changing,
+        own and v = 's' and (name = 'getpgusername' or name like any (array['pg\_%', 'has\_%', 'txid\_%', 'inet\_%',
+            '%\_to\_xml%', 'to\_reg%', '%\_description', 'current\_%', 'currtid%', 'row\_security%'])) as session
     from called
 )
 select
-    (select name from judged where (v = 'v' and not changing) or session limit 1),
+    (select name from judged where v = 'v' or session limit 1),
     (select f.name from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) f(schema, name)
-     where not exists (select from called c where c.name = f.name) limit 1),
+     where not exists (select from pg_catalog.pg_proc p where p.proname = f.name) limit 1),
     exists (select from judged where changing),
-    (select name from judged where v = 's' and not own limit 1))";
+    (select name from judged where v = 's' and not own limit 1),
+    (select t.typname::pg_catalog.text from target_types x join pg_catalog.pg_type t on t.oid = x.oid
+     where t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace and t.typname like 'reg%' limit 1))";
 
 struct relation
 {
@@ -119,6 +141,26 @@ void add(std::vector<sql::name>& to, const std::vector<sql::name>& more)
     to.insert(to.end(), more.begin(), more.end());
 }
 
+// All that another statement, a view's, adds to what the first does.
+void add(sql::statement& to, const sql::statement& more)
+{
+    add(to.functions, more.functions);
+    add(to.operators, more.operators);
+    add(to.selected, more.selected);
+    add(to.types, more.types);
+    to.time_dependent = to.time_dependent || more.time_dependent;
+    to.session_dependent = to.session_dependent || more.session_dependent;
+    to.repeatable = to.repeatable && more.repeatable;
+}
+
+std::vector<std::string> parts(const std::vector<sql::name>& names, std::string sql::name::*part)
+{
+    std::vector<std::string> list;
+    list.reserve(names.size());
+    for (auto& n : names) list.push_back(n.*part);
+    return list;
+}
+
 // The worse of the two, with its reason.
 void worsen(statement_facts& facts, verdict to, const std::string& why)
 {
@@ -142,23 +184,19 @@ void judge(statement_facts& facts, const relation& r, bool guarded)
 
 asio::awaitable<void> judge_functions(cache_source& source, statement_facts& facts, const sql::statement& all)
 {
-    std::vector<std::string> lists[4];
-    for (auto& f : all.functions) {
-        lists[0].push_back(f.schema);
-        lists[1].push_back(f.object);
-    }
-    for (auto& o : all.operators) {
-        lists[2].push_back(o.schema);
-        lists[3].push_back(o.object);
-    }
-    auto args = params::of(lists[0], lists[1], lists[2], lists[3]);
+    auto schemas = [](const std::vector<sql::name>& of) { return parts(of, &sql::name::schema); };
+    auto objects = [](const std::vector<sql::name>& of) { return parts(of, &sql::name::object); };
+    auto args = params::of(schemas(all.functions), objects(all.functions), schemas(all.operators), objects(all.operators),
+                           objects(all.selected), objects(all.types));
     result got = co_await source.run(functions_statement, args);
     auto r = got[0];
     auto name = [&](std::size_t i) { return r[i].as<std::optional<std::string>>(); };
     if (auto f = name(0))
-        worsen(facts, verdict::never, "function " + *f + " may change something, or depends on the session");
+        worsen(facts, verdict::never, "function " + *f + " may change something, gives something else each time, or "
+                                      "depends on the session");
     if (auto f = name(1)) worsen(facts, verdict::never, "function " + *f + " is not known");
     if (auto f = name(3)) worsen(facts, verdict::with_tags, "what function " + *f + " reads is not known");
+    if (auto t = name(4)) worsen(facts, verdict::with_tags, "type " + *t + " is read from the catalog");
     facts.changing = facts.changing || r[2].as<bool>();
 }
 
@@ -186,12 +224,10 @@ asio::awaitable<std::shared_ptr<statement_facts>> look_up(cache_source& source, 
         auto inner = sql::parse(*r.view);
         if (inner.nature != sql::nature::read)
             worsen(*facts, verdict::never, "view " + r.tag + " is not understood");
-        add(meant.functions, inner.functions);
-        add(meant.operators, inner.operators);
-        meant.time_dependent = meant.time_dependent || inner.time_dependent;
-        meant.session_dependent = meant.session_dependent || inner.session_dependent;
+        add(meant, inner);
     }
     if (meant.session_dependent) worsen(*facts, verdict::never, "it depends on the session's user or schema");
+    if (!meant.repeatable) worsen(*facts, verdict::never, "it reads a sample, or where its rows are stored");
     facts->changing = meant.time_dependent;
     if (facts->may != verdict::never) co_await judge_functions(source, *facts, meant);
     co_return facts;

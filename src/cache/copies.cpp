@@ -160,7 +160,7 @@ asio::awaitable<cache_impl::result_ptr> cache_impl::find_second(const std::strin
     age = std::max(age, duration::zero());
     auto seen = about->seen.load(std::memory_order_relaxed);
     auto life = lifetime_of(options_, call.ttl, {seen, value->cost, about->changing, value->rows->empty()});
-    auto ttl = std::min(life.ttl, value->ttl);
+    auto ttl = store_.limited(std::min(life.ttl, value->ttl), *about);
     if (age >= ttl) {
         ++stats.second_misses;
         ++stats.second_outdated;

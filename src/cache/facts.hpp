@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,9 +21,24 @@ struct statement_facts
     verdict may = verdict::never;
     std::string why;                             // not; for who asks
     std::vector<std::string> reads;              // tags, "schema.table", of what changes its result
-    bool changing = false;                       // by time functions, or volatile ones that change nothing
+    bool changing = false;                       // as time goes by
+    std::uint64_t catalog = 0;                   // the version of the catalog it was read from
     std::chrono::steady_clock::time_point until; // believed
     mutable std::atomic<std::uint64_t> seen{0};
 };
+
+// The same facts, with a result that changes as time goes by.
+inline std::shared_ptr<const statement_facts> as_changing(const statement_facts& facts)
+{
+    auto made = std::make_shared<statement_facts>();
+    made->may = facts.may;
+    made->why = facts.why;
+    made->reads = facts.reads;
+    made->changing = true;
+    made->catalog = facts.catalog;
+    made->until = facts.until;
+    made->seen = facts.seen.load();
+    return made;
+}
 
 } // namespace pgcoro::detail

@@ -41,7 +41,7 @@ lifetime lifetime_of(const cache_options& options, nanoseconds wanted, const ask
     }
     switch (options.strategy) {
     case cache_strategy::lru:
-        life.ttl = nanoseconds::max();
+        life.ttl = what.changing ? nanoseconds(options.adaptive.changing_at_most) : nanoseconds::max();
         break;
     case cache_strategy::ttl:
         life.ttl = options.ttl;

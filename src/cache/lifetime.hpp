@@ -12,7 +12,7 @@ struct asked_result
 {
     std::uint64_t seen = 0;          // times the statement was asked for, by anyone
     std::chrono::nanoseconds took{}; // by this query
-    bool changing = false;           // by time functions and the like
+    bool changing = false;           // as time goes by
     bool empty = false;
 };
 

@@ -61,11 +61,17 @@ cache_store::~cache_store()
     while (!entries_.empty()) drop(*entries_.begin()->second);
 }
 
+cache_store::duration cache_store::limited(duration ttl, const statement_facts& about) const noexcept
+{
+    return options_.coherent && about.changing ? std::min(ttl, bound_) : ttl;
+}
+
 // By its age, and by what it may have missed: whichever came first.
 cache_store::duration cache_store::stale_for(const entry& e, time_point now) const
 {
     auto age = now - e.depends.asked;
-    auto stale = e.ttl == duration::max() ? duration::zero() : std::max(duration::zero(), age - e.ttl);
+    auto ttl = limited(e.ttl, *e.about);
+    auto stale = ttl == duration::max() ? duration::zero() : std::max(duration::zero(), age - ttl);
     if (!options_.coherent) return stale;
     if (e.depends.followed == followed_ && following(now)) return stale;
     auto until = heard_until_;
@@ -92,9 +98,10 @@ cache_store::found cache_store::look(key_view key, time_point now)
     found f{e.value, now - e.depends.asked, stale_for(e, now)};
     if (f.stale_for > duration::zero()) return f;
     ++e.hits;
-    auto left = static_cast<double>((e.ttl - f.age).count());
-    f.ahead = e.ttl != duration::max() && e.hits >= options_.refresh_after_hits &&
-              left < options_.refresh_ahead * static_cast<double>(e.ttl.count());
+    auto ttl = limited(e.ttl, *e.about);
+    auto left = static_cast<double>((ttl - f.age).count());
+    f.ahead = ttl != duration::max() && e.hits >= options_.refresh_after_hits &&
+              left < options_.refresh_ahead * static_cast<double>(ttl.count());
     return f;
 }
 
@@ -117,6 +124,7 @@ cache_store::witness cache_store::watch(const statement_facts& about, std::span<
     witness w;
     w.all = all_;
     w.keys = keys_;
+    w.catalog = about.catalog;
     w.followed = followed_;
     w.asked = now;
     w.base = base_->version;
@@ -132,7 +140,7 @@ cache_store::witness cache_store::watch(const statement_facts& about, std::span<
 
 bool cache_store::intact(const witness& w) const noexcept
 {
-    return w.all == all_ &&
+    return w.all == all_ && w.catalog == catalog_ &&
            std::all_of(w.tags.begin(), w.tags.end(), [](auto& s) { return s.of->version == s.version; });
 }
 
@@ -299,6 +307,13 @@ void cache_store::invalidate_all()
     while (!entries_.empty()) drop(*entries_.begin()->second);
 }
 
+void cache_store::catalog_changed()
+{
+    ++catalog_;
+    raise(base_);
+    while (!entries_.empty()) drop(*entries_.begin()->second);
+}
+
 void cache_store::follow(time_point now)
 {
     ++followed_;
@@ -310,6 +325,7 @@ void cache_store::follow(time_point now)
 void cache_store::heard(time_point when, duration bound) noexcept
 {
     heard_until_ = std::max(heard_until_, when + bound);
+    bound_ = bound;
 }
 
 void cache_store::lost(time_point now)

@@ -48,6 +48,7 @@ public:
         std::uint64_t base = 0;
         std::uint64_t all = 0;
         std::uint64_t keys = 0;
+        std::uint64_t catalog = 0;
         std::uint64_t followed = 0; // since which connection to the notifications; see follow()
         time_point asked;
     };
@@ -101,12 +102,17 @@ public:
     // whatever their key.
     void invalidate(const cache_key& key);
     void invalidate_all();
+    // Facts, and what was kept by them, are not believed any more.
+    void catalog_changed();
+    std::uint64_t catalog() const noexcept { return catalog_; }
 
     // Notifications: listening since now; all that was sent before `when` has been told; no more.
     void follow(time_point now);
     void heard(time_point when, duration bound) noexcept;
     void lost(time_point now);
     bool listening() const noexcept { return listening_; }
+    // How long a result may be fresh: nothing notifies a coherent cache that time goes by.
+    duration limited(duration ttl, const statement_facts& about) const noexcept;
     bool following(time_point now) const noexcept { return listening_ && now < heard_until_; }
 
     cache_stats& stats() noexcept { return stats_; }
@@ -135,6 +141,7 @@ private:
     std::vector<std::shared_ptr<tag>> unplaced_;
     std::uint64_t all_ = 0;
     std::uint64_t keys_ = 0;
+    std::uint64_t catalog_ = 0;
     std::size_t bytes_ = 0;
     cache_stats stats_;
 
@@ -142,6 +149,7 @@ private:
     std::uint64_t followed_ = 0;
     bool listening_ = false;
     time_point heard_until_{};
+    duration bound_{};
     std::unordered_map<std::uint64_t, time_point> ended_;
 };
 

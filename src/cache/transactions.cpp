@@ -87,6 +87,7 @@ asio::awaitable<std::optional<cached_result>> cache_impl::read_shared(transactio
     auto about = known(*context, sql);
     if (!about) about = co_await learn(source, *context, sql);
     about->seen.fetch_add(1, std::memory_order_relaxed);
+    about = with_parameters(std::move(about), args);
     // One that reads only may be on a replica, which may not have seen what was heard of.
     bool lags = source_->may_lag() && tx.options().read_only;
     if (about->may != statement_facts::verdict::cacheable || lags) co_return std::nullopt;

@@ -1,9 +1,10 @@
 #include "sql/statement.hpp"
 
+#include "sql/time_words.hpp"
+
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
 #include <algorithm>
@@ -58,6 +59,33 @@ name name_of(const json::array& parts)
 name range(const json::object& node)
 {
     return {std::string(text_of(node, "schemaname")), std::string(text_of(node, "relname"))};
+}
+
+// The text of a string constant; empty for any other constant.
+std::string_view constant_of(const json::value& v)
+{
+    auto* node = v.if_object();
+    auto* value = node ? node->if_contains("sval") : nullptr;
+    return value && value->is_object() ? text_of(value->get_object(), "sval") : std::string_view();
+}
+
+bool mentions(const json::value& v, std::string_view kind)
+{
+    if (auto* list = v.if_array())
+        return std::ranges::any_of(*list, [&](auto& each) { return mentions(each, kind); });
+    auto* node = v.if_object();
+    return node && std::ranges::any_of(*node, [&](auto& each) {
+               return each.key() == kind || mentions(each.value(), kind);
+           });
+}
+
+// Is a value of this type, or a part of it, a point in time? A user's type may be anything.
+bool may_be_of_time(std::string_view type)
+{
+    static constexpr std::array<std::string_view, 20> never{
+        "bool",  "bpchar", "bytea", "char", "cidr", "float4", "float8", "inet", "int2",  "int4",
+        "int8",  "interval", "json",  "jsonb", "money", "name",  "numeric", "oid",  "text",  "uuid"};
+    return type != "varchar" && !type.starts_with("reg") && std::ranges::find(never, type) == never.end();
 }
 
 void sort(std::vector<name>& names)
@@ -135,15 +163,47 @@ private:
             changes_ = true;
             target(value);
         }
-        if (key == "RangeTableSample") into_.time_dependent = true;
+        if (key == "RangeTableSample") into_.repeatable = false;
         if (key == "SQLValueFunction") value_function(value);
+        if (key == "A_Const" && has_time_word(constant_of(value))) into_.time_dependent = true;
         if (key == "TypeCast") cast(value);
+        if (key == "ColumnRef") select(value, "fields", 1);
+        if (key == "A_Indirection") select(value, "indirection", 0);
+        if (key == "CaseExpr" || key == "JoinExpr") compare(value);
         if (auto* list = value.if_array()) {
             if (key == "funcname") into_.functions.push_back(name_of(*list));
             if (key == "useOp" || key == "operName") into_.operators.push_back(name_of(*list));
         }
-        if (key == "A_Expr" && value.is_object())
-            if (auto* list = list_of(value.get_object(), "name")) into_.operators.push_back(name_of(*list));
+        if (key == "A_Expr" && value.is_object()) operate(value.get_object());
+    }
+
+    // BETWEEN is told by its name here, and means these two.
+    void operate(const json::object& node)
+    {
+        auto* list = list_of(node, "name");
+        if (!list) return;
+        into_.operators.push_back(name_of(*list));
+        if (into_.operators.back().object.find("BETWEEN") == std::string::npos) return;
+        for (auto* bound : {"<=", ">="}) into_.operators.push_back({"", bound});
+    }
+
+    // CASE a WHEN b, USING and NATURAL JOIN compare without naming the operator.
+    void compare(const json::value& v)
+    {
+        auto* node = v.if_object();
+        if (node && (node->contains("arg") || node->contains("usingClause") || node->contains("isNatural")))
+            into_.operators.push_back({"", "="});
+    }
+
+    void select(const json::value& v, std::string_view list, std::size_t from)
+    {
+        static constexpr std::array<std::string_view, 5> of_a_version{"ctid", "xmin", "xmax", "cmin", "cmax"};
+        auto* parts = v.is_object() ? list_of(v.get_object(), list) : nullptr;
+        for (std::size_t i = 0; parts && i < parts->size(); ++i) {
+            auto part = string_node((*parts)[i]);
+            if (std::ranges::find(of_a_version, part) != of_a_version.end()) into_.repeatable = false;
+            if (i >= from && !part.empty()) into_.selected.push_back({"", std::move(part)});
+        }
     }
 
     void target(const json::value& of)
@@ -165,19 +225,19 @@ private:
         (time ? into_.time_dependent : into_.session_dependent) = true;
     }
 
+    // A text that the statement puts together itself may be 'now' in pieces. One from a column may not: see the cache's
+    // header.
     void cast(const json::value& v)
     {
         auto* node = v.if_object();
-        auto* arg = node ? node->if_contains("arg") : nullptr;
-        auto* constant = arg && arg->is_object() ? arg->get_object().if_contains("A_Const") : nullptr;
-        if (!constant || !constant->is_object()) return;
-        // Special input strings of date and time types ("Date/Time Types", chapter 8.5.1.4).
-        static constexpr std::array<std::string_view, 4> special{"now", "today", "tomorrow", "yesterday"};
-        auto written = json::serialize(*constant);
-        std::transform(written.begin(), written.end(), written.begin(),
-                       [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-        for (auto word : special)
-            if (written.find(word) != written.npos) into_.time_dependent = true;
+        if (!node) return;
+        auto* type = node->if_contains("typeName");
+        auto* names = type && type->is_object() ? list_of(type->get_object(), "names") : nullptr;
+        if (names) into_.types.push_back(name_of(*names));
+        auto* arg = node->if_contains("arg");
+        bool computed = arg && arg->is_object() && !arg->get_object().contains("A_Const") &&
+                        !arg->get_object().contains("ParamRef") && !mentions(*arg, "ColumnRef");
+        if (computed && (!names || may_be_of_time(name_of(*names).object))) into_.time_dependent = true;
     }
 
     statement& into_;
@@ -216,6 +276,8 @@ statement parse(std::string_view text)
     sort(s.written);
     sort(s.functions);
     sort(s.operators);
+    sort(s.types);
+    sort(s.selected);
     if (!statements || statements->size() != 1) {
         s.nature = nature::several;
         return s;

@@ -38,9 +38,12 @@ struct statement
     std::vector<name>
         written; // those of `tables` that INSERT, UPDATE, DELETE, MERGE, TRUNCATE or COPY change
     std::vector<name> functions; // called by name
-    std::vector<name> operators;
-    bool time_dependent = false;    // CURRENT_DATE and kin, 'now'::timestamp, TABLESAMPLE
+    std::vector<name> operators; // also those that BETWEEN, CASE, USING and NATURAL JOIN use
+    std::vector<name> types;     // cast to
+    std::vector<name> selected;  // a in t.a and (t).a: columns, fields, or functions of a row, called like columns
+    bool time_dependent = false; // CURRENT_DATE and kin, a constant such as 'now', a computed text that is cast
     bool session_dependent = false; // CURRENT_USER, CURRENT_SCHEMA and kin
+    bool repeatable = true;         // false: TABLESAMPLE, or where and by whom a row was written (ctid, xmin …)
 };
 
 // Never throws but for want of memory. Some ten microseconds a statement: keep what it gave.

@@ -18,6 +18,10 @@ struct coherence_options
     /// it is some milliseconds; the bound is reached only when notifications are late, as on a connection
     /// that silently died: a quarter of it is the time between two round trips that prove it alive, and what
     /// was not proved in time is stale. At least 40 ms.
+    ///
+    /// The bound also holds for DDL: every half of it the cache reads a digest of the catalog, and forgets everything if
+    /// it has changed. That costs the server some milliseconds for a thousand tables, and next to nothing while no
+    /// transaction ends.
     std::chrono::milliseconds bound{2'000};
 
     /// The waits between attempts to connect again. Meanwhile everything is stale.
@@ -29,13 +33,13 @@ struct coherence_options
 
 /// Has these tables tell of their changes: statement-level triggers (INSERT, UPDATE, DELETE, TRUNCATE) that
 /// NOTIFY all coherent caches, at commit. A table's partitions and children get them, too; run it again for
-/// new ones. Names are as in SQL, `app.account`; unqualified ones go by the search_path, and so does the
+/// new ones: until then, statements that read them are not kept. Names are as in SQL, `app.account`; unqualified ones go by the search_path, and so does the
 /// trigger function, `pgcoro_cache_changed`, which is made where new tables would be. One transaction; what
 /// is there already stays.
 ///
 /// Costs of NOTIFY: writers of such tables commit one after the other (PostgreSQL takes a lock for it), and
 /// cannot be prepared for two-phase commit. Triggers do not fire for changes by logical replication, for
-/// sessions with `session_replication_role = replica`, and for ALTER TABLE.
+/// sessions with `session_replication_role = replica`, and for ALTER TABLE, which the cache sees in the catalog.
 /// Errors: `server_error` 42P01 for a table that is not there, 42501 without the privilege TRIGGER on it;
 /// then nothing was done. Not inside a transaction. Cancellation: any kind; then nothing was done.
 boost::asio::awaitable<void> install_cache_triggers(connection& on, std::vector<std::string> tables);

@@ -39,7 +39,7 @@ struct adaptive_ttl
     double frequent_factor = 2;
     std::chrono::milliseconds slow_after{1'000}; ///< what the query took
     double slow_factor = 3;
-    /// Most for a statement that calls time functions, or volatile ones that change nothing (random …).
+    /// The longest time for a result that depends on the clock; see `query_cache`. Also applies to the strategy `lru`.
     std::chrono::milliseconds changing_at_most{60'000};
     std::chrono::milliseconds at_least{30'000};
 };
@@ -68,7 +68,8 @@ struct cache_options
     unsigned refresh_after_hits = 5;
     std::size_t max_refreshing = 8; ///< background queries at once
 
-    /// For so long what the catalog said of a statement (its tables, its functions) is believed.
+    /// How long the cache believes what the catalog said of a statement (its tables, its functions). A coherent cache asks
+    /// again as soon as it sees that the catalog has changed.
     std::chrono::milliseconds statement_ttl{300'000};
     std::size_t max_statements = 10'000; ///< so many are remembered
 

@@ -89,14 +89,28 @@ private:
 /// cache.with(call).query_value<std::int64_t>("select count(*) from account");
 /// cache.invalidate_tag("public.account");
 /// ```
-/// **What is kept.** A statement that PostgreSQL's own parser and the catalog prove to read only: one SELECT
-/// without FOR UPDATE and kin, no function that may change something (volatile, but for a few known ones such
-/// as random), none that depends on the session, no table with row security, no temporary one. All else runs
-/// as if there were no cache. The catalog is asked once a text (two statements) and believed for
-/// `cache_options::statement_ttl`. Where a result depends on more than tables (functions of one's own that
-/// are STABLE, foreign tables, the catalog itself) it is kept only for a call that names tags. A user's word
-/// that a function is IMMUTABLE or STABLE is taken. Results are found by text, encoded parameters, and what the session is set
-/// to (docs/cache.md), compared in full.
+/// **What is kept.** The result of a statement that only reads, as PostgreSQL's parser and the catalog tell: one SELECT
+/// without FOR UPDATE and the like. Any other statement runs as if there were no cache. Results are found by text,
+/// encoded parameters, and what the session is set to (docs/cache.md), compared in full. Functions count wherever they are called: by name, like a column (`a.balance`),
+/// through an operator, an aggregate or a cast, or in a view.
+///
+/// - Never kept: a statement with a volatile function (also `random()` and `gen_random_uuid()`) or one that depends on the
+///   session, with TABLESAMPLE, or with `ctid`, `xmin` and the like; one that reads a temporary table, or a table with row
+///   security.
+/// - Kept only for a call that names tags: a statement that depends on more than tables: users' STABLE functions, foreign
+///   tables, the catalog, casts to `regclass` and the like. A cast that applies implicitly may be anywhere, so a single
+///   one by a user's STABLE function concerns every statement.
+/// - Kept for a limited time: a statement that depends on the clock: `now()`, `current_date`, and string constants or
+///   parameters with the word now, today, tomorrow or yesterday, whatever their type. A coherent cache keeps it for
+///   `coherence_options::bound`, another one for `adaptive_ttl::changing_at_most` unless the strategy is `ttl` or the call
+///   says how long.
+///
+/// What the cache cannot see: that a function marked IMMUTABLE or STABLE is not, and that a column of a text type holds 'now'
+/// and is cast to a time.
+///
+/// **The catalog** is asked once for each text (two statements), and believed for `cache_options::statement_ttl`. A coherent
+/// cache forgets everything when DDL changes tables, columns, inheritance, views, functions, operators, casts, types or
+/// schemas, within `coherence_options::bound`. One that is not coherent learns of DDL when the time to live ends.
 ///
 /// **One query.** Who asks for what is being asked already waits for that. If its caller is cancelled one of
 /// those who wait asks in its place. An error reaches all of them.

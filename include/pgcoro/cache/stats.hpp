@@ -37,6 +37,8 @@ struct cache_stats
     bool following = false;          ///< listens to the database's notifications, and hears it
     std::uint64_t notifications = 0; ///< that came
     std::uint64_t gaps = 0;          ///< times that the connection for them was lost
+    /// Times that the catalog had changed (DDL), so that everything was forgotten.
+    std::uint64_t catalog_changes = 0;
 
     std::uint64_t second_hits = 0;     ///< misses and refreshes that the second level answered
     std::uint64_t second_misses = 0;   ///< that it was asked for in vain

@@ -29,6 +29,22 @@ constexpr const char* house = R"(
     create function total(int) returns bigint language sql stable as 'select sum(cents) from cached.account';
     create function twice(int) returns int language sql immutable as 'select 2 * $1';
     create operator @#@ (function = spoil, rightarg = int);
+    create operator @%@ (function = total, rightarg = int);
+    create function score(account) returns bigint language sql stable as 'select sum(cents) from cached.account';
+    create function draw(account) returns int language sql volatile as 'select 1';
+    create function label(account) returns text language sql immutable as 'select $1.id::text';
+    create view scored as select a.score from account a;
+    create function add_total(bigint, int) returns bigint language sql stable as
+        'select $1 + (select sum(cents) from cached.account)';
+    create aggregate grand_total(int) (sfunc = add_total, stype = bigint, initcond = '0');
+    create aggregate plain_total(int) (sfunc = int4_sum, stype = bigint);
+    create type points as (n int);
+    create function to_points(int) returns points language sql stable as
+        'select row(sum(cents)::int)::cached.points from cached.account';
+    create cast (int as points) with function to_points(int);
+    create domain few_points as points;
+    create table log(id int, at timestamptz, score int, text text);
+    create table pair(a account, log log);
 )";
 
 struct expected
@@ -50,9 +66,46 @@ const expected judged[] = {
     {"select * from richest", yes, "cached.account"},
     {"select * from event_1", yes, "cached.event cached.event_1 cached.event_2"},
     {"select * from totals", yes, "cached.totals"},
-    {"select now(), random()", yes, "", true},
+    {"select now()", yes, "", true},
     {"select current_date", yes, "", true},
-    {"select * from dice", yes, "", true},
+    {"select age(at) from log", yes, "cached.log", true},
+    // A function that is called like a column, and a column of the same name.
+    {"select l.score, l.text from log l", tagged, "cached.log"}, // the function might be meant
+    {"select l.id, (l).at from log l", yes, "cached.log"},
+    {"select a.score from account a", tagged, "cached.account"},
+    {"select (a).score from account a", tagged, "cached.account"},
+    {"select p.a.score from pair p", tagged, "cached.pair"},
+    {"select (p.a).score from pair p", tagged, "cached.pair"},
+    {"select * from scored", tagged, "cached.account"},
+    {"select a.draw from account a", never, "cached.account"},
+    {"select a.label, a.cents from account a", yes, "cached.account"},
+    // What stands behind aggregates, operators and casts.
+    {"select grand_total(cents) from account", tagged, "cached.account"},
+    {"select plain_total(cents) from account", yes, "cached.account"},
+    {"select @%@ 1", tagged},
+    {"select 1::points", tagged},
+    {"select cast(id as cached.points) from branch", tagged, "cached.branch"},
+    {"select array[1]::points[]", tagged},
+    {"select 1::few_points", tagged},
+    {"select id::bigint from branch", yes, "cached.branch"},
+    {"select 'account'::regclass", tagged},
+    // Constants that are a point in time.
+    {"select 'now'::timestamptz", yes, "", true},
+    {"select count(*) from log where at > 'Yesterday '", yes, "cached.log", true},
+    {"select at between $1 and e'now' from log", yes, "cached.log", true},
+    {"select ('no' || 'w')::timestamptz", yes, "", true},
+    {"select $1::text::timestamptz", yes, "", true},
+    {"select '2024-01-01'::timestamptz, at::date, 'known' from log", yes, "cached.log"},
+    // What is something else each time.
+    {"select random()", never},
+    {"select gen_random_uuid()", never},
+    {"select clock_timestamp()", never},
+    {"select * from dice", never},
+    {"select * from account tablesample system (50)", never, "cached.account"},
+    {"select ctid from account", never, "cached.account"},
+    {"select a.xmin from account a", never, "cached.account"},
+    {"select tableoid from account", yes, "cached.account"},
+    {"select getpgusername()", never},
     {"select total(1)", tagged},
     {"select * from pg_class", tagged, "pg_catalog.pg_class"},
     {"select spoil(1)", never},
@@ -159,6 +212,43 @@ BOOST_AUTO_TEST_CASE(a_statement_that_must_not_be_cached_runs_each_time)
             BOOST_TEST(got.origin() == cache_origin::bypassed);
         }
         BOOST_TEST(c.source().looked_up == 1); // the sequence is a value here, not a name
+    });
+}
+
+BOOST_AUTO_TEST_CASE(every_caller_gets_a_uuid_of_its_own)
+{
+    cached c;
+    c.run([&]() -> asio::awaitable<void> {
+        auto one = co_await c.cache().query_value<std::string>("select gen_random_uuid()::text");
+        auto other = co_await c.cache().query_value<std::string>("select gen_random_uuid()::text");
+        BOOST_TEST(one != other);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(result_that_changes_with_time_is_kept_for_changing_at_most)
+{
+    cache_options forever;
+    forever.strategy = cache_strategy::lru;
+    cached c(forever);
+    c.run([&]() -> asio::awaitable<void> {
+        constexpr const char* by_parameter = "select $1::timestamptz < now() - interval '1 year'";
+        auto origins = [&](std::chrono::seconds later) -> asio::awaitable<std::string> {
+            c.time().advance(later);
+            auto constant = co_await c.cache().query("select 'today'::date - 1");
+            auto computed = co_await c.cache().query("select $1::date", "Tomorrow");
+            auto plain = co_await c.cache().query("select $1::date", "2024-01-01");
+            auto function = co_await c.cache().query(by_parameter, "2024-01-01");
+            std::string all;
+            for (auto* each : {&constant, &computed, &plain, &function})
+                all += each->origin() == cache_origin::hit ? 'h' : 'a';
+            co_return all;
+        };
+        auto first = co_await origins(std::chrono::seconds(0));
+        BOOST_TEST(first == "aaaa");
+        auto soon = co_await origins(std::chrono::seconds(59));
+        BOOST_TEST(soon == "hhhh");
+        auto late = co_await origins(std::chrono::seconds(2));
+        BOOST_TEST(late == "aaha");
     });
 }
 

@@ -58,6 +58,8 @@ BOOST_AUTO_TEST_CASE(no_rows_are_kept_for_less_and_the_caller_has_the_last_word)
     BOOST_TEST(seconds_of(o, {.seen = 9}) == 12);
     o.strategy = cache_strategy::lru;
     BOOST_TEST((lifetime_of(o, {}, {}).ttl == std::chrono::nanoseconds::max()));
+    BOOST_TEST(seconds_of(o, {.changing = true}) == 60);
+    BOOST_TEST(seconds_of(o, {.changing = true}, seconds(77)) == 77);
     BOOST_TEST(seconds_of(o, {.empty = true}) == 30);
 }
 

@@ -194,6 +194,44 @@ BOOST_AUTO_TEST_CASE(nothing_is_fresh_while_the_notifications_are_not_heard)
     BOOST_TEST(b.fresh("q"));
 }
 
+BOOST_AUTO_TEST_CASE(result_that_changes_with_time_is_fresh_for_the_bound)
+{
+    bench b(coherent());
+    b.store.follow(b.now);
+    b.store.heard(b.now + seconds(10), seconds(2));
+    auto about = b.reading({"public.t"});
+    auto timed = as_changing(*about);
+    auto put = [&](const char* sql, const std::shared_ptr<const statement_facts>& facts) {
+        b.store.put(cache_key(sql, {}).view(), b.store.watch(*facts, {}, b.now), some_rows(), facts, {}, b.now);
+    };
+    put("plain", about);
+    put("timed", timed);
+    b.now += seconds(2);
+    BOOST_TEST(b.fresh("timed"));
+    b.now += seconds(1);
+    BOOST_TEST(b.fresh("plain"));
+    BOOST_TEST((b.look("timed").stale_for == seconds(1)));
+}
+
+BOOST_AUTO_TEST_CASE(changed_catalog_ends_what_was_kept_and_what_is_on_its_way)
+{
+    bench b;
+    b.keep("q");
+    auto old_facts = b.reading({"public.t"});
+    auto before = b.store.watch(*old_facts, {}, b.now);
+    b.store.catalog_changed();
+    BOOST_TEST(!b.look("q").value);
+    BOOST_TEST(b.figures().entries == 0u);
+    auto kept = [&](const cache_store::witness& w, const std::shared_ptr<const statement_facts>& about) {
+        return b.store.current(w) && b.store.put(cache_key("q", {}).view(), w, some_rows(), about, {}, b.now);
+    };
+    BOOST_TEST(!kept(before, old_facts));
+    BOOST_TEST(!kept(b.store.watch(*old_facts, {}, b.now), old_facts)); // asked later, by facts from before
+    auto new_facts = b.reading({"public.t"});
+    new_facts->catalog = b.store.catalog();
+    BOOST_TEST(kept(b.store.watch(*new_facts, {}, b.now), new_facts));
+}
+
 BOOST_AUTO_TEST_CASE(after_a_gap_what_is_from_before_stays_stale)
 {
     bench b(coherent());

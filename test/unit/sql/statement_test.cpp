@@ -120,15 +120,46 @@ BOOST_AUTO_TEST_CASE(functions_and_operators_are_found_by_name)
 BOOST_AUTO_TEST_CASE(what_depends_on_the_clock_or_on_the_session_is_told)
 {
     for (auto* text : {"select current_date", "select localtimestamp", "select 'Now'::timestamptz",
-                       "select cast(' today ' as date)", "select * from t tablesample system (1)"})
+                       "select cast(' today ' as date)", "select 1 from t where at > E'\\nyesterday'",
+                       "select ('no' || 'w')::timestamptz", "select cast($1 || $2 as date)[1]", "select 'it is now'"})
         BOOST_TEST(parse(text).time_dependent, text);
     for (auto* text : {"select current_user", "select session_user", "select current_schema"}) {
         BOOST_TEST(parse(text).session_dependent, text);
         BOOST_TEST(!parse(text).time_dependent, text);
     }
-    auto plain = parse("select 'now', current_date_ from t");
+    auto plain = parse("select 'unknown', current_date_, '1'::date, $1::date, at::date, (a || 'x')::date, (1 + 1)::text "
+                       "from t");
     BOOST_TEST(!plain.time_dependent);
     BOOST_TEST(!plain.session_dependent);
+}
+
+BOOST_AUTO_TEST_CASE(names_behind_a_dot_may_be_functions_of_a_row)
+{
+    BOOST_TEST(listed(parse("select a, t.b, s.t.c, (t).d, (f(x)).e.g, t.*, (t).* from t where t.b[1] = 1").selected) ==
+               "b c d e g t");
+}
+
+BOOST_AUTO_TEST_CASE(types_that_are_cast_to_are_found)
+{
+    BOOST_TEST(listed(parse("select a::int, cast(b as s.x[]), timestamp with time zone '2024-01-01', c::\"Y\"").types) ==
+               "Y pg_catalog.int4 pg_catalog.timestamptz s.x");
+}
+
+BOOST_AUTO_TEST_CASE(operators_without_a_sign_are_found)
+{
+    BOOST_TEST(listed(parse("select case a when 1 then 2 end from t").operators) == "=");
+    BOOST_TEST(listed(parse("select 1 from t join u using (id)").operators) == "=");
+    BOOST_TEST(listed(parse("select 1 from t natural join u").operators) == "=");
+    BOOST_TEST(listed(parse("select a not between 1 and 2 from t").operators) == "<= >= NOT BETWEEN");
+    BOOST_TEST(listed(parse("select case when a then 1 end from t join u on true").operators) == "");
+}
+
+BOOST_AUTO_TEST_CASE(samples_and_places_of_rows_are_not_repeatable)
+{
+    for (auto* text : {"select * from t tablesample system (1)", "select ctid from t", "select t.xmin from t",
+                       "select (select max(x.cmax) from x)"})
+        BOOST_TEST(!parse(text).repeatable, text);
+    BOOST_TEST(parse("select tableoid, 'ctid' from t").repeatable);
 }
 
 BOOST_AUTO_TEST_CASE(a_fingerprint_tells_statements_apart_and_not_their_constants)
