@@ -176,7 +176,7 @@ std::optional<constant> constant_of(const json::value& node)
 }
 
 // SET TRANSACTION …, and the settings that do the same.
-bool is_of_transaction(std::string_view name) noexcept
+bool is_transaction_mode(std::string_view name) noexcept
 {
     return name == "transaction" || name == "transaction snapshot" || name == "transaction_isolation" ||
            name == "transaction_read_only" || name == "transaction_deferrable";
@@ -258,7 +258,7 @@ private:
         auto how = text(member(set, "kind"));
         auto* args = list(member(set, "args"));
         bool is_local = is_true(member(set, "is_local"));
-        if (is_of_transaction(name)) return read_modes(args, name, {});
+        if (is_transaction_mode(name)) return read_modes(args, name, {});
         if (!is_local) found_.seen |= kind::settings;
         if (name == "session characteristics") return read_modes(args, name, "default_");
         if (how == "VAR_RESET_ALL") return add({.what = act::reset_all});
