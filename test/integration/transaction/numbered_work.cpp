@@ -163,7 +163,7 @@ void numbered_work::create_tables(pgcoro::testing::server& s)
 void numbered_work::let_pass(std::size_t least, std::size_t most, std::mt19937& rng) const
 {
     auto end = ended_ + std::uniform_int_distribution<std::size_t>(least, most)(rng);
-    auto limit = std::chrono::steady_clock::now() + 10s;
+    auto limit = std::chrono::steady_clock::now() + patience / 3;
     while (ended_ < end && std::chrono::steady_clock::now() < limit) std::this_thread::sleep_for(1ms);
 }
 
