@@ -41,8 +41,8 @@ public:
 
     /// Creates the table of the rows, `numbered`, and that of the markers.
     static void create_tables(pgcoro::testing::server& s);
-    /// For `harm`: waits until between `least` and `most` more transactions have ended, or ten seconds are
-    /// over.
+    /// For `harm`: waits until between `least` and `most` more transactions have ended, or it takes too
+    /// long.
     void let_pass(std::size_t least, std::size_t most, std::mt19937& rng) const;
     /// Runs the callers on this thread while `harm` runs on one of its own; returns when both have ended.
     void run_during(const std::function<void()>& harm);
