@@ -431,7 +431,7 @@ BOOST_AUTO_TEST_CASE(context_that_gets_no_descriptor_is_a_connection_error_that_
     named_address host("descriptors.example");
     auto failure = [](auto work) {
         std::string why;
-        auto run = [&]() -> asio::awaitable<void> {
+        auto body = [&]() -> asio::awaitable<void> {
             try {
                 co_await work();
             } catch (const pgcoro::connection_error& e) {
@@ -442,7 +442,7 @@ BOOST_AUTO_TEST_CASE(context_that_gets_no_descriptor_is_a_connection_error_that_
             }
         };
         asio::io_context io; // opens its descriptors when somebody waits for the first time
-        asio::co_spawn(io, run(), asio::detached);
+        asio::co_spawn(io, body(), asio::detached);
         io.run();
         return why;
     };
