@@ -202,7 +202,7 @@ BOOST_AUTO_TEST_CASE(result_that_changes_with_time_is_fresh_for_the_bound)
     auto about = b.reading({"public.t"});
     auto timed = as_changing(*about);
     auto put = [&](const char* sql, const std::shared_ptr<const statement_facts>& facts) {
-        b.store.put(cache_key(sql, {}).view(), b.store.watch(*facts, {}, b.now), some_rows(), facts, {}, b.now);
+        b.store.put(cache_key({}, sql, {}).view(), b.store.watch(*facts, {}, b.now), some_rows(), facts, {}, b.now);
     };
     put("plain", about);
     put("timed", timed);
@@ -223,7 +223,7 @@ BOOST_AUTO_TEST_CASE(changed_catalog_ends_what_was_kept_and_what_is_on_its_way)
     BOOST_TEST(!b.look("q").value);
     BOOST_TEST(b.figures().entries == 0u);
     auto kept = [&](const cache_store::witness& w, const std::shared_ptr<const statement_facts>& about) {
-        return b.store.current(w) && b.store.put(cache_key("q", {}).view(), w, some_rows(), about, {}, b.now);
+        return b.store.current(w) && b.store.put(cache_key({}, "q", {}).view(), w, some_rows(), about, {}, b.now);
     };
     BOOST_TEST(!kept(before, old_facts));
     BOOST_TEST(!kept(b.store.watch(*old_facts, {}, b.now), old_facts)); // asked later, by facts from before
