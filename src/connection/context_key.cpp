@@ -19,10 +19,12 @@ select pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.conc
     login.role, login.database,
     (select pg_catalog.string_agg(name || '=' || coalesce(reset_val, ''), E'\n' order by name collate "C")
      from pg_catalog.pg_settings
-     where context in ('user', 'superuser') and name !~ '^(log_|debug_|trace_|track_|enable_|geqo|jit|effective_|vacuum_|wal_|commit_|transaction_|default_transaction_|tcp_|parallel_|[t]emp_|stats_|max_parallel_|min_parallel_)|(_timeout|_cost|_mem|_flush_after|_buffers|_collapse_limit|_sample_rate)$'
-        and name not in ('application_name', 'client_min_messages', 'cursor_tuple_fraction', 'synchronous_commit',
-            'session_replication_role', 'lc_messages', 'role', 'session_authorization', 'seed', 'plan_cache_mode',
-            'constraint_exclusion', 'compute_query_id', 'recursive_worktable_factor', 'update_process_title')),
+     where context in ('user', 'superuser') and (name like '%.%' or not (
+            name ~ '^(log_|debug_|trace_|track_|enable_|geqo|jit|effective_|vacuum_|wal_|commit_|transaction_|default_transaction_|tcp_|parallel_|[t]emp_|stats_|max_parallel_|min_parallel_)'
+            or name ~ '(_timeout|_cost|_mem|_flush_after|_buffers|_collapse_limit|_sample_rate)$'
+            or name in ('application_name', 'client_min_messages', 'cursor_tuple_fraction', 'synchronous_commit',
+                'session_replication_role', 'lc_messages', 'role', 'session_authorization', 'seed', 'plan_cache_mode',
+                'constraint_exclusion', 'compute_query_id', 'recursive_worktable_factor', 'update_process_title')))),
     (select pg_catalog.string_agg(s.setconfig::pg_catalog.text, E'\n' order by s.setdatabase, s.setrole)
      from pg_catalog.pg_db_role_setting s
      where s.setdatabase in (0, login.database) and s.setrole in (0, login.role))), 'UTF8')), 'base64')

@@ -37,19 +37,15 @@ void append(std::string& to, std::string_view part) { to.append(std::to_string(p
 
 bool can_change_results(std::string_view setting) noexcept
 {
-    static constexpr std::array<std::string_view, 12> harmless{"application_name",
-                                                               "client_min_messages",
-                                                               "deadlock_timeout",
-                                                               "idle_in_transaction_session_timeout",
-                                                               "idle_session_timeout",
-                                                               "lock_timeout",
-                                                               "statement_timeout",
-                                                               "synchronous_commit",
-                                                               "transaction_deferrable",
-                                                               "transaction_isolation",
-                                                               "transaction_read_only",
-                                                               "transaction_timeout"};
-    return !std::ranges::binary_search(harmless, setting);
+    static constexpr std::array<std::string_view, 6> names{"application_name",      "client_min_messages",   "synchronous_commit",
+                                                           "transaction_deferrable", "transaction_isolation", "transaction_read_only"};
+    static constexpr std::array<std::string_view, 3> prefixes{"enable_", "log_", "track_"};
+    static constexpr std::array<std::string_view, 3> suffixes{"_cost", "_mem", "_timeout"};
+    if (setting.find('.') != setting.npos) return true; // an extension's, or the user's
+    auto starts = [&](auto prefix) { return setting.starts_with(prefix); };
+    auto ends = [&](auto suffix) { return setting.ends_with(suffix); };
+    return std::ranges::find(names, setting) == names.end() && std::ranges::none_of(prefixes, starts) &&
+           std::ranges::none_of(suffixes, ends);
 }
 
 void session_context::apply(const session_change& change)

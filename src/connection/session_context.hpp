@@ -81,7 +81,8 @@ private:
     bool failed_ = false;   // the transaction's settings are undone, back to a savepoint or to its beginning
 };
 
-// Can this setting change what a query returns? Not: time limits, names in logs, and the transaction's own modes.
+// Returns false for settings that cannot change the result of a query: time limits, memory, logs, the planner's costs, and the
+// transaction's modes.
 bool can_change_results(std::string_view setting) noexcept;
 
 } // namespace pgcoro::detail
