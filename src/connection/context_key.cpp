@@ -24,7 +24,9 @@ select pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.conc
             or name ~ '(_timeout|_cost|_mem|_flush_after|_buffers|_collapse_limit|_sample_rate)$'
             or name in ('application_name', 'client_min_messages', 'cursor_tuple_fraction', 'synchronous_commit',
                 'session_replication_role', 'lc_messages', 'role', 'session_authorization', 'seed', 'plan_cache_mode',
-                'constraint_exclusion', 'compute_query_id', 'recursive_worktable_factor', 'update_process_title')))),
+                'constraint_exclusion', 'compute_query_id', 'recursive_worktable_factor', 'update_process_title',
+                'default_statistics_target', 'maintenance_io_concurrency', 'hash_mem_multiplier', 'gin_pending_list_limit',
+                'max_stack_depth', 'client_connection_check_interval', 'backtrace_functions', 'password_encryption')))),
     (select pg_catalog.string_agg(s.setconfig::pg_catalog.text, E'\n' order by s.setdatabase, s.setrole)
      from pg_catalog.pg_db_role_setting s
      where s.setdatabase in (0, login.database) and s.setrole in (0, login.role))), 'UTF8')), 'base64')
