@@ -125,9 +125,14 @@ void session_context::set_local(const session_change::step& step)
         now_.of_transaction[step.name] = default_value;
 }
 
+// The server passes over settings that have their default now, also where SET LOCAL … TO DEFAULT hides another value.
 void session_context::reset_all()
 {
-    auto resets = [](auto& each) { return !is_kept_by_reset_all(each.first); };
+    auto hidden = [&](const std::string& name) {
+        auto at = now_.of_transaction.find(name);
+        return at != now_.of_transaction.end() && at->second == default_value;
+    };
+    auto resets = [&](auto& each) { return !is_kept_by_reset_all(each.first) && !hidden(each.first); };
     std::erase_if(now_.of_session, resets);
     std::erase_if(now_.of_transaction, resets);
 }

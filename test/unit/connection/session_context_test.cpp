@@ -182,6 +182,14 @@ BOOST_AUTO_TEST_CASE(reset_all_keeps_the_role)
     BOOST_TEST(context.effects() == 0);
 }
 
+BOOST_AUTO_TEST_CASE(reset_all_passes_over_a_hidden_value)
+{
+    run({"begin", "set a.b = x", "set local a.b to default", "reset all", "commit"});
+    BOOST_TEST(value("a.b") == "x");
+    run("reset all");
+    BOOST_TEST(value("a.b") == "-");
+}
+
 BOOST_AUTO_TEST_CASE(another_session_user_is_not_shared)
 {
     // The role goes with it, and does not come back with it.
