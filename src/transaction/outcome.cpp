@@ -74,7 +74,7 @@ outcome_answer::status status_of(std::string_view text)
     return not_asked;
 }
 
-// `blocks` of the row; null if there is none.
+// `blocks` of the row; null without a row.
 outcome_answer::marker marker_of(std::optional<bool> blocks)
 {
     using enum outcome_answer::marker;

@@ -30,7 +30,7 @@ struct findings
     pgcoro::transaction_metrics transactions;
     std::vector<std::string> errors; ///< of transfers, the first of them
     transfers::audit books;
-    std::size_t appends_committed = 0; ///< transactions on lists, as their callers were told
+    std::size_t appends_committed = 0; ///< transactions on lists whose callers had success
     std::size_t appends_failed = 0;
     std::size_t appends_unknown = 0;
     std::size_t notifications = 0;

@@ -32,7 +32,7 @@ public:
     load(pgcoro::cluster& c, pgcoro::connection_options listening, watch& w, std::uint32_t seed,
          std::chrono::milliseconds transfer_limit);
 
-    /// The tables that are made in no schema of their own, for DROP TABLE.
+    /// Returns the names of the tables in the default schema, for DROP TABLE.
     static std::string tables();
     /// Makes the tables.
     boost::asio::awaitable<void> open();

@@ -15,8 +15,8 @@
 namespace chaos
 {
 
-/// A table of lists, which transactions of one isolation level append to and read, and the history of what
-/// their callers were told.
+/// A table of lists, which transactions of one isolation level append to and read, and the history of these
+/// transactions.
 class registers
 {
 public:
@@ -28,7 +28,7 @@ public:
 
     /// Creates the table.
     boost::asio::awaitable<void> open(pgcoro::pool& through);
-    /// Runs one transaction, of up to four appends and reads. Throws what its caller is told.
+    /// Runs one transaction, of up to four appends and reads. Throws the error of the transaction.
     boost::asio::awaitable<void> run_one(std::mt19937& rng);
     /// Reads the lists, and checks the history of all transactions that have ended. Returns what was found,
     /// one anomaly a line.

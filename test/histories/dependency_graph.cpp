@@ -12,7 +12,8 @@ namespace
 
 using edge_lists = std::vector<std::vector<edge>>;
 
-// Removes every node that no other one leads to, until there is none of these left.
+// Removes every node that no other one leads to, again and again, until each node that is left has a
+// predecessor.
 void peel(const std::vector<std::vector<std::size_t>>& to, std::vector<bool>& kept)
 {
     std::vector<std::size_t> leading(to.size());

@@ -37,7 +37,7 @@ public:
     void add(const edge& e);
 
     /// Returns the shortest cycle of one edge of a kind in `first`, which comes first, and edges of the kinds
-    /// in `rest`; empty if there is none.
+    /// in `rest`; empty if the graph has no such cycle.
     std::vector<edge> shortest_cycle(dependencies first, dependencies rest) const;
 
 private:

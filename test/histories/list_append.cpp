@@ -111,6 +111,8 @@ private:
     std::unordered_map<std::int64_t, writer> writers_; // by value
     std::vector<bool> happened_;
     dependency_graph graph_;
+    std::unordered_set<std::int64_t> duplicated_; // values that are reported
+    std::unordered_set<std::int64_t> aborted_;    // the same
     std::vector<finding> findings_;
 };
 
@@ -166,15 +168,18 @@ const writer* checker::writer_of(std::int64_t key, std::int64_t value) const
     return at == writers_.end() || at->second.key != key ? nullptr : &at->second;
 }
 
+// Each value is reported once, where it is seen first.
 void checker::check_values(list l, const std::string& where)
 {
     std::unordered_set<std::int64_t> before;
     for (auto v : l) {
         auto value = "the value " + std::to_string(v);
-        if (!before.insert(v).second)
+        if (!before.insert(v).second && duplicated_.insert(v).second)
             find(anomaly::duplicated_append, value + " is more than once in " + where);
         auto at = writers_.find(v);
-        if (at != writers_.end() && history_.transactions[at->second.transaction].came == fate::failed)
+        if (at == writers_.end() || history_.transactions[at->second.transaction].came != fate::failed)
+            continue;
+        if (aborted_.insert(v).second)
             find(anomaly::g1a,
                  value + " of the failed " + name_of(at->second.transaction) + " is in " + where);
     }
@@ -204,7 +209,7 @@ void checker::check_read(std::size_t reader, const operation& o, const std::stri
 {
     check_values(o.list, where);
     auto end = list_of(o.key);
-    // A read of more than there is at the end shows a loss, which is told by its appends.
+    // A read of more than there is at the end shows a loss, which check_appends() reports.
     if (!begins_with(end, o.list) && !begins_with(o.list, end))
         find(anomaly::incompatible_order, where + " is no beginning of the list at the end, " + text_of(end));
     if (o.list.empty()) return;
@@ -219,7 +224,7 @@ void checker::check_inside(std::size_t number)
     struct view
     {
         std::vector<std::int64_t> own;
-        std::optional<list> foreign; // as it was read before
+        std::optional<list> foreign; // the part that others appended, when it was read last
     };
     std::unordered_map<std::int64_t, view> views;
     for (auto& o : history_.transactions[number].operations) {

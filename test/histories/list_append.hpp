@@ -1,7 +1,8 @@
-/// Checks what transactions that append to lists and read them were told, against what the lists hold in the
-/// end. A list tells in which order its elements were appended, and so which transaction depends on which:
-/// Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experimental Observations", VLDB 2020.
-/// Names like G1a are those of Adya, "Weak Consistency", MIT 1999.
+/// Checks a history of transactions that append to lists and read them: whether the lists hold what was
+/// committed, and whether the transactions can have run in an order that their isolation level allows. A list
+/// shows in which order its elements were appended, and so which transaction depends on which: Kingsbury and
+/// Alvaro, "Elle: Inferring Isolation Anomalies from Experimental Observations", VLDB 2020. Names like G1a
+/// are those of Adya, "Weak Consistency", MIT 1999.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ struct operation
     std::vector<std::int64_t> list; ///< that was read
 };
 
-/// What a transaction's caller was told.
+/// The outcome that a transaction's caller received.
 enum class fate : std::uint8_t {
     committed,
     failed,  ///< and takes no effect
@@ -45,7 +46,7 @@ struct transaction
 struct history
 {
     std::vector<transaction> transactions;
-    /// By key, as they were read when all transactions had ended.
+    /// By key; read when all transactions had ended.
     std::map<std::int64_t, std::vector<std::int64_t>> lists;
 };
 

@@ -38,8 +38,8 @@ class statement_host
 public:
     // Throws when there is none (any more).
     virtual session& on() = 0;
-    // One of several statements that are about to be sent together, of which begin() gets no text. Throws when it must
-    // not be sent.
+    // Called for each statement of a pipeline before begin(), which gets no text then. Throws if the statement must not
+    // be sent.
     virtual void check([[maybe_unused]] std::string_view sql) {}
     // The next statement is about to be sent. Throws when none may follow.
     virtual prologue begin(std::string_view sql) = 0;

@@ -1,5 +1,5 @@
-// What the callers of `transactional` are told must be what the database has, whatever happens to connections
-// and servers meanwhile. `commit_unknown` is allowed only where docs/retries.md says so.
+// Transactions under faults of connections and servers: the tables must agree with the outcome that each
+// caller of `transactional` received. `commit_unknown` is allowed only where docs/retries.md says so.
 //
 // PGCORO_EXACTLY_ONCE_ROUNDS=n runs each case n times (1 by default), PGCORO_EXACTLY_ONCE_SEED=s repeats the
 // faults.
@@ -45,7 +45,7 @@ std::uint32_t setting(const char* name, std::uint32_t otherwise)
     return text ? static_cast<std::uint32_t>(std::strtoul(text, nullptr, 10)) : otherwise;
 }
 
-// Each round with a seed of its own.
+// Each round has its own seed.
 void for_each_round(const std::function<void(std::uint32_t seed)>& round)
 {
     auto seed = setting("PGCORO_EXACTLY_ONCE_SEED", std::random_device{}());

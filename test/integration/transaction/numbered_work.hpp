@@ -1,5 +1,5 @@
-/// Transactions that can be recognised afterwards: each inserts rows with a number of its own. What their
-/// callers were told is kept, and compared with the rows.
+/// Transactions that can be recognised afterwards: each inserts rows with its own number. The outcome that
+/// each caller received is kept, and compared with the rows.
 #pragma once
 
 #include "integration/support/proxy.hpp"
@@ -29,7 +29,7 @@ struct numbered_outcome
     std::vector<std::string> wrong; ///< a line for each promise that was not kept; empty if all were
 };
 
-/// Callers that run such transactions until they are told to stop, by every way to send a statement: by
+/// Callers that run such transactions until they are stopped, by every way to send a statement: by
 /// itself, in a pipeline, streamed and read to the end or left early, abandoned by its body, and together
 /// with COMMIT.
 class numbered_work
@@ -44,9 +44,9 @@ public:
     /// For `harm`: waits until between `least` and `most` more transactions have ended, or it takes too
     /// long.
     void let_pass(std::size_t least, std::size_t most, std::mt19937& rng) const;
-    /// Runs the callers on this thread while `harm` runs on one of its own; returns when both have ended.
+    /// Runs the callers on this thread and `harm` on another one; returns when both have ended.
     void run_during(const std::function<void()>& harm);
-    /// Compares what the callers were told with the rows of these servers, all taken together.
+    /// Compares the outcomes with the rows of these servers, all taken together.
     numbered_outcome compare(const std::vector<const pgcoro::testing::server*>& with) const;
 
 private:

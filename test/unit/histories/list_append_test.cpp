@@ -1,4 +1,4 @@
-// What the checker finds in small histories, and what it must not find.
+// Small histories, and the anomalies that the checker must find in each of them.
 #include "histories/list_append.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -119,7 +119,9 @@ BOOST_AUTO_TEST_CASE(an_append_of_a_failed_transaction_is_g1a_wherever_it_is_see
     check_kinds(h, {anomaly::g1a});
     h.transactions.push_back(committed({read(y, {})}));
     h.transactions.push_back(committed({read(x, {1})}));
-    check_kinds(h, {anomaly::g1a, anomaly::g1a});
+    check_kinds(h, {anomaly::g1a});
+    h.lists.clear();
+    check_kinds(h, {anomaly::g1a});
 }
 
 BOOST_AUTO_TEST_CASE(an_unknown_transaction_may_have_happened_or_not)
