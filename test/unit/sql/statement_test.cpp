@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(what_depends_on_the_clock_or_on_the_session_is_told)
 {
     for (auto* text : {"select current_date", "select localtimestamp", "select 'Now'::timestamptz",
                        "select cast(' today ' as date)", "select 1 from t where at > E'\\nyesterday'",
-                       "select ('no' || 'w')::timestamptz", "select cast($1 || $2 as date)[1]", "select 'it is now'"})
+                       "select ('no' || 'w')::timestamptz", "select cast($1 || $2 as date)", "select 'it is now'"})
         BOOST_TEST(parse(text).time_dependent, text);
     for (auto* text : {"select current_user", "select session_user", "select current_schema"}) {
         BOOST_TEST(parse(text).session_dependent, text);
