@@ -35,6 +35,8 @@ struct tenants
     {
         std::optional<cached_result> got;
         auto body = [&](transaction& tx) -> asio::awaitable<void> {
+            // The first statement on a new connection asks for its rights, the second whether the transaction has written.
+            co_await tx.execute("select 1");
             co_await tx.set_local(name, value);
             auto read = co_await c.cache().in(tx).query(sql);
             got.emplace(std::move(read));
