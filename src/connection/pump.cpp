@@ -86,7 +86,7 @@ void session_impl::take(reply_handler& h)
     bool is_error = said == round_trip::reply::failed || said == round_trip::reply::fatal;
     if (said == round_trip::reply::done) effects.succeeded(request);
     if (is_error) effects.failed(request);
-    if (said == round_trip::reply::synced) effects.ready(PQtransactionStatus(pg()));
+    if (said == round_trip::reply::synced) effects.synced(PQtransactionStatus(pg()));
     switch (what) {
     case round_trip::event::nothing:
     case round_trip::event::ended:

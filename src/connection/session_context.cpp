@@ -195,6 +195,11 @@ void session_context::ready(bool idle)
     touched_ = false;
 }
 
+void session_context::synced()
+{
+    if (!in_block_) ready(true);
+}
+
 void session_context::intend()
 {
     intended_ = now_.of_session;

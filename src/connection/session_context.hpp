@@ -23,6 +23,8 @@ public:
     void failed(const session_change* change = nullptr);
     // The server is ready for the next statement; `idle`: no transaction is open.
     void ready(bool idle);
+    // A Sync was answered. Outside of a block, that committed, or rolled back, the statements since the last one.
+    void synced();
 
     // The statement that is about to be sent may leave these kinds of effects, also if it fails.
     void may_leave(std::uint8_t kinds) noexcept { left_ |= kinds; }

@@ -53,6 +53,12 @@ void session_effects::failed(std::size_t request)
     skip_to(request + 1);
 }
 
+void session_effects::synced(PGTransactionStatusType status)
+{
+    if (status == PQTRANS_ACTIVE) return context_.synced();
+    ready(status);
+}
+
 void session_effects::ready(PGTransactionStatusType status)
 {
     if (status == PQTRANS_INERROR) context_.failed();

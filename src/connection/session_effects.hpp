@@ -54,6 +54,8 @@ public:
     void succeeded(std::size_t request);
     void failed(std::size_t request);
     void ready(PGTransactionStatusType status);
+    // A Sync of a pipeline was answered. While further answers are to come, libpq reports PQTRANS_ACTIVE only.
+    void synced(PGTransactionStatusType status);
 
     // --- The session's intended state
 

@@ -54,6 +54,22 @@ struct told
 
 BOOST_FIXTURE_TEST_SUITE(session_context_tests, told)
 
+BOOST_AUTO_TEST_CASE(each_sync_outside_of_a_block_ends_a_transaction)
+{
+    auto set = change_in("set a.b to 'x'");
+    context.apply(set);
+    context.synced();
+    context.failed(nullptr);
+    context.synced();
+    BOOST_TEST(value("a.b") == "x");
+    run("begin");
+    context.apply(change_in("set a.b to 'y'"));
+    context.synced();
+    context.apply(change_in("rollback"));
+    context.synced();
+    BOOST_TEST(value("a.b") == "x");
+}
+
 BOOST_AUTO_TEST_CASE(a_new_session_has_an_empty_digest)
 {
     BOOST_TEST(context.digest().empty());
