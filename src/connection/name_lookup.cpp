@@ -7,6 +7,8 @@
 
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
@@ -135,6 +137,9 @@ private:
 
 asio::awaitable<std::vector<std::string>> look_up(std::string name, clock::time_point deadline)
 {
+    // An I/O context opens its descriptors for its first timer. Here a failure is the caller's exception; while the coroutine is
+    // being suspended, it would leave the context's run().
+    asio::steady_timer opens_descriptors(co_await asio::this_coro::executor);
     seat here(name);
     auto why = co_await here.answered().async_wait(deadline, asio::deferred);
     if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
