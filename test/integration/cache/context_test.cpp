@@ -12,7 +12,6 @@ transaction_options read_committed() { return {.isolation = isolation::read_comm
 
 constexpr const char* secret = "select text from secret";
 constexpr const char* noon = "select '2024-01-01 12:00:00+00'::timestamptz::text";
-constexpr const char* lexemes = "select to_tsvector('the running foxes')::text";
 
 // Two tenants, each with a schema; and a table that only the superuser may read.
 struct tenants

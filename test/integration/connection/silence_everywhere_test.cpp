@@ -296,7 +296,7 @@ void add_connection(std::vector<operation>& all)
         s.prepared.emplace(std::move(made));
     };
     add({"connection::prepare"}, prepare);
-    add({"connection::run"},
+    add({"querying::run"},
         [](scene& s) -> asio::awaitable<void> { co_await s.lease->run("select 1", {}); });
     auto listen = [](scene& s) -> asio::awaitable<void> {
         std::vector<std::string> channels{"c" + std::to_string(s.id)};
@@ -358,7 +358,7 @@ void add_pool(std::vector<operation>& all)
     add(
         {"pool::acquire"}, [](scene& s) -> asio::awaitable<void> { co_await s.pool.acquire(1s); }, warm);
     add(
-        {"pool::run"}, [](scene& s) -> asio::awaitable<void> { co_await s.pool.run("select 1", {}); }, warm);
+        {"querying::run"}, [](scene& s) -> asio::awaitable<void> { co_await s.pool.run("select 1", {}); }, warm);
     add({"pool::warm_up"}, warm);
     add({"pool::verify"}, [](scene& s) -> asio::awaitable<void> { co_await s.pool.verify(); });
     // A lease that comes back in a transaction, with something to undo.
@@ -387,10 +387,10 @@ void add_pool(std::vector<operation>& all)
         co_await named.acquire(1s);
     });
     add(
-        {"named_pool::run"},
+        {"querying::run"},
         [](scene& s) -> asio::awaitable<void> { co_await s.pool.named("n").run("select 1", {}); }, warm);
     add(
-        {"multiplexer::run"},
+        {"querying::run"},
         [](scene& s) -> asio::awaitable<void> {
             pgcoro::multiplexer_options options;
             options.timeout = s.limit(2s);
@@ -399,7 +399,7 @@ void add_pool(std::vector<operation>& all)
         },
         warm);
     add(
-        {"reader::run"},
+        {"querying::run"},
         [](scene& s) -> asio::awaitable<void> {
             pgcoro::multiplexer_options options;
             options.timeout = s.limit(2s);
@@ -455,7 +455,7 @@ void add_transaction(std::vector<operation>& all)
     add_common(all, [](std::vector<std::string> covers, auto work) {
         return operation{std::move(covers), in_transaction(work), warm, false, false, true};
     });
-    add_in_one({"transaction::run", "transactional"},
+    add_in_one({"querying::run", "transactional"},
                in_transaction([](scene&, transaction& tx) -> asio::awaitable<void> {
                    co_await tx.run("select 1", {});
                }));

@@ -181,13 +181,15 @@ BOOST_FIXTURE_TEST_CASE(sessions_with_other_settings_do_not_find_it, counter_and
         level_two other(io, server.by_socket(), {}, startup);
         run_on(io, [&]() -> asio::awaitable<void> {
             co_await plain.cache.query(sql);
-            co_await until_kept(server, ++kept);
+            ++kept;
+            co_await until_kept(server, kept);
             auto found = co_await same.cache.query(sql);
             BOOST_TEST(found.origin() == cache_origin::second, sql);
             auto own = co_await other.cache.query(sql);
             BOOST_TEST(own.origin() == cache_origin::asked, sql);
             BOOST_TEST(own->as_value<std::string>() != found->as_value<std::string>(), sql);
-            co_await until_kept(server, ++kept);
+            ++kept;
+            co_await until_kept(server, kept);
             co_await plain.close();
             co_await same.close();
             co_await other.close();
