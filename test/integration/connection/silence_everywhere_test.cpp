@@ -628,7 +628,9 @@ public:
     {
         for (std::size_t i = 0; i < all_.size(); ++i)
             todo_.push_back({i, answer_proxy::harm::nothing, 0, {}});
+        auto begun = clock::now();
         run_todo();
+        use_workers_for((clock::now() - begun) / todo_.size());
         auto counts = counts_;
         todo_.clear();
         for (std::size_t i = 0; i < all_.size(); ++i)
@@ -647,19 +649,24 @@ public:
                 }
         run_todo();
         BOOST_TEST(ran_ > 500); // else nothing was counted
-        BOOST_TEST_MESSAGE(ran_ << " trials of " << all_.size() << " operations");
+        BOOST_TEST_MESSAGE(ran_ << " trials of " << all_.size() << " operations, " << workers_ << " at a time");
         return wrong_;
     }
 
 private:
+    // On a slow machine so many trials at a time would exceed their limits without any harm. `each`: the time that the machine
+    // spends on a trial that nothing harms.
+    void use_workers_for(clock::duration each)
+    {
+        workers_ = static_cast<std::size_t>(std::clamp<clock::rep>(clock::duration(300ms) / each, 4, 48));
+    }
+
     void run_todo()
     {
-        constexpr int workers = 48;
         next_ = 0;
         asio::io_context io;
-        under_way_.assign(workers, std::nullopt);
-        for (int i = 0; i < workers; ++i)
-            asio::co_spawn(io, work(static_cast<std::size_t>(i)), asio::detached);
+        under_way_.assign(workers_, std::nullopt);
+        for (std::size_t i = 0; i < workers_; ++i) asio::co_spawn(io, work(i), asio::detached);
         // A worker whose trial hangs does nothing more; the others go on without it.
         auto is_at_work = [&] {
             return std::ranges::any_of(under_way_,
@@ -703,6 +710,7 @@ private:
     std::vector<std::optional<trial>> under_way_;
     std::vector<std::string> wrong_;
     std::size_t next_ = 0;
+    std::size_t workers_ = 48;
     int ran_ = 0;
 };
 
