@@ -22,7 +22,7 @@
 #ifdef PGCORO_SANITIZED
 inline constexpr std::chrono::seconds patience{150};
 #else
-inline constexpr std::chrono::seconds patience{30};
+inline constexpr std::chrono::seconds patience{120};
 #endif
 
 /// The name of the test that runs, for who looks at a hang.
