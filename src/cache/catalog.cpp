@@ -45,11 +45,11 @@ select n.nspname || '.' || c.relname,
             where t.tgrelid = c.oid and t.tgname = 'pgcoro_cache' and t.tgenabled in ('O', 'A'))
 from used u left join pg_catalog.pg_class c on c.oid = u.id left join pg_catalog.pg_namespace n on n.oid = c.relnamespace)";
 
-// What the functions by these names do, with those behind operators, aggregates and casts; of several by one name, in
-// whatever schema, the worst counts. Without a schema ('') any schema may be meant. $5: names behind a dot, which are
-// functions if they take a row, or what a row is cast to by itself. $6: types that are cast to; a cast that applies by
-// itself may be anywhere. Of PostgreSQL's own functions, those that depend on the clock change the result; those that
-// depend on the session, or read more than their arguments, are told apart by name.
+// Returns the effects of the functions with these names, and of the functions behind operators, aggregates and casts. If
+// several have one name, in whatever schema, the worst counts. An empty schema stands for any schema. $5: names behind a
+// dot; they may be functions that take a row, or a value that a row is cast to implicitly. $6: types that are cast to; an
+// implicit cast may be anywhere. PostgreSQL's own functions that depend on the clock change the result; its functions that
+// depend on the session, or read more than their arguments, are listed by name.
 constexpr const char* functions_statement = R"(
 with recursive target_types as (
     select oid, typbasetype from pg_catalog.pg_type where typname = any ($6::pg_catalog.text[])

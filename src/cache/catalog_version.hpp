@@ -24,7 +24,7 @@ public:
     bool is_known() const noexcept { return !digest_.empty(); }
 
 private:
-    std::string snapshot_; // as of which the digest was read
+    std::string snapshot_; // of the transaction that read the digest
     std::string digest_;
 };
 

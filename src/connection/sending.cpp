@@ -95,8 +95,8 @@ void session_impl::send_preparation(std::string_view sql, const params& args, co
 }
 
 // A constant such as 'now'::timestamptz is evaluated when its statement is parsed: all runs of a prepared one would get the
-// time of the first. Such a text is parsed each time it runs. Without standard_conforming_strings only the server knows
-// what a backslash means.
+// time of the first. Such a text is parsed each time it runs. So is a text with a backslash without standard_conforming_strings:
+// it may be an escape.
 bool session_impl::may_prepare(std::string_view sql) const
 {
     if (!statements.enabled() || sql::has_time_constant(sql)) return false;

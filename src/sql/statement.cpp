@@ -177,7 +177,7 @@ private:
         if (key == "A_Expr" && value.is_object()) operate(value.get_object());
     }
 
-    // BETWEEN is told by its name here, and means these two.
+    // The tree names BETWEEN instead of the two operators that it calls.
     void operate(const json::object& node)
     {
         auto* list = list_of(node, "name");
@@ -225,8 +225,8 @@ private:
         (time ? into_.time_dependent : into_.session_dependent) = true;
     }
 
-    // A text that the statement puts together itself may be 'now' in pieces. One from a column may not: see the cache's
-    // header.
+    // A text that the statement computes from constants and parameters may be 'now' in pieces. Texts from columns are not
+    // considered: see query_cache.
     void cast(const json::value& v)
     {
         auto* node = v.if_object();

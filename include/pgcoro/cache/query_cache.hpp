@@ -89,28 +89,27 @@ private:
 /// cache.with(call).query_value<std::int64_t>("select count(*) from account");
 /// cache.invalidate_tag("public.account");
 /// ```
-/// **What is kept.** The result of a statement that only reads, as PostgreSQL's parser and the catalog tell: one SELECT
-/// without FOR UPDATE and the like. Any other statement runs as if there were no cache. Results are found by text,
-/// encoded parameters, and what the session is set to (docs/cache.md), compared in full. Functions count wherever they are called: by name, like a column (`a.balance`),
-/// through an operator, an aggregate or a cast, or in a view.
+/// **What is kept.** The result of one SELECT that only reads, by PostgreSQL's parser and the catalog. Any other statement
+/// runs as if there were no cache. Results are found by text, encoded parameters and what the session is set to (see
+/// docs/cache.md), compared in full. A function counts wherever it is called: by name, like a column (`a.balance`), in a view, or through an operator, an aggregate or a cast.
 ///
-/// - Never kept: a statement with a volatile function (also `random()` and `gen_random_uuid()`) or one that depends on the
-///   session, with TABLESAMPLE, or with `ctid`, `xmin` and the like; one that reads a temporary table, or a table with row
-///   security.
-/// - Kept only for a call that names tags: a statement that depends on more than tables: users' STABLE functions, foreign
-///   tables, the catalog, casts to `regclass` and the like. A cast that applies implicitly may be anywhere, so a single
-///   one by a user's STABLE function concerns every statement.
-/// - Kept for a limited time: a statement that depends on the clock: `now()`, `current_date`, and string constants or
-///   parameters with the word now, today, tomorrow or yesterday, whatever their type. A coherent cache keeps it for
-///   `coherence_options::bound`, another one for `adaptive_ttl::changing_at_most` unless the strategy is `ttl` or the call
-///   says how long.
+/// - Never kept: a statement that locks rows, calls a volatile function (`random()` and `gen_random_uuid()`, too) or one that
+///   depends on the session, uses TABLESAMPLE or the system columns `ctid`, `xmin`, `xmax`, `cmin` or `cmax`, or reads a
+///   temporary table or a table with row security.
+/// - Kept only for a call that names tags: a statement that depends on more than tables: STABLE functions of users, foreign
+///   tables, the catalog, casts to `regclass` and the other reg types. If the database has an implicit cast by a STABLE
+///   function of a user, this concerns every statement, because such a cast does not show in the text.
+/// - Kept for a limited time: a statement that depends on the clock: `now()`, `current_date`, and string constants and
+///   parameters with the word now, today, tomorrow or yesterday, whatever their type. A coherent cache keeps the result for
+///   `coherence_options::bound`. Another cache keeps it for `adaptive_ttl::changing_at_most`, unless the strategy is `ttl` or
+///   the call says how long.
 ///
-/// What the cache cannot see: that a function marked IMMUTABLE or STABLE is not, and that a column of a text type holds 'now'
-/// and is cast to a time.
+/// The cache cannot see two things: a function that is marked IMMUTABLE or STABLE and is not, and a column of a text type
+/// that holds 'now' and is cast to a time.
 ///
-/// **The catalog** is asked once for each text (two statements), and believed for `cache_options::statement_ttl`. A coherent
-/// cache forgets everything when DDL changes tables, columns, inheritance, views, functions, operators, casts, types or
-/// schemas, within `coherence_options::bound`. One that is not coherent learns of DDL when the time to live ends.
+/// **The catalog** is asked once per text (two statements), and believed for `cache_options::statement_ttl`. A coherent cache
+/// forgets everything when DDL changes tables, columns, inheritance, views, functions, operators, casts, types or schemas,
+/// within `coherence_options::bound`. A cache that is not coherent learns of DDL when the time to live ends.
 ///
 /// **One query.** Who asks for what is being asked already waits for that. If its caller is cancelled one of
 /// those who wait asks in its place. An error reaches all of them.

@@ -79,7 +79,7 @@ const expected judged[] = {
     {"select * from scored", tagged, "cached.account"},
     {"select a.draw from account a", never, "cached.account"},
     {"select a.label, a.cents from account a", yes, "cached.account"},
-    // What stands behind aggregates, operators and casts.
+    // The functions behind aggregates, operators and casts.
     {"select grand_total(cents) from account", tagged, "cached.account"},
     {"select plain_total(cents) from account", yes, "cached.account"},
     {"select @%@ 1", tagged},
@@ -96,7 +96,7 @@ const expected judged[] = {
     {"select ('no' || 'w')::timestamptz", yes, "", true},
     {"select $1::text::timestamptz", yes, "", true},
     {"select '2024-01-01'::timestamptz, at::date, 'known' from log", yes, "cached.log"},
-    // What is something else each time.
+    // The result differs each time.
     {"select random()", never},
     {"select gen_random_uuid()", never},
     {"select clock_timestamp()", never},

@@ -62,7 +62,7 @@ const ddl_case cases[] = {
      "drop trigger pgcoro_cache on branch; update branch set cents = 8"},
 };
 
-// Not DDL, or of no concern to anything that is kept.
+// These change nothing that a kept result depends on.
 const char* const harmless[] = {
     "truncate cached.alike",
     "analyze cached.account, pg_class",
