@@ -360,8 +360,16 @@ BOOST_AUTO_TEST_CASE(a_cancelled_transaction_is_rolled_back)
             co_await tx.execute("update account set cents = 0 where id = 1");
             co_await tx.execute("select pg_sleep(60)");
         };
-        asio::steady_timer timer(executor, 50ms);
-        co_await (transactional(b.p, body) || timer.async_wait(asio::use_awaitable));
+        auto until_it_sleeps = [&]() -> asio::awaitable<void> {
+            asio::steady_timer pause(executor);
+            auto sleeping = "select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active' "
+                            "and pid <> pg_backend_pid()";
+            while (shared_server().psql(sleeping) != "1") {
+                pause.expires_after(5ms);
+                co_await pause.async_wait(asio::use_awaitable);
+            }
+        };
+        co_await (transactional(b.p, body) || until_it_sleeps());
         // The row is free again, on whichever connection.
         co_await b.p.execute("update account set cents = cents + 1 where id = 1");
         BOOST_TEST(cents(1) == "101");
