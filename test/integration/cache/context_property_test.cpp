@@ -1,9 +1,9 @@
 // Random settings, transactions, savepoints, roles and DDL, through a pool and its cache, next to the same statements on one
 // connection without a cache, in a second database: the results must be equal.
+#include "from_environment.hpp"
 #include "integration/cache/support.hpp"
 
 #include <array>
-#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
@@ -12,13 +12,6 @@ using namespace pgcoro;
 
 namespace
 {
-
-// 300 sequences take a few seconds. PGCORO_CONTEXT_SEQUENCES=10000 for longer runs, PGCORO_CONTEXT_SEED to repeat one.
-unsigned long from_environment(const char* name, unsigned long otherwise)
-{
-    auto* text = std::getenv(name);
-    return text ? std::strtoul(text, nullptr, 10) : otherwise;
-}
 
 constexpr std::array databases{"context_cached", "context_plain"};
 
@@ -386,8 +379,9 @@ BOOST_FIXTURE_TEST_SUITE(cache_context_property, twins)
 
 BOOST_AUTO_TEST_CASE(the_cache_returns_what_the_server_would)
 {
-    auto sequences = from_environment("PGCORO_CONTEXT_SEQUENCES", 300);
-    auto seed = from_environment("PGCORO_CONTEXT_SEED", std::random_device()());
+    // 300 sequences take a few seconds. PGCORO_CONTEXT_SEQUENCES=10000 for longer runs, PGCORO_CONTEXT_SEED to repeat one.
+    auto sequences = test::from_environment("PGCORO_CONTEXT_SEQUENCES", 300);
+    auto seed = test::from_environment("PGCORO_CONTEXT_SEED", std::random_device()());
     BOOST_TEST_MESSAGE("PGCORO_CONTEXT_SEED=" << seed);
     asio::io_context io;
     pgcoro::pool_options options;

@@ -1,4 +1,5 @@
 // The session's context, compared with the server's own settings after random statements, sent in every way there is.
+#include "from_environment.hpp"
 #include "connection/session.hpp"
 #include "connection/session_context.hpp"
 #include "integration/connection/support.hpp"
@@ -7,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
@@ -155,12 +155,6 @@ private:
     std::mt19937_64 random_;
 };
 
-unsigned long from_environment(const char* name, unsigned long otherwise)
-{
-    auto* text = std::getenv(name);
-    return text ? std::strtoul(text, nullptr, 10) : otherwise;
-}
-
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(session_context_and_server)
@@ -170,8 +164,8 @@ BOOST_AUTO_TEST_CASE(the_context_is_what_the_server_has)
 {
     for (auto* role : {"context_one", "context_two"})
         shared_server().psql(std::string("drop role if exists ") + role + "; create role " + role);
-    auto sequences = from_environment("PGCORO_CONTEXT_SEQUENCES", 200);
-    auto seed = from_environment("PGCORO_CONTEXT_SEED", std::random_device()());
+    auto sequences = test::from_environment("PGCORO_CONTEXT_SEQUENCES", 200);
+    auto seed = test::from_environment("PGCORO_CONTEXT_SEED", std::random_device()());
     BOOST_TEST_MESSAGE("PGCORO_CONTEXT_SEED=" << seed);
     for (std::size_t cache : {100, 2, 0}) {
         auto options = shared_options();

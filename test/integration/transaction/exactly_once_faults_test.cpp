@@ -3,6 +3,7 @@
 //
 // PGCORO_EXACTLY_ONCE_ROUNDS=n runs each case n times (1 by default), PGCORO_EXACTLY_ONCE_SEED=s repeats the
 // faults.
+#include "from_environment.hpp"
 #include "integration/pooler/bouncer.hpp"
 #include "integration/transaction/numbered_work.hpp"
 #include "integration/transaction/quick_server.hpp"
@@ -13,7 +14,6 @@
 #include <boost/test/unit_test.hpp>
 
 #include <csignal>
-#include <cstdlib>
 #include <functional>
 #include <ostream>
 #include <random>
@@ -39,17 +39,11 @@ namespace
 
 const auto ways_to_resolve = boost::unit_test::data::make({resolve_commit::by_id, resolve_commit::by_marker});
 
-std::uint32_t setting(const char* name, std::uint32_t otherwise)
-{
-    auto* text = std::getenv(name);
-    return text ? static_cast<std::uint32_t>(std::strtoul(text, nullptr, 10)) : otherwise;
-}
-
 // Each round has its own seed.
 void for_each_round(const std::function<void(std::uint32_t seed)>& round)
 {
-    auto seed = setting("PGCORO_EXACTLY_ONCE_SEED", std::random_device{}());
-    for (auto rounds = setting("PGCORO_EXACTLY_ONCE_ROUNDS", 1); rounds > 0; --rounds, ++seed)
+    auto seed = static_cast<std::uint32_t>(test::from_environment("PGCORO_EXACTLY_ONCE_SEED", std::random_device{}()));
+    for (auto rounds = test::from_environment("PGCORO_EXACTLY_ONCE_ROUNDS", 1); rounds > 0; --rounds, ++seed)
         BOOST_TEST_CONTEXT("PGCORO_EXACTLY_ONCE_SEED=" << seed) { round(seed); }
 }
 

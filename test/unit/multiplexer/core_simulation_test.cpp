@@ -1,12 +1,12 @@
 // The multiplexer's core against a model of callers, connections and a server: random schedules of everything
 // that can happen, and the promises to callers after each step. PGCORO_SIMULATION_STEPS and
 // PGCORO_SIMULATION_SEED set how long, and which.
+#include "from_environment.hpp"
 #include "multiplexer/core.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
-#include <cstdlib>
 #include <deque>
 #include <list>
 #include <map>
@@ -539,19 +539,13 @@ struct simulation
     }
 };
 
-std::uint64_t number_of(const char* variable, std::uint64_t otherwise)
-{
-    auto* text = std::getenv(variable);
-    return text ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
 enum class end { drained, closed, context_destroyed };
 
 std::map<outcome, int> simulate(end how)
 {
     std::map<outcome, int> all;
-    auto seed = number_of("PGCORO_SIMULATION_SEED", 1);
-    auto steps = number_of("PGCORO_SIMULATION_STEPS", 400'000);
+    auto seed = test::from_environment("PGCORO_SIMULATION_SEED", 1);
+    auto steps = test::from_environment("PGCORO_SIMULATION_STEPS", 400'000);
     for (std::uint64_t done = 0; done < steps; ++seed) {
         core::limits l{1 + seed % 4, 1 + seed % 7, 20, 50ms};
         simulation s(l, seed);

@@ -1,11 +1,11 @@
 // The pool's mind against a model: random schedules of everything that can happen to it, and after each step
 // the promises it makes. PGCORO_SIMULATION_STEPS and PGCORO_SIMULATION_SEED set how long, and which.
+#include "from_environment.hpp"
 #include "pool/core.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
-#include <cstdlib>
 #include <deque>
 #include <map>
 #include <memory>
@@ -424,20 +424,14 @@ pool_options random_options(std::mt19937_64& random)
     return o;
 }
 
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise)
-{
-    auto* text = std::getenv(name);
-    return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(pool_core_simulation)
 
 BOOST_AUTO_TEST_CASE(keeps_its_promises_through_random_schedules)
 {
-    auto steps = from_environment("PGCORO_SIMULATION_STEPS", 5'000'000);
-    auto seed = from_environment("PGCORO_SIMULATION_SEED", std::random_device{}());
+    auto steps = test::from_environment("PGCORO_SIMULATION_STEPS", 5'000'000);
+    auto seed = test::from_environment("PGCORO_SIMULATION_SEED", std::random_device{}());
     BOOST_TEST_MESSAGE("seed " << seed << ", " << steps << " steps");
     std::mt19937_64 random(seed);
     std::uint64_t granted = 0;

@@ -1,13 +1,13 @@
 // The transaction core against model servers: random conversations that are cut at every message, and servers that
 // crash, fail over, wait for a standby, stand behind a pooler, have somebody else's prepared transaction, or are
 // replaced by another database cluster. PGCORO_SIMULATION_STEPS and PGCORO_SIMULATION_SEED set how long, and which.
+#include "from_environment.hpp"
 #include "transaction/core.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <optional>
 #include <random>
 #include <string>
@@ -649,12 +649,6 @@ struct simulation
     std::uint64_t unknown = 0;
 };
 
-std::uint64_t setting(const char* name, std::uint64_t otherwise)
-{
-    auto* text = std::getenv(name);
-    return text ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(transaction_core_simulation)
@@ -662,8 +656,8 @@ BOOST_AUTO_TEST_SUITE(transaction_core_simulation)
 BOOST_AUTO_TEST_CASE(random_cuts_never_double_lose_or_hide_a_transaction)
 {
     simulation s;
-    auto seed = setting("PGCORO_SIMULATION_SEED", std::random_device{}());
-    auto steps = setting("PGCORO_SIMULATION_STEPS", 2'000'000);
+    auto seed = test::from_environment("PGCORO_SIMULATION_SEED", std::random_device{}());
+    auto steps = test::from_environment("PGCORO_SIMULATION_STEPS", 2'000'000);
     s.random.seed(seed);
     BOOST_TEST_MESSAGE("seed " << seed);
     BOOST_TEST_CONTEXT("PGCORO_SIMULATION_SEED=" << seed)
