@@ -12,8 +12,9 @@ namespace pgcoro::detail
 {
 
 // reset_val is the value that RESET restores, whatever is set now. The role is the one that logged in, whatever SET SESSION
-// AUTHORIZATION says. No word in it sends it through the parser ("[t]emp"). What ALTER ROLE and ALTER DATABASE set is listed by itself, because pg_settings does not show settings that no extension
-// has defined. Settings without influence on results are left out: time limits, the planner's, memory, logs.
+// AUTHORIZATION says. No word in it sends it through the parser ("[t]emp"). What ALTER ROLE and ALTER DATABASE set is listed by
+// itself, because pg_settings does not show settings that no extension has defined. Settings without influence on results are
+// left out: time limits, the planner's, memory, logs.
 const char* const defaults_query = R"(
 select pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.concat_ws(E'\n',
     login.role, login.database,

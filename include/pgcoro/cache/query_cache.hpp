@@ -91,7 +91,8 @@ private:
 /// ```
 /// **What is kept.** The result of one SELECT that only reads, by PostgreSQL's parser and the catalog. Any other statement
 /// runs as if there were no cache. Results are found by text, encoded parameters and what the session is set to (see
-/// docs/cache.md), compared in full. A function counts wherever it is called: by name, like a column (`a.balance`), in a view, or through an operator, an aggregate or a cast.
+/// docs/cache.md), compared in full. A function counts wherever it is called: by name, like a column (`a.balance`), in a
+/// view, or through an operator, an aggregate or a cast.
 ///
 /// - Never kept: a statement that locks rows, calls a volatile function (`random()` and `gen_random_uuid()`, too) or one that
 ///   depends on the session, uses TABLESAMPLE or the system columns `ctid`, `xmin`, `xmax`, `cmin` or `cmax`, or reads a
