@@ -57,6 +57,14 @@ std::optional<std::string> session_impl::context_key() const
     return key;
 }
 
+std::string session_impl::parse_settings(const session_context& of) const
+{
+    auto settings = of.parse_settings();
+    if (of.may_be_set())
+        if (auto reported = reported_settings(); reported != defaults.reported) settings.append("\n").append(reported);
+    return settings;
+}
+
 asio::awaitable<void> session_impl::learn_context()
 {
     if (defaults.asked) co_return;

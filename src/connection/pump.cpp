@@ -76,6 +76,15 @@ void session_impl::was_closed(bool gone)
     if (gone) statements.closed(name);
 }
 
+// The answers up to here tell which settings it was parsed with. They are others than expected if a change of theirs failed.
+void session_impl::keep_prepared(statement_cache::statement made)
+{
+    if (made.settings == parse_settings(effects.context()))
+        statements.add(std::move(made));
+    else
+        statements.refuse(made);
+}
+
 void session_impl::take(reply_handler& h)
 {
     result_ptr got(PQgetResult(pg()));
@@ -109,7 +118,7 @@ void session_impl::take(reply_handler& h)
         h.trailer(std::move(got));
         break;
     case round_trip::event::prepared:
-        statements.add(std::move(preparing[prepared++]));
+        keep_prepared(std::move(preparing[prepared++]));
         break;
     case round_trip::event::not_prepared:
         ++prepared;
@@ -283,6 +292,7 @@ void session_impl::end_trip()
 {
     if (trip.lost() || socket->broken()) broken = true;
     if (!broken) effects.ready(PQtransactionStatus(pg()));
+    effects.forget_expected();
     if (!left_early.empty() && PQtransactionStatus(pg()) != PQTRANS_INERROR) left_early.clear();
     if (!broken && trip.is_answered() && PQpipelineStatus(pg()) != PQ_PIPELINE_OFF) broken = !PQexitPipelineMode(pg());
 }

@@ -18,7 +18,7 @@ asio::awaitable<void> row_source::open()
         commented_ = s.comment(sql_, span_.get());
     }
     bool prepares = s.statements.enabled() && commented_.empty();
-    auto* known = prepares ? s.statements.find(sql_, args_) : nullptr;
+    auto* known = prepares ? s.find_prepared(sql_, args_) : nullptr;
     if (!known) s.check(sql_, args_.size());
     if (!prologue_made_) prologue_ = host.begin(sql_);
     prologue_.after = {}; // the next statement will do: here it would only come behind the rows

@@ -49,7 +49,7 @@ constexpr int binary = 1;
 void session_impl::begin(bool pipelined)
 {
     trip.begin(pipelined);
-    effects.begin();
+    effects.forget_expected();
     preparing.clear();
     closing.clear();
     prepared = closed = 0;
@@ -99,16 +99,29 @@ void session_impl::send_preparation(std::string_view sql, const params& args, co
 // it may be an escape.
 bool session_impl::may_prepare(std::string_view sql) const
 {
-    if (!statements.enabled() || sql::has_time_constant(sql)) return false;
+    if (!statements.enabled() || is_parsing_in_doubt() || sql::has_time_constant(sql)) return false;
     auto* standard = PQparameterStatus(pg(), "standard_conforming_strings");
     return !standard || std::string_view(standard) == "on" || sql.find('\\') == sql.npos;
+}
+
+bool session_impl::is_parsing_in_doubt() const
+{
+    return effects.is_in_doubt() && parse_settings(effects.coming()) != parse_settings(effects.context());
+}
+
+const statement_cache::statement* session_impl::find_prepared(std::string_view sql, const params& args)
+{
+    if (!statements.enabled() || is_parsing_in_doubt()) return nullptr;
+    return statements.find(sql, args, parse_settings(effects.coming()));
 }
 
 // Returns a statement whose preparation is in transit in this round trip; null if there is none.
 const statement_cache::statement* session_impl::find_coming(std::string_view sql, const params& args) const
 {
+    if (prepared == preparing.size() || is_parsing_in_doubt()) return nullptr;
+    auto settings = parse_settings(effects.coming());
     for (auto i = prepared; i < preparing.size(); ++i)
-        if (statement_cache::is(preparing[i], sql, args)) return &preparing[i];
+        if (statement_cache::is(preparing[i], sql, args, settings)) return &preparing[i];
     return nullptr;
 }
 
@@ -117,7 +130,7 @@ const statement_cache::statement* session_impl::prepare(std::string_view sql, co
 {
     if (!may_prepare(sql) || (!always && !statements.has_room(preparing.size() - prepared))) return nullptr;
     if (!speaks_utf8()) return nullptr; // in UTF-8 the same bytes are another statement
-    auto made = statement_cache::describe(sql, args, statements.new_name());
+    auto made = statement_cache::describe(sql, args, parse_settings(effects.coming()), statements.new_name());
     made.change = effects.change_of(sql);
     send_preparation(sql, args, made.name);
     preparing.push_back(std::move(made));
@@ -128,9 +141,8 @@ const statement_cache::statement* session_impl::prepare(std::string_view sql, co
 // In a pipeline.
 void session_impl::send_statement(std::string_view sql, const params& args, request_kind as)
 {
-    auto* known = statements.enabled() ? statements.find(sql, args) : nullptr;
-    auto* named = known;
-    if (!named && statements.enabled()) named = find_coming(sql, args);
+    auto* known = find_prepared(sql, args);
+    auto* named = known ? known : find_coming(sql, args);
     if (!named) {
         check(sql, args.size());
         named = prepare(sql, args, false);
@@ -151,7 +163,7 @@ void session_impl::send_statement(std::string_view sql, const params& args, requ
 void session_impl::send_description(std::string_view sql, const params& types)
 {
     static const std::string no_name;
-    auto* named = statements.enabled() ? statements.find(sql, types) : nullptr;
+    auto* named = find_prepared(sql, types);
     bool is_known = named != nullptr;
     if (!named) named = prepare(sql, types, true);
     if (!named) {
@@ -164,6 +176,7 @@ void session_impl::send_description(std::string_view sql, const params& types)
 
 void session_impl::send_sync()
 {
+    effects.expect_sync();
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
     need(PQsendPipelineSync(pg()), {}); // flushed with what follows
 #else
@@ -181,7 +194,7 @@ void session_impl::send_script(const std::string& text, std::string_view own)
 
 void session_impl::send_closes(std::string_view sql, const params& args)
 {
-    if (!statements.enabled() || statements.find(sql, args)) return; // a statement in the cache needs no room
+    if (!statements.enabled() || find_prepared(sql, args)) return; // a statement in the cache needs no room
     statements.make_room();
     if (statements.unwanted().empty()) return;
 #ifdef LIBPQ_HAS_CLOSE_PREPARED

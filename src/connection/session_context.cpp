@@ -48,6 +48,13 @@ bool can_change_results(std::string_view setting) noexcept
            std::ranges::none_of(suffixes, ends);
 }
 
+bool can_change_parsing(std::string_view setting) noexcept
+{
+    static constexpr std::array<std::string_view, 4> applied_later{"role", "row_security", "search_path", "session_authorization"};
+    return can_change_results(setting) && setting.find('.') == setting.npos && !is_of_transaction(setting) &&
+           std::ranges::find(applied_later, setting) == applied_later.end();
+}
+
 void session_context::apply(const session_change& change)
 {
     touched_ = true;
@@ -230,17 +237,22 @@ const std::string* session_context::find(std::string_view name) const
     return nullptr;
 }
 
-std::string session_context::digest() const
+template<class Matters>
+std::string session_context::digest_of(Matters matters) const
 {
+    std::string text;
+    if (now_.of_transaction.empty() && now_.of_session.empty()) return text;
     auto all = now_.of_transaction;
     all.insert(now_.of_session.begin(), now_.of_session.end());
-    std::string text;
     for (auto& [name, value] : all) {
-        if (value == default_value || !can_change_results(name)) continue;
+        if (value == default_value || !matters(name)) continue;
         append(text, name);
         append(text, value);
     }
     return text;
 }
+
+std::string session_context::digest() const { return digest_of(can_change_results); }
+std::string session_context::parse_settings() const { return digest_of(can_change_parsing); }
 
 } // namespace pgcoro::detail

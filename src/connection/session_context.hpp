@@ -36,12 +36,19 @@ public:
 
     // Returns the effects (effect_kind) that set the session apart from its intended state.
     std::uint8_t effects() const noexcept;
+    // Returns true if something unknown may have been set.
+    bool may_be_set() const noexcept { return now_.unknown || intended_unknown_; }
     // Returns false if something unknown may have been set, or temporary objects may hide others: results of this session
     // must not be shared with other sessions.
     bool is_known() const noexcept { return !now_.unknown && !now_.temporary && !intended_unknown_; }
     // Returns the settings that can change a result, as a text that is equal only for equal settings. Empty if all
     // settings have their defaults. Meaningful only if is_known().
     std::string digest() const;
+    // Returns the settings that the server applies once when it parses and plans a statement, and not again when it runs it: '…' as
+    // a timestamptz is read in the time zone of that moment. A prepared statement may run only where these are the same. Not
+    // among them are those for which the server itself makes a new plan (role, row security, search_path), and custom settings
+    // (with a dot), which functions read while they run. Empty if all have their defaults.
+    std::string parse_settings() const;
     // Returns the value that a setting was given; null if it has its default.
     const std::string* find(std::string_view name) const;
 
@@ -62,6 +69,8 @@ private:
         state at;
     };
 
+    template<class Matters>
+    std::string digest_of(Matters matters) const;
     void apply(const session_change::step& step);
     void set(const session_change::step& step);
     void set_local(const session_change::step& step);
@@ -86,5 +95,7 @@ private:
 // Returns false for settings that cannot change the result of a query: time limits, memory, logs, the planner's costs, and the
 // transaction's modes.
 bool can_change_results(std::string_view setting) noexcept;
+// Returns false for settings that cannot change how a statement is parsed and planned; see session_context::parse_settings().
+bool can_change_parsing(std::string_view setting) noexcept;
 
 } // namespace pgcoro::detail

@@ -14,9 +14,16 @@ void session_effects::expect(std::size_t request, const change_ptr& change, std:
     if (!change) return;
     note(change->kinds(), sql, args);
     if (!change->steps.empty())
-        expected_.push_back({request, has_parameters(*change)
-                                          ? std::make_shared<const session_change>(with_parameters(*change, args))
-                                          : change});
+        expect_change(request, has_parameters(*change)
+                                   ? std::make_shared<const session_change>(with_parameters(*change, args))
+                                   : change);
+}
+
+void session_effects::expect_change(std::size_t request, change_ptr change)
+{
+    if (expected_.empty()) coming_ = context_;
+    coming_.apply(*change);
+    expected_.push_back({request, std::move(change)});
 }
 
 // Each answer belongs to one statement, so those that change nothing are expected, too.
@@ -51,6 +58,9 @@ void session_effects::failed(std::size_t request)
     bool is_its = !expected_.empty() && expected_.front().request == request;
     context_.failed(is_its ? expected_.front().change.get() : nullptr);
     skip_to(request + 1);
+    coming_ = context_;
+    for (auto& each : expected_)
+        if (each.change) coming_.apply(*each.change);
 }
 
 void session_effects::synced(PGTransactionStatusType status)

@@ -36,6 +36,10 @@ public:
     bool any() const noexcept { return watches_ && context_.effects() != 0; }
 
     const session_context& context() const noexcept { return context_; }
+    // The same, once the statements whose answers are still to come have succeeded.
+    const session_context& coming() const noexcept { return expected_.empty() ? context_ : coming_; }
+    // Returns true if that is uncertain: one of them may fail without the next statement being refused for it.
+    bool is_in_doubt() const noexcept { return in_doubt_ && !expected_.empty(); }
     // Returns true if there are statements whose answers are still to come.
     bool awaits_answers() const noexcept { return !expected_.empty(); }
 
@@ -44,7 +48,12 @@ public:
 
     // --- A round trip. Requests are numbered as in `round_trip`.
 
-    void begin() noexcept { expected_.clear(); }
+    // A round trip begins, or ended: no answers are to come.
+    void forget_expected() noexcept
+    {
+        expected_.clear();
+        in_doubt_ = false;
+    }
     // The request is about to be sent.
     void expect(std::size_t request, std::string_view sql, const params& args) { expect(request, known_.of(sql), sql, args); }
     void expect(std::size_t request, const change_ptr& change, std::string_view sql, const params& args);
@@ -53,6 +62,8 @@ public:
     // One statement of the request succeeded.
     void succeeded(std::size_t request);
     void failed(std::size_t request);
+    // A Sync is about to be sent. The statements behind it run although those before it failed.
+    void expect_sync() noexcept { in_doubt_ = in_doubt_ || !expected_.empty(); }
     void ready(PGTransactionStatusType status);
     // A Sync of a pipeline was answered. While further answers are to come, libpq reports PQTRANS_ACTIVE only.
     void synced(PGTransactionStatusType status);
@@ -81,10 +92,13 @@ private:
 
     void note(std::uint8_t kinds, std::string_view sql, const params& args);
     void note_opening(std::string_view own);
+    void expect_change(std::size_t request, change_ptr change);
     void skip_to(std::size_t request);
 
     change_memory known_;
     session_context context_;
+    session_context coming_;
+    bool in_doubt_ = false;
     std::deque<expected> expected_;
     std::vector<remembered> opening_;
     std::uint8_t opened_ = 0;           // effect_kind: by the statements up to keep()

@@ -120,6 +120,8 @@ public:
     void check_idle() const;
     // Binds the session to the caller's executor, and recovers from an interrupted operation.
     asio::awaitable<void> make_ready(std::string_view sql);
+    // Returns the prepared statement; null if there is none that the server would parse alike now.
+    const statement_cache::statement* find_prepared(std::string_view sql, const params& args);
     // Throws before anything is sent if the server would refuse the text, or if it would change a pooler's session.
     void check(std::string_view sql, std::size_t parameters);
 
@@ -196,6 +198,8 @@ public:
     // The settings whose values the server reports by itself.
     std::string reported_settings() const;
     std::optional<std::string> context_key() const;
+    // See session_context::parse_settings().
+    std::string parse_settings(const session_context& of) const;
     asio::awaitable<void> learn_context();
 
     // --- Observers
@@ -262,10 +266,12 @@ private:
     void refuse_copy();
     void set_row_mode(std::size_t chunk);
     bool may_prepare(std::string_view sql) const;
+    bool is_parsing_in_doubt() const;
     const statement_cache::statement* find_coming(std::string_view sql, const params& args) const;
     const statement_cache::statement* prepare(std::string_view sql, const params& args, bool always);
     void send_description(std::string_view sql, const params& types);
     void send_preparation(std::string_view sql, const params& args, const std::string& name);
+    void keep_prepared(statement_cache::statement made);
     void end_requests();
     void was_closed(bool gone);
 };

@@ -101,7 +101,7 @@ asio::awaitable<result> session_impl::run_plain(request r)
     auto* observer = r.internal ? nullptr : options->observer;
     for (bool again = false;; again = true) {
         bool prepares = statements.enabled() && r.sent_as.empty();
-        auto* known = prepares ? statements.find(r.sql, args) : nullptr;
+        auto* known = prepares ? find_prepared(r.sql, args) : nullptr;
         if (!known) check(r.sql, args.size()); // which those that are known have passed
         run_report told{.sql = r.sql};
         if (observer) {

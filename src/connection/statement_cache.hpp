@@ -21,9 +21,9 @@
 namespace pgcoro::detail
 {
 
-// Least recently used first out, bounded, though not those that are pinned. The key is the text with the
-// parameters' declared types, because the server fixes those when it prepares. Names are never used twice on
-// a connection.
+// Least recently used first out, bounded, though not those that are pinned. The key is what the server fixes when it prepares a
+// statement: the text, the parameters' types, and the settings that constants were read with. Names are never used twice on a
+// connection.
 class statement_cache
 {
 public:
@@ -32,6 +32,7 @@ public:
         std::string sql;
         std::vector<oid> types;
         std::string name;
+        std::string settings; // see session_context::parse_settings()
         change_ptr change; // null: it changes nothing in the session
     };
 
@@ -43,24 +44,24 @@ public:
     std::size_t size() const noexcept { return entries_.size(); }
 
     // The prepared statement, now the most recently used; null when there is none.
-    const statement* find(std::string_view sql, const params& args)
+    const statement* find(std::string_view sql, const params& args, std::string_view settings)
     {
         auto& by_key = entries_.get<1>();
-        auto it = by_key.find(key{sql, args}, hash(), equal());
+        auto it = by_key.find(key{sql, args, settings}, hash(), equal());
         if (it == by_key.end()) return nullptr;
         entries_.relocate(entries_.begin(), entries_.project<0>(it));
         return &*it;
     }
 
-    static statement describe(std::string_view sql, const params& args, std::string name)
+    static statement describe(std::string_view sql, const params& args, std::string settings, std::string name)
     {
-        statement made{std::string(sql), {}, std::move(name), nullptr};
+        statement made{std::string(sql), {}, std::move(name), std::move(settings), nullptr};
         for (std::size_t i = 0; i < args.size(); ++i) made.types.push_back(args[i].type);
         return made;
     }
-    static bool is(const statement& s, std::string_view sql, const params& args)
+    static bool is(const statement& s, std::string_view sql, const params& args, std::string_view settings)
     {
-        return equal()(key{sql, args}, s);
+        return equal()(key{sql, args, settings}, s);
     }
 
     // A name that no statement has had.
@@ -73,24 +74,26 @@ public:
         entries_.push_front(std::move(added));
         shrink_to(capacity_, 1);
     }
-    // The same before one is prepared, so that the server never has more than the capacity.
+    // The statement was prepared, but not as it should have been.
+    void refuse(const statement& prepared) { unwanted_.push_back(prepared.name); }
+    // The same as add() before one is prepared, so that the server never has more than the capacity.
     void make_room()
     {
         if (enabled()) shrink_to(capacity_ - 1, 0);
     }
 
-    // As long as what this gives lives, or until unpin_all(), the statement does not make room for others.
+    // As long as what this gives lives, or until unpin_all(), the statement does not make room for others, whatever the settings.
     // Being forgotten and prepared anew changes nothing about that.
     std::shared_ptr<const void> pin(std::string_view sql, const params& args)
     {
         std::erase_if(pins_, [](auto& p) { return p.expired(); });
-        auto made = std::make_shared<const statement>(describe(sql, args, {}));
+        auto made = std::make_shared<const statement>(describe(sql, args, {}, {}));
         pins_.push_back(made);
         return made;
     }
     void unpin_all() noexcept { pins_.clear(); }
 
-    // The server has it no more, or it must be prepared anew, whatever its parameters' types.
+    // The server has it no more, or it must be prepared anew, whatever its parameters' types and the settings.
     void erase(std::string_view sql, bool deallocate)
     {
         for (auto it = entries_.begin(); it != entries_.end();) {
@@ -133,6 +136,7 @@ private:
     {
         std::string_view sql;
         const params& args;
+        std::string_view settings;
     };
 
     struct hash
@@ -146,11 +150,11 @@ private:
     {
         bool operator()(const statement& a, const statement& b) const
         {
-            return a.sql == b.sql && a.types == b.types;
+            return a.sql == b.sql && a.types == b.types && a.settings == b.settings;
         }
         bool operator()(const key& k, const statement& s) const
         {
-            if (k.sql != s.sql || k.args.size() != s.types.size()) return false;
+            if (k.sql != s.sql || k.args.size() != s.types.size() || k.settings != s.settings) return false;
             for (std::size_t i = 0; i < s.types.size(); ++i)
                 if (k.args[i].type != s.types[i]) return false;
             return true;
@@ -181,7 +185,7 @@ private:
     {
         return std::any_of(pins_.begin(), pins_.end(), [&](auto& p) {
             auto held = p.lock(); // its owner may let go on another thread
-            return held && equal()(*held, s);
+            return held && held->sql == s.sql && held->types == s.types;
         });
     }
 

@@ -70,7 +70,10 @@ private:
 /// does not evict it while the handle lives (it counts in `statement_cache_size`, and may exceed it). After DDL or DISCARD ALL
 /// it is prepared again, outside a transaction; inside one it fails once, as any statement. It is described here, but runs
 /// unprepared, with a `statement_cache_size` of 0, and if a string constant of its text has the word now, today, tomorrow or
-/// yesterday: the server would read 'now'::timestamptz once, and each run would get the time of the first.
+/// yesterday: the server would read 'now'::timestamptz once, and each run would get the time of the first. The server also reads
+/// other constants once, with the settings of that moment ('…'::timestamptz by TimeZone). So a statement is prepared separately
+/// for each set of such settings, as far as the texts of statements show them; a setting that a function makes, or that a reload
+/// of the server's configuration changes, is not seen.
 ///
 /// **Errors** and **cancellation:** those of `querying`. **Threads:** as its connection; it may be destroyed
 /// on any thread. **Lifetime:** it must live until its operations end. When the connection is closed, or its

@@ -1,4 +1,5 @@
-// The session's context, compared with the server's own settings after random statements, sent in every way there is.
+// The session's context, compared with the server's own settings after random statements, sent in every way there is; and the
+// constants of prepared statements, compared with the same texts as parameters.
 #include "from_environment.hpp"
 #include "connection/session.hpp"
 #include "connection/session_context.hpp"
@@ -39,6 +40,18 @@ const std::vector<known_setting>& settings()
 constexpr const char* asked = "select concat_ws('|', current_setting('extra_float_digits'), current_setting('intervalstyle'), "
                               "current_setting('bytea_output'), current_setting('role'))";
 
+// The server reads the constants when it parses or plans the statement, and the parameters when it runs it.
+constexpr const char* constants_agree = "select '-1 02:00'::interval = $1::text::interval "
+                                        "and (0.1::float8 + 0.2::float8)::text = ($2::float8 + $3::float8)::text "
+                                        "and '\\x6100'::bytea::text = $4::bytea::text";
+
+template<class Runner>
+auto compare_constants(Runner& by)
+{
+    return by.template query_value<bool>(constants_agree, "-1 02:00", 0.1, 0.2,
+                                         std::vector<std::byte>{std::byte(0x61), std::byte(0)});
+}
+
 std::string expected(const pgcoro::detail::session_context& context)
 {
     std::string text;
@@ -66,6 +79,8 @@ public:
             auto got = co_await connection_.query_value<std::string>(asked);
             auto wanted = expected(connection_.session().context());
             if (got != wanted) throw std::logic_error("the server has " + got + ", and the context " + wanted);
+            auto agree = co_await compare_constants(connection_);
+            check(agree);
             if (!connection_.session().context().is_known()) throw std::logic_error("the context is not known");
         }
         if (connection_.in_transaction()) co_await connection_.execute("rollback");
@@ -117,6 +132,11 @@ private:
         }
     }
 
+    static void check(bool agree)
+    {
+        if (!agree) throw std::logic_error("a constant was read with other settings");
+    }
+
     asio::awaitable<void> step()
     {
         auto how = pick(6);
@@ -146,8 +166,26 @@ private:
             co_await connection_.execute_script(script);
         } else {
             auto several = connection_.pipeline(how == 4 ? barrier::none : barrier::each);
-            for (auto& each : all) several.execute(each);
-            co_await several.run();
+            std::vector<pending<bool>> answers;
+            for (auto& each : all) {
+                several.execute(each);
+                if (pick(3) == 0) answers.push_back(compare_constants(several));
+            }
+            std::exception_ptr failure;
+            try {
+                co_await several.run();
+            } catch (const server_error&) {
+                failure = std::current_exception();
+            }
+            for (auto& each : answers) {
+                bool agree = true;
+                try {
+                    agree = each.get();
+                } catch (const server_error&) {
+                }
+                check(agree);
+            }
+            if (failure) std::rethrow_exception(failure);
         }
     }
 

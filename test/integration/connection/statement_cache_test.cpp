@@ -67,6 +67,66 @@ BOOST_AUTO_TEST_CASE(other_parameter_types_are_another_statement)
     });
 }
 
+BOOST_AUTO_TEST_CASE(constants_are_read_with_the_settings_of_each_run)
+{
+    with_connection(with_cache(10), [&](connection& c) -> asio::awaitable<void> {
+        auto hour = [&]() { return c.query_value<int>("select extract(hour from '2026-01-01 12:00+00'::timestamptz)::int"); };
+        auto noon = [&]() {
+            return c.query_value<std::int64_t>("select extract(epoch from '2026-01-01 12:00'::timestamptz)::bigint");
+        };
+        auto in_utc = co_await noon();
+        co_await c.execute("begin");
+        co_await c.query("select set_config('timezone', $1, true)", "Asia/Tokyo");
+        auto local = co_await hour();
+        auto in_tokyo = co_await noon();
+        BOOST_TEST(local == 21);
+        BOOST_TEST(in_utc - in_tokyo == 9 * 3600);
+        co_await c.execute("commit");
+        auto again = co_await noon();
+        BOOST_TEST(again == in_utc);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_custom_setting_needs_no_other_statement)
+{
+    preparations seen;
+    auto options = with_cache(10);
+    options.observer = &seen;
+    with_connection(options, [&](connection& c) -> asio::awaitable<void> {
+        for (auto* tenant : {"a", "b", "c"}) {
+            co_await c.query("select set_config('app.tenant', $1, false)", tenant);
+            auto got = co_await c.query_value<std::string>("select current_setting('app.tenant')");
+            BOOST_TEST(got == tenant);
+        }
+        BOOST_TEST(seen.count == 2);
+        co_await c.execute("set search_path to pg_catalog");
+        auto got = co_await c.query_value<std::string>("select current_setting('app.tenant')");
+        BOOST_TEST(got == "c");
+        BOOST_TEST(seen.count == 3); // SET
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_statement_behind_a_refused_SET_is_prepared_for_what_was_set)
+{
+    with_connection(with_cache(10), [&](connection& c) -> asio::awaitable<void> {
+        auto sql = "select '-1 02:00'::interval = $1::text::interval"; // read when it is parsed, and when it runs
+        auto all = c.pipeline(pgcoro::barrier::each);
+        all.execute("set intervalstyle to sql_standard");
+        all.execute("do $$ begin raise 'refused'; end $$");
+        auto behind = all.query_value<bool>(sql, "-1 02:00");
+        co_await failure_of<server_error>(all.run());
+        BOOST_TEST(behind.get());
+        auto others = c.pipeline(pgcoro::barrier::each);
+        others.execute("set intervalstyle to nonsense");
+        auto last = others.query_value<bool>(sql, "-1 02:00");
+        co_await failure_of<server_error>(others.run());
+        BOOST_TEST(last.get());
+        co_await c.execute("reset intervalstyle");
+        auto agree = co_await c.query_value<bool>(sql, "-1 02:00");
+        BOOST_TEST(agree);
+    });
+}
+
 BOOST_AUTO_TEST_CASE(the_least_recently_used_goes_first)
 {
     preparations seen;
