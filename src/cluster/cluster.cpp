@@ -5,6 +5,7 @@
 #include "resilience/is_a.hpp"
 #include "resilience/text.hpp"
 #include "sql/transaction_control.hpp"
+#include "transaction/one_statement.hpp"
 #include "transaction/parts.hpp"
 
 #include <pgcoro/cluster/transactional.hpp>
@@ -81,8 +82,8 @@ asio::awaitable<lease> cluster_impl::acquire(bool reads, commit_token seen, call
     }
 }
 
-asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& args, commit_token seen,
-                                          const call_labels& labels, bool& wrote,
+asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& args, const local_settings& settings,
+                                          commit_token seen, const call_labels& labels, bool& wrote,
                                           std::optional<std::string>* context)
 {
     sql::refuse_transaction_control(sql, "a cluster");
@@ -96,7 +97,14 @@ asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& ar
             lease held = co_await acquire_from(*host, labels, std::source_location());
             sent = true;
             if (!read) wrote = true;
-            auto running = context ? run_in_context(held->session(), sql, args, *context) : held->run(sql, args);
+            request r;
+            r.sql = sql;
+            r.args = &args;
+            auto effect = read ? statement_effect::reads_only : statement_effect::unknown;
+            auto& session = held->session();
+            auto running = context            ? run_in_context(session, sql, args, *context)
+                           : settings.empty() ? session.run(r)
+                                              : run_with_settings(session, r, settings, effect);
             result got = co_await std::move(running);
             held.release(); // before the caller goes on, who may want it again
             co_return got;
@@ -204,9 +212,16 @@ asio::awaitable<lease> cluster::acquire_read(commit_token seen, std::source_loca
 
 asio::awaitable<result> cluster::run_kept(std::string_view sql, const params& args)
 {
-    bool wrote = false;
-    co_return co_await impl()->run(sql, args, commit_token(), no_labels, wrote);
+    return run_with(detail::no_local_settings, sql, args);
 }
+
+asio::awaitable<result> cluster::run_with(const local_settings& settings, std::string_view sql, const params& args)
+{
+    bool wrote = false;
+    co_return co_await impl()->run(sql, args, settings, commit_token(), no_labels, wrote);
+}
+
+with_settings<cluster> cluster::with(local_settings settings) { return {*this, std::move(settings)}; }
 
 named_cluster cluster::named(std::string_view operation) { return named_cluster(*this, operation); }
 named_cluster cluster::traced(const trace_context& parent) { return named_cluster(*this, {}, parent); }
@@ -263,16 +278,32 @@ asio::awaitable<lease> named_cluster::acquire_read(commit_token seen, std::sourc
 
 asio::awaitable<result> named_cluster::run_kept(std::string_view sql, const params& args)
 {
-    bool wrote = false;
-    co_return co_await impl_->run(sql, args, commit_token(), labels_, wrote);
+    return run_with(detail::no_local_settings, sql, args);
 }
+
+asio::awaitable<result> named_cluster::run_with(const local_settings& settings, std::string_view sql,
+                                                const params& args)
+{
+    bool wrote = false;
+    co_return co_await impl_->run(sql, args, settings, commit_token(), labels_, wrote);
+}
+
+with_settings<named_cluster> named_cluster::with(local_settings settings) { return {*this, std::move(settings)}; }
 
 cluster_session::cluster_session(cluster& of, commit_token seen)
     : impl_(of.impl())
     , seen_(seen)
 {}
 
+with_settings<cluster_session> cluster_session::with(local_settings settings) { return {*this, std::move(settings)}; }
+
 asio::awaitable<result> cluster_session::run_kept(std::string_view sql, const params& args)
+{
+    return run_with(detail::no_local_settings, sql, args);
+}
+
+asio::awaitable<result> cluster_session::run_with(const local_settings& settings, std::string_view sql,
+                                                  const params& args)
 {
     // From before a write is sent until its position is known, also where this coroutine ends before that, the session
     // reads from the primary.
@@ -290,7 +321,7 @@ asio::awaitable<result> cluster_session::run_kept(std::string_view sql, const pa
     {
         position of{seen_};
         try {
-            result rows = co_await impl_->run(sql, args, seen_, labels_, of.wrote);
+            result rows = co_await impl_->run(sql, args, settings, seen_, labels_, of.wrote);
             got.emplace(std::move(rows));
         } catch (...) {
             failure = std::current_exception();

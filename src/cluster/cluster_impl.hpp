@@ -87,9 +87,10 @@ public:
 
     asio::awaitable<lease> acquire(bool reads, commit_token seen, call_labels labels,
                                    std::source_location where);
-    // `wrote` is set before it is sent to the primary as a write, and stays so unless the server refused it.
-    asio::awaitable<result> run(std::string_view sql, const params& args, commit_token seen,
-                                const call_labels& labels, bool& wrote,
+    // `wrote` is set before it is sent to the primary as a write, and stays so unless the server refused it. `settings`
+    // hold for the statement only.
+    asio::awaitable<result> run(std::string_view sql, const params& args, const local_settings& settings,
+                                commit_token seen, const call_labels& labels, bool& wrote,
                                 std::optional<std::string>* context = nullptr);
     // How far the log has got where it was just written.
     asio::awaitable<commit_token> written_by_now();

@@ -3,6 +3,7 @@
 #include "connection/clock.hpp"
 #include "connection/diagnostics.hpp"
 #include "connection/operation.hpp"
+#include "connection/settings_transaction.hpp"
 
 #include <deque>
 #include <map>
@@ -61,12 +62,25 @@ private:
                 return false;
             }
             if (next.alone && session_.trip.owes_sync()) session_.send_sync();
-            on_their_way_.push_back(next.sql);
-            session_.send_statement(next.sql, args, round_trip::request::statement);
+            on_their_way_.push_back({next.sql, next.settings});
             bytes += 64 + next.sql.size() + args.bytes();
+            if (next.settings) {
+                send_transaction(next.sql, args, *next.settings);
+                continue;
+            }
+            session_.send_statement(next.sql, args, round_trip::request::statement);
             if (next.alone) session_.send_sync();
         }
         return true;
+    }
+
+    void send_transaction(std::string_view sql, const params& args, const local_settings& settings)
+    {
+        settings_transaction around(session_.settings_of_transaction, settings);
+        session_.send_before(around.get());
+        session_.send_statement(sql, args, round_trip::request::statement);
+        session_.send_behind(around.get());
+        session_.send_sync();
     }
 
     void send_end()
@@ -82,7 +96,13 @@ private:
         batch_.answered(done_, result(got.release()));
     }
     void trailer(result_ptr text) override { host_.told(first_value(text.get())); }
-    void committed(bool rolled_back) override { rolled_back_ = rolled_back; }
+    void committed(bool rolled_back) override
+    {
+        if (!batch_.goes_on())
+            rolled_back_ = rolled_back;
+        else if (rolled_back && !last_failed_)
+            tell_rolled_back();
+    }
     void skipped() override { not_run_ = true; }
     void copy_misused() override { misused_copy_ = true; }
 
@@ -96,23 +116,25 @@ private:
 
     void statement_ended() override
     {
-        last_sql_ = current_sql();
+        last_ = on_their_way_.front();
+        auto last_sql = last_.sql;
+        last_failed_ = false;
         bool ran = !std::exchange(not_run_, false) || error_;
         if (session_.options->observer && !failure_ && ran)
-            session_.report({.sql = last_sql_,
+            session_.report({.sql = last_sql,
                              .error = error_.get(),
                              .begun = begun_,
                              .rows = rows_,
                              .bytes_received = bytes_});
         rows_ = bytes_ = 0;
         if (error_ && !failure_ && !session_.trip.lost()) {
-            auto why = error_of(last_sql_, batch_.place(done_));
-            lost_statement_ = session_.forget_stale_statement(error_.get(), error_is_known_, last_sql_);
-            if (lost_statement_) session_.forget_companions(error_.get(), with_);
+            auto why = error_of(last_sql, batch_.place(done_));
+            lost_statement_ = session_.forget_stale_statement(error_.get(), error_is_known_, last_sql);
+            if (lost_statement_) forget_companions();
             // It may have been sent more often before its preparation was found to fail.
             if (std::exchange(preparation_failed_, false))
-                unprepared_[last_sql_] = why;
-            else if (auto it = unprepared_.find(last_sql_); lost_statement_ && it != unprepared_.end())
+                unprepared_[last_sql] = why;
+            else if (auto it = unprepared_.find(last_sql); lost_statement_ && it != unprepared_.end())
                 why = it->second;
             if (batch_.goes_on())
                 tell_failed(done_, why, lost_statement_);
@@ -134,7 +156,7 @@ private:
     void end_of_series()
     {
         if (batch_.goes_on() && done_ > 0) {
-            tell_failed(done_ - 1, error_of(last_sql_, batch_.place(done_ - 1)), false);
+            tell_failed(done_ - 1, error_of(last_.sql, batch_.place(done_ - 1)), false);
             return;
         }
         if (session_.forget_stale_statement(error_.get(), false, with_.after))
@@ -145,7 +167,26 @@ private:
     void tell_failed(std::size_t i, std::exception_ptr why, bool is_stale)
     {
         error_.reset();
-        batch_.failed(i, host_.failed(why, last_sql_), is_stale);
+        last_failed_ = true;
+        batch_.failed(i, host_.failed(why, last_.sql), is_stale);
+    }
+
+    // Of a statement with its own COMMIT.
+    void tell_rolled_back()
+    {
+        try {
+            throw_rolled_back();
+        } catch (const pgcoro::error&) {
+            tell_failed(done_ - 1, std::current_exception(), false);
+        }
+    }
+
+    void forget_companions()
+    {
+        session_.forget_companions(error_.get(), with_);
+        if (!last_.settings) return;
+        settings_transaction around(session_.settings_of_transaction, *last_.settings);
+        session_.forget_companions(error_.get(), around.get());
     }
 
     std::exception_ptr error_of(std::string_view sql, const std::string& where) const
@@ -161,15 +202,21 @@ private:
 
     std::string_view current_sql() const
     {
-        return on_their_way_.empty() ? std::string_view() : on_their_way_.front();
+        return on_their_way_.empty() ? std::string_view() : on_their_way_.front().sql;
     }
+
+    struct sent_statement
+    {
+        std::string_view sql;
+        const local_settings* settings = nullptr;
+    };
 
     session_impl& session_;
     batch& batch_;
     const prologue& with_;
     statement_host& host_;
-    std::deque<std::string_view> on_their_way_;
-    std::string_view last_sql_;
+    std::deque<sent_statement> on_their_way_;
+    sent_statement last_;
     std::map<std::string_view, std::exception_ptr> unprepared_;
     std::exception_ptr failure_;
     result_ptr error_; // of the statement that is due, or of the end of its series
@@ -184,6 +231,7 @@ private:
     bool not_run_ = false; // it stood behind one that failed
     bool rolled_back_ = false;
     bool misused_copy_ = false;
+    bool last_failed_ = false;
 };
 
 asio::awaitable<void> run_batch(statement_host& host, batch& b)

@@ -24,6 +24,7 @@ round_trip::event of_success(round_trip::request what) noexcept
         return round_trip::event::committed;
     case round_trip::request::setup:
     case round_trip::request::sync:
+    case round_trip::request::sync_in_transaction:
         break;
     }
     return round_trip::event::nothing;
@@ -57,6 +58,11 @@ round_trip::event of_skipping(round_trip::request what) noexcept
     }
 }
 
+bool ends_series(round_trip::request what) noexcept
+{
+    return what == round_trip::request::sync || what == round_trip::request::sync_in_transaction;
+}
+
 } // namespace
 
 void round_trip::begin(bool pipelined) noexcept
@@ -79,7 +85,7 @@ void round_trip::expect(request what, bool is_known)
         at_ = 0;
     }
     expected_.push_back({what, is_known});
-    if (pipelined_) unsynced_ = what != request::sync;
+    if (pipelined_) unsynced_ = !ends_series(what);
     if (at_ + 1 == expected_.size()) await_row_mode();
 }
 
@@ -146,11 +152,11 @@ round_trip::event round_trip::on(reply what)
     case reply::rows:
         return event::rows;
     case reply::synced:
-        if (current != request::sync) return lose();
+        if (!ends_series(current)) return lose();
         ++at_;
         series_failed_ = false;
         await_row_mode();
-        return event::synced;
+        return current == request::sync ? event::synced : event::nothing;
     case reply::copy_in:
         return on_copy(current, copying::in);
     case reply::copy_out:
@@ -175,7 +181,7 @@ round_trip::event round_trip::on_copy(request current, copying direction) noexce
 
 round_trip::event round_trip::on_end(request current) noexcept
 {
-    if (current == request::sync) // which ends with its own reply only
+    if (ends_series(current)) // which ends with its own reply only
         return ++ends_in_a_row_ > most_ends_in_a_row ? lose() : event::nothing;
     ends_in_a_row_ = 0;
     ++at_;

@@ -16,13 +16,14 @@ class round_trip
 public:
     // A request that the server answers.
     enum class request : std::uint8_t {
-        setup,     // in front of a statement (BEGIN, SET LOCAL); its answer is ignored
+        setup,     // around a statement (BEGIN, set_config); its answer is ignored
         prepare,   // gives a statement a name
         close,     // takes a statement's name away
         statement, // the caller's
         trailer,   // behind the statement; returns one text, such as the transaction's id
         commit,
         sync,      // the end of a series of pipelined requests; commits them, or tells why not
+        sync_in_transaction, // the same in a transaction block: what follows is run also after an error; commits nothing
         script,    // by the simple protocol: any number of answers, COPY among them
     };
 

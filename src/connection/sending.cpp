@@ -156,7 +156,7 @@ void session_impl::send_statement(std::string_view sql, const params& args, requ
     need(PQsendQueryPrepared(pg(), named->name.c_str(), bound.count(), bound.values.data(), bound.lengths.data(),
                              bound.formats.data(), binary),
          sql);
-    trip.expect(as, known != nullptr);
+    trip.expect(as, known && as == request_kind::statement);
 }
 
 // In a pipeline: describes the statement without running it. A statement that is not cached has no name.
@@ -174,7 +174,7 @@ void session_impl::send_description(std::string_view sql, const params& types)
     trip.expect(request_kind::statement, is_known);
 }
 
-void session_impl::send_sync()
+void session_impl::send_sync(request_kind as)
 {
     effects.expect_sync();
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
@@ -182,7 +182,7 @@ void session_impl::send_sync()
 #else
     need(PQpipelineSync(pg()), {});
 #endif
-    trip.expect(request_kind::sync);
+    trip.expect(as);
 }
 
 void session_impl::send_script(const std::string& text, std::string_view own)
@@ -217,31 +217,39 @@ void session_impl::send_closes(std::string_view sql, const params& args)
 
 void session_impl::send_before(const prologue& with)
 {
-    for (bool named = with.prepare_first; auto& sql : with.before) {
-        if (std::exchange(named, false))
-            send_statement(sql, no_params, request_kind::setup);
-        else
-            send_setup(sql);
-    }
+    for (auto& each : with.before) send_companion(each);
 }
 
-void session_impl::send_setup(std::string_view sql)
+void session_impl::send_companion(const companion& c)
 {
-    effects.expect(trip.requests(), sql, no_params);
-    send_unprepared(sql, no_params, request_kind::setup);
+    auto& args = c.args ? *c.args : no_params;
+    if (c.prepares)
+        send_statement(c.sql, args, request_kind::setup);
+    else
+        send_setup(c.sql, args);
+}
+
+void session_impl::send_setup(std::string_view sql, const params& args)
+{
+    effects.expect(trip.requests(), sql, args);
+    send_unprepared(sql, args, request_kind::setup);
 }
 
 void session_impl::send_behind(const prologue& with)
 {
+    if (!with.behind.sql.empty()) send_companion(with.behind);
     if (!with.after.empty()) send_statement(with.after, no_params, request_kind::trailer);
-    if (with.commit) send_statement(commit_statement, no_params, request_kind::commit);
+    if (with.commit == commit_place::none) return;
+    if (with.commit == commit_place::after_sync) send_sync(request_kind::sync_in_transaction);
+    send_statement(commit_statement, no_params, request_kind::commit);
 }
 
 void session_impl::send(const request& r, const statement_cache::statement* known, bool pipelined)
 {
     auto& args = r.args ? *r.args : no_params;
     auto& with = *r.with;
-    bool alone = with.before.empty() && with.after.empty() && !with.commit;
+    bool alone = with.before.empty() && with.behind.sql.empty() && with.after.empty() &&
+                 with.commit == commit_place::none;
     bool unprepared = !known && (!r.sent_as.empty() || !may_prepare(r.sql));
     auto sent_as = r.sent_as.empty() ? r.sql : r.sent_as;
     if (alone && !r.describe && !pipelined && (known || unprepared)) { // the hot path

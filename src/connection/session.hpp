@@ -10,6 +10,7 @@
 #include "connection/socket_guard.hpp"
 
 #include <pgcoro/connection/host.hpp>
+#include <pgcoro/connection/local_settings.hpp>
 #include <pgcoro/connection/notification.hpp>
 #include <pgcoro/connection/options.hpp>
 #include <pgcoro/connection/result.hpp>
@@ -34,6 +35,7 @@ class session_impl;
 class stop_sender;
 
 inline const params no_params;
+inline const local_settings no_local_settings;
 inline constexpr std::string_view commit_statement = "commit";
 
 // What goes before a statement, as text of the simple protocol.

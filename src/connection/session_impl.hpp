@@ -132,13 +132,14 @@ public:
     // Sends one statement and its companions. `known` is the prepared statement; null if it is not prepared.
     void send(const request& r, const statement_cache::statement* known, bool pipelined = false);
     void send_before(const prologue& with);
+    void send_companion(const companion& c);
     void send_behind(const prologue& with);
     void send_statement(std::string_view sql, const params& args, request_kind as);
     void send_unprepared(std::string_view sql, const params& args, request_kind as);
-    void send_setup(std::string_view sql);
+    void send_setup(std::string_view sql, const params& args);
     // Sends a text by the simple protocol; `own` is the part of it that the user wrote.
     void send_script(const std::string& text, std::string_view own);
-    void send_sync();
+    void send_sync(request_kind as = request_kind::sync);
     // Called first in a round trip. If this statement is new, makes room for it in the cache, and closes the statements that
     // the cache evicted, unless that could fail in a user's transaction.
     void send_closes(std::string_view sql, const params& args);

@@ -25,18 +25,9 @@ using setting = std::pair<std::string, std::string>;
 
 constexpr std::string_view session_mark = "pgcoro.session";
 
-std::string lower(std::string_view name)
-{
-    std::string text(name);
-    for (char& c : text)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return text;
-}
-
-// The server's names know no case.
 bool names(const connection_options& options, std::string_view name)
 {
-    return std::ranges::any_of(options.settings, [&](auto& s) { return lower(s.first) == name; });
+    return std::ranges::any_of(options.settings, [&](auto& s) { return lower_name(s.first) == name; });
 }
 
 std::vector<setting> asked_for(const connection_options& options)
@@ -67,24 +58,13 @@ std::string escaped(std::string_view value)
     return text;
 }
 
-// As E'…', which means the same whatever standard_conforming_strings is.
-std::string literal(std::string_view value)
-{
-    std::string text = "E'";
-    for (char c : value) {
-        if (c == '\'' || c == '\\') text += c;
-        text += c;
-    }
-    return text + "'";
-}
-
 // By set_config, because SET takes a list ("a, b") for one name if it is quoted.
 std::string set_config(const std::vector<setting>& all, bool for_transaction)
 {
     std::string sql;
     for (auto& [name, value] : all) {
-        sql.append(sql.empty() ? "select " : ", ").append("pg_catalog.set_config(").append(literal(name));
-        sql.append(", ").append(literal(value)).append(for_transaction ? ", true)" : ", false)");
+        sql.append(sql.empty() ? "select " : ", ").append("pg_catalog.set_config(").append(escaped_literal(name));
+        sql.append(", ").append(escaped_literal(value)).append(for_transaction ? ", true)" : ", false)");
     }
     return sql;
 }
@@ -96,6 +76,24 @@ const server_limit* find(const std::vector<server_limit>& told, std::string_view
 }
 
 } // namespace
+
+std::string lower_name(std::string_view name)
+{
+    std::string text(name);
+    for (char& c : text)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return text;
+}
+
+std::string escaped_literal(std::string_view value)
+{
+    std::string text = "E'";
+    for (char c : value) {
+        if (c == '\'' || c == '\\') text += c;
+        text += c;
+    }
+    return text + "'";
+}
 
 bool is_setting_name(std::string_view name)
 {
@@ -129,7 +127,7 @@ std::vector<std::pair<std::string, std::string>> settings_in(std::string_view te
             continue;
         auto equals = word.find('=');
         if (equals == word.npos) continue;
-        auto set = lower(word.substr(0, equals));
+        auto set = lower_name(word.substr(0, equals));
         std::ranges::replace(set, '-', '_');
         found.emplace_back(std::move(set), word.substr(equals + 1));
     }
@@ -175,9 +173,9 @@ std::string login_statement(const connection_options& options)
     std::string defaults;
     for (auto& l : limits) {
         if (!is_open(options, l)) continue;
-        named.append(named.empty() ? "" : ", ").append(literal(l.name));
-        defaults.append(" when ").append(literal(l.name)).append(" then ");
-        defaults.append(literal(std::to_string((options.*l.member).count())));
+        named.append(named.empty() ? "" : ", ").append(escaped_literal(l.name));
+        defaults.append(" when ").append(escaped_literal(l.name)).append(" then ");
+        defaults.append(escaped_literal(std::to_string((options.*l.member).count())));
     }
     bool for_transaction = options.pooler == pooler_mode::transaction;
     std::string sql;
@@ -189,7 +187,7 @@ std::string login_statement(const connection_options& options)
     std::string condition = "source = 'default'";
     if (options.pooler == pooler_mode::none)
         condition.append(" and pg_catalog.current_setting(")
-            .append(literal(session_mark))
+            .append(escaped_literal(session_mark))
             .append(", true) = 'on'");
     sql.append("select name, setting, case when ")
         .append(condition)

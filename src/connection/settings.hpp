@@ -23,6 +23,12 @@ std::vector<std::pair<std::string, std::string>> settings_in(std::string_view st
 // its settings as long as no extension has defined them.
 std::string custom_settings_in(std::string_view startup_options);
 
+// Returns the name in lower case: the server's names know no case.
+std::string lower_name(std::string_view name);
+
+// Returns a text as E'…', which means the same whatever standard_conforming_strings is.
+std::string escaped_literal(std::string_view text);
+
 // Returns the value that the startup packet's `options` ("-c name=value --name=value") give a setting; an
 // empty text if they do not name it.
 std::string setting_in(std::string_view startup_options, std::string_view name);

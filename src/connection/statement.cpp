@@ -85,9 +85,11 @@ bool session_impl::forget_stale_statement(const PGresult* error, bool is_known, 
 // What went with the statements may be what was lost.
 void session_impl::forget_companions(const PGresult* error, const prologue& with)
 {
-    if (with.prepare_first) forget_stale_statement(error, false, with.before.front());
+    for (auto& each : with.before)
+        if (each.prepares) forget_stale_statement(error, false, each.sql);
+    if (with.behind.prepares) forget_stale_statement(error, false, with.behind.sql);
     if (!with.after.empty()) forget_stale_statement(error, false, with.after);
-    if (with.commit) forget_stale_statement(error, false, commit_statement);
+    if (with.commit != commit_place::none) forget_stale_statement(error, false, commit_statement);
 }
 
 asio::awaitable<result> session_impl::run_plain(request r)
@@ -108,7 +110,8 @@ asio::awaitable<result> session_impl::run_plain(request r)
             told.begun = clock::now();
             told.repeats = count_repeats(known);
         }
-        bool idle = is_idle() && r.with->before.empty();
+        bool is_whole = r.with->before.empty() || r.with->commit == commit_place::after_sync;
+        bool may_repeat = !again && is_idle() && is_whole;
         single_statement answer;
         operation op(*this);
         send(r, known);
@@ -149,7 +152,7 @@ asio::awaitable<result> session_impl::run_plain(request r)
 
         if (forget_stale_statement(answer.error.get(), answer.is_known, r.sql)) {
             forget_companions(answer.error.get(), *r.with);
-            if (idle && !again) continue; // prepared anew, once; in a transaction it is too late
+            if (may_repeat && is_idle()) continue; // prepared again, once; in a transaction it is too late
         }
         fail(answer.error.get(), r.sql);
     }

@@ -1,6 +1,7 @@
 #include "connection/statement_text.hpp"
 
 #include "base/shortened.hpp"
+#include "connection/settings.hpp"
 
 #include <algorithm>
 #include <array>
@@ -30,10 +31,29 @@ void check_text(std::string_view sql, std::size_t parameters)
             shortened(sql, longest_statement));
 }
 
+std::string text_of(const companion& c)
+{
+    if (!c.args) return c.sql;
+    std::string text;
+    std::string_view sql = c.sql;
+    while (!sql.empty()) {
+        auto at = std::min(sql.find('$'), sql.size());
+        text.append(sql.substr(0, at));
+        sql.remove_prefix(at);
+        if (sql.empty()) break;
+        std::size_t n = 0;
+        auto end = std::from_chars(sql.data() + 1, sql.data() + sql.size(), n).ptr;
+        sql.remove_prefix(static_cast<std::size_t>(end - sql.data()));
+        auto& p = (*c.args)[n - 1];
+        text.append(escaped_literal({c.args->data() + p.offset, static_cast<std::size_t>(p.size)}));
+    }
+    return text;
+}
+
 std::string text_before(const prologue& with)
 {
     std::string text;
-    for (auto& before : with.before) text.append(before).append("; ");
+    for (auto& before : with.before) text.append(text_of(before)).append("; ");
     return text;
 }
 

@@ -22,4 +22,7 @@ std::size_t line_of(std::string_view text, int position);
 // a part of their work: one that failed outside of a transaction has had no effect.
 bool is_plain_statement(std::string_view sql) noexcept;
 
+// Returns the companion with its parameters in the text, for the simple protocol.
+std::string text_of(const companion& c);
+
 } // namespace pgcoro::detail

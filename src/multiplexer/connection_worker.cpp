@@ -11,7 +11,8 @@ bool connection_worker::next(batch::statement& made)
 {
     auto found = worker::next();
     if (!found.what) return false;
-    made = {found.what->known->sql, &pending(*found.what).args, found.own_sync};
+    auto& what = pending(*found.what);
+    made = {what.known->sql, &what.args, found.own_sync, what.settings.empty() ? nullptr : &what.settings};
     return true;
 }
 

@@ -16,7 +16,7 @@ multiplexer_core::worker::to_send multiplexer_core::worker::next()
         s.answered_ = false;
         sent_.push_back(&s);
         // A statement that is not known yet gets a separate transaction, whatever it turns out to be.
-        s.shares_sync_ = s.repeatable && !s.alone_ && s.known->batching == batching::together;
+        s.shares_sync_ = s.may_share_sync && !s.alone_ && s.known->batching == batching::together;
         return {&s, !s.shares_sync_};
     }
     return {};

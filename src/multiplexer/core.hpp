@@ -40,11 +40,12 @@ public:
     class statement : public boost::intrusive::list_base_hook<>
     {
     public:
-        // `read`: the caller used read().
-        statement(std::shared_ptr<known_statement> text, bool read, time_point until)
+        // `read`: the caller used read(). `is_transaction`: it must not share a transaction with others.
+        statement(std::shared_ptr<known_statement> text, bool read, time_point until, bool is_transaction = false)
             : known(std::move(text))
             , deadline(until)
             , repeatable(read && known->reads_only)
+            , may_share_sync(repeatable && !is_transaction)
         {}
 
         // True for the first only, which then has to notify the caller.
@@ -60,6 +61,7 @@ public:
         // May it be run again although it may have been executed? Both the caller and the parser must say
         // that it only reads.
         const bool repeatable;
+        const bool may_share_sync;
 
     protected:
         ~statement() = default;

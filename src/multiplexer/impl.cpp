@@ -69,11 +69,11 @@ private:
 
 // The caller waits in the same way for a queued, a sent and an exclusive statement, so that a cancellation or
 // a deadline has the same effect in each of these states.
-asio::awaitable<result> multiplexer_impl::run(std::string_view sql, params& args, bool read,
-                                              std::chrono::milliseconds timeout)
+asio::awaitable<result> multiplexer_impl::run(std::string_view sql, params& args, const local_settings& settings,
+                                              bool read, std::chrono::milliseconds timeout)
 {
     auto deadline = timeout.count() > 0 ? time_after(coarse_now(), timeout) : time_point::max();
-    auto asked = ask(sql, args, read, deadline);
+    auto asked = ask(sql, args, settings, read, deadline);
     leaving unless_settled(*this, *asked);
     auto why = co_await asked->async_wait(std::nullopt, asio::deferred);
     if (why == wake::cancelled) throw boost::system::system_error(asio::error::operation_aborted);
@@ -82,7 +82,8 @@ asio::awaitable<result> multiplexer_impl::run(std::string_view sql, params& args
     co_return std::move(asked->got);
 }
 
-asio::awaitable<result> multiplexer_impl::run_traced(std::string_view sql, params& args, bool read,
+asio::awaitable<result> multiplexer_impl::run_traced(std::string_view sql, params& args,
+                                                     const local_settings& settings, bool read,
                                                      std::chrono::milliseconds timeout, trace_context parent)
 {
     auto span = open_span::begin(observer_, span_of::statement, parent);
@@ -90,7 +91,7 @@ asio::awaitable<result> multiplexer_impl::run_traced(std::string_view sql, param
         span->at(pool_name_);
         span->event().sql = sql;
     }
-    auto work = run(sql, args, read, timeout);
+    auto work = run(sql, args, settings, read, timeout);
     co_return co_await spanned(span.get(), std::move(work), &open_span::gave);
 }
 
@@ -112,7 +113,8 @@ std::shared_ptr<known_statement> multiplexer_impl::know(std::string_view sql, st
     return known;
 }
 
-std::shared_ptr<pending_statement> multiplexer_impl::ask(std::string_view sql, params& args, bool read,
+std::shared_ptr<pending_statement> multiplexer_impl::ask(std::string_view sql, params& args,
+                                                         const local_settings& settings, bool read,
                                                          time_point deadline)
 {
     using admission = multiplexer_core::admission;
@@ -122,7 +124,7 @@ std::shared_ptr<pending_statement> multiplexer_impl::ask(std::string_view sql, p
     {
         std::unique_lock lock(mutex_);
         auto known = know(sql, args.size(), lock);
-        made = std::make_shared<pending_statement>(std::move(known), std::move(args), read, deadline);
+        made = std::make_shared<pending_statement>(std::move(known), std::move(args), settings, read, deadline);
         how = core_.ask(made);
         if (how == admission::exclusive) workers.push_back(make_exclusive(made));
         if (how == admission::queued) workers = make_missing_workers();

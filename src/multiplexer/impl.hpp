@@ -26,11 +26,12 @@ public:
     multiplexer_impl(asio::any_io_executor executor, const pgcoro::pool& connections,
                      multiplexer_options options);
 
-    // Takes the parameters. `timeout` of 0: without a limit.
-    asio::awaitable<result> run(std::string_view sql, params& args, bool read,
+    // Takes the parameters. `timeout` of 0: without a limit. `settings` hold for the statement only; they live until it
+    // ends.
+    asio::awaitable<result> run(std::string_view sql, params& args, const local_settings& settings, bool read,
                                 std::chrono::milliseconds timeout);
     // As a span, which is a child of `parent`.
-    asio::awaitable<result> run_traced(std::string_view sql, params& args, bool read,
+    asio::awaitable<result> run_traced(std::string_view sql, params& args, const local_settings& settings, bool read,
                                        std::chrono::milliseconds timeout, trace_context parent);
     // Refuses new statements, and tells callers whose statement was not sent yet.
     void close() noexcept;
@@ -50,8 +51,8 @@ private:
 
     std::shared_ptr<known_statement> know(std::string_view sql, std::size_t parameters,
                                           std::unique_lock<std::mutex>& lock);
-    std::shared_ptr<pending_statement> ask(std::string_view sql, params& args, bool read,
-                                           time_point deadline);
+    std::shared_ptr<pending_statement> ask(std::string_view sql, params& args, const local_settings& settings,
+                                           bool read, time_point deadline);
     void leave(pending_statement& s) noexcept;
 
     asio::awaitable<lease> acquire();

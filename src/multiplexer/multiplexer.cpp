@@ -1,5 +1,6 @@
 #include <pgcoro/multiplexer/multiplexer.hpp>
 
+#include "connection/session.hpp"
 #include "multiplexer/impl.hpp"
 #include "resilience/text.hpp"
 
@@ -28,8 +29,18 @@ multiplexer::operator detail::multiplexer_call() const { return reader_.call(fal
 
 asio::awaitable<result> detail::multiplexer_call::run_kept(std::string_view sql, params& args)
 {
-    if (trace.valid()) return impl->run_traced(sql, args, read, timeout, trace);
-    return impl->run(sql, args, read, timeout);
+    return run_with(no_local_settings, sql, args);
+}
+
+asio::awaitable<result> detail::multiplexer_call::run_with(const local_settings& settings, std::string_view sql, params& args)
+{
+    if (trace.valid()) return impl->run_traced(sql, args, settings, read, timeout, trace);
+    return impl->run(sql, args, settings, read, timeout);
+}
+
+with_settings<multiplexer::reader> multiplexer::reader::with(local_settings settings)
+{
+    return {*this, std::move(settings)};
 }
 
 namespace
@@ -70,6 +81,8 @@ multiplexer multiplexer::traced(const trace_context& parent) const
     same.trace_ = parent;
     return multiplexer(std::move(same));
 }
+
+with_settings<multiplexer> multiplexer::with(local_settings settings) { return {*this, std::move(settings)}; }
 
 multiplexer_stats multiplexer::stats() const { return reader_.impl_->stats(); }
 

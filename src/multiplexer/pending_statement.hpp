@@ -4,6 +4,7 @@
 #include "connection/one_shot.hpp"
 #include "multiplexer/core.hpp"
 
+#include <pgcoro/connection/local_settings.hpp>
 #include <pgcoro/connection/result.hpp>
 #include <pgcoro/types/params.hpp>
 
@@ -19,12 +20,16 @@ namespace pgcoro::detail
 class pending_statement final : public one_shot, public multiplexer_core::statement
 {
 public:
-    pending_statement(std::shared_ptr<known_statement> text, params&& values, bool read, time_point until)
-        : statement(std::move(text), read, until)
+    // `with`: the settings of its transaction. Without any, it is a plain statement.
+    pending_statement(std::shared_ptr<known_statement> text, params&& values, const local_settings& with, bool read,
+                      time_point until)
+        : statement(std::move(text), read, until, !with.empty())
         , args(std::move(values))
+        , settings(with)
     {}
 
     params args;
+    const local_settings settings;
     result got;
     std::exception_ptr failure;
 };

@@ -1,4 +1,5 @@
 // The connections' side of the multiplexer: each worker takes its share of the queue, again and again.
+#include "connection/settings_transaction.hpp"
 #include "multiplexer/impl.hpp"
 #include "pool/pool_impl.hpp"
 #include "resilience/is_a.hpp"
@@ -10,6 +11,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 
 namespace pgcoro::detail
@@ -164,6 +166,8 @@ asio::awaitable<void> multiplexer_impl::run_exclusive(worker_ptr mine)
             r.args = only.args;
             result got;
             auto& session = held->session();
+            std::optional<settings_transaction> around;
+            if (only.settings) r.with = &around.emplace(session.settings_of_transaction(), *only.settings).get();
             auto sent_before = session.sent();
             mine->restart_clock(clock::now());
             try {

@@ -136,18 +136,28 @@ asio::awaitable<result> pool::run_kept(std::string_view sql, const params& args)
 asio::awaitable<result> pool::run_one(std::string_view sql, const params& args, std::string_view operation,
                                       const trace_context* trace)
 {
-    sql::refuse_transaction_control(sql, "a pool");
-    auto acquiring = trace ? impl().acquire_traced(options().acquire_timeout, *trace, {}) : acquire();
-    auto held = co_await std::move(acquiring);
+    auto held = co_await acquire_for(sql, trace);
     detail::request r;
     r.sql = sql;
     r.args = &args;
     auto& session = held->session();
-    session.name_operation(operation);
-    if (trace) session.trace(*trace);
+    label(session, operation, trace);
     auto got = co_await session.run(r);
     held.release(); // before the caller goes on, who may want it again
     co_return got;
+}
+
+// For one statement. Throws if it is transaction control.
+asio::awaitable<lease> pool::acquire_for(std::string_view sql, const trace_context* trace)
+{
+    sql::refuse_transaction_control(sql, "a pool");
+    return trace ? impl().acquire_traced(options().acquire_timeout, *trace, {}) : acquire();
+}
+
+void pool::label(detail::session& s, std::string_view operation, const trace_context* trace) noexcept
+{
+    s.name_operation(operation);
+    if (trace) s.trace(*trace);
 }
 
 asio::awaitable<lease> named_pool::acquire(std::source_location where)

@@ -113,9 +113,9 @@ asio::awaitable<void> session_lock::take(std::optional<milliseconds> within)
     r.args = &args;
     prologue limited;
     if (within && !at_once) { // a session-level lock outlives the transaction that sets the limit
-        limited.before.push_back("begin");
-        limited.before.push_back("set local lock_timeout = " + lock_timeout(*within));
-        limited.commit = true;
+        limited.before.push_back({"begin"});
+        limited.before.push_back({"set local lock_timeout = " + lock_timeout(*within)});
+        limited.commit = commit_place::before_sync;
         r.with = &limited;
     }
     maybe_held_ = true;

@@ -2,6 +2,7 @@
 #include <pgcoro/transaction/transaction.hpp>
 
 #include "transaction/core.hpp"
+#include "transaction/statement_limit.hpp"
 
 #include <algorithm>
 #include <stdexcept>
@@ -43,6 +44,7 @@ void transaction::undo_savepoint()
         set_ = depth_ - 1;
     }
     --depth_;
+    limit_->forget(); // it is set back with the savepoint
     core_->savepoint_undone();
     if (!core_->over()) failure_ = nullptr;
 }

@@ -2,17 +2,21 @@
 
 #include "base/server_questions.hpp"
 #include "base/shortened.hpp"
+#include "connection/clock.hpp"
 #include "connection/session.hpp"
+#include "connection/settings_transaction.hpp"
 #include "resilience/is_a.hpp"
 #include "sql/transaction_control.hpp"
 #include "transaction/core.hpp"
 #include "transaction/outcome.hpp"
 #include "transaction/parts.hpp"
+#include "transaction/statement_limit.hpp"
 
 #include <boost/asio/multiple_exceptions.hpp>
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 
 namespace pgcoro
@@ -43,6 +47,16 @@ std::string begin_statement(const transaction_options& options)
     return sql;
 }
 
+// A server's timeout, unless the one that is in force is as short. The text is the same for every timeout and limit. A
+// timeout as text, such as '5s', is an interval as well.
+detail::companion tightening(std::string_view timeout, std::chrono::milliseconds limit, params& args)
+{
+    args = params::of(timeout, std::to_string(limit.count()) + "ms");
+    return detail::companion::prepared("select pg_catalog.set_config($1, $2, true) where pg_catalog.current_setting($1)::"
+                                       "pg_catalog.interval not between '1us' and $2::pg_catalog.interval",
+                                       args);
+}
+
 deadline_exceeded out_of_time(std::string_view sql)
 {
     return deadline_exceeded("the transaction's timeout is over", {}, sql);
@@ -70,12 +84,14 @@ transaction::transaction(detail::connection_source& source, lease held, const tr
     , core_(new detail::transaction_core({.by_id = options.resolve_commit != resolve_commit::off,
                                           .by_marker = options.resolve_commit == resolve_commit::by_marker,
                                           .read_only = options.read_only}))
+    , limit_(new detail::statement_limit)
 {
     // Also when nobody asks for anything: an idle transaction keeps its locks.
     if (!until_.is_never()) lease_->session().guard().limit(until_.time());
 }
 
 void detail::transaction_core_deleter::operator()(transaction_core* c) const noexcept { delete c; }
+void detail::statement_limit_deleter::operator()(statement_limit* l) const noexcept { delete l; }
 
 transaction::~transaction()
 {
@@ -109,7 +125,7 @@ detail::session* transaction::session() noexcept { return lease_ ? &lease_->sess
 // error mostly comes first, and the connection stays usable.
 std::chrono::steady_clock::time_point transaction::answer_due() const
 {
-    constexpr std::chrono::milliseconds moment{100};
+    constexpr auto moment = 2 * detail::statement_limit::slack;
     return detail::time_after(until_.time(), moment);
 }
 
@@ -120,7 +136,7 @@ void transaction::fail_late(std::string_view sql)
     std::rethrow_exception(failure_);
 }
 
-// The server stops by itself when the time is over; told in the same round trip.
+// The server stops by itself when the time is over. Its limits travel with a statement.
 void transaction::limit_time(detail::session& session, detail::prologue& p, bool first, std::string_view sql)
 {
     using std::chrono::milliseconds;
@@ -128,16 +144,28 @@ void transaction::limit_time(detail::session& session, detail::prologue& p, bool
     auto left = std::chrono::ceil<milliseconds>(until_.remaining());
     if (left.count() <= 0) fail_late(sql);
     p.deadline = answer_due();
-    // The server takes no more; that is 24 days.
-    constexpr milliseconds most{std::numeric_limits<std::int32_t>::max()};
-    auto usual = session.options().statement_timeout;
-    if (left < most && (usual.count() == 0 || left < usual))
-        p.before.push_back("set local statement_timeout = " + std::to_string(left.count()));
+    limit_statement_time(session, p);
     // It costs the connection, so it comes after statement_timeout: for a client that sends nothing more.
+    constexpr milliseconds most{std::numeric_limits<std::int32_t>::max()};
     constexpr int has_transaction_timeout = 170000;
     constexpr milliseconds later{1000};
     if (first && left < most - later && PQserverVersion(session.pg()) >= has_transaction_timeout)
-        p.before.push_back("set local transaction_timeout = " + std::to_string((left + later).count()));
+        p.before.push_back(tightening("transaction_timeout", left + later, transaction_time_));
+}
+
+void transaction::limit_statement_time(detail::session& session, detail::prologue& p)
+{
+    auto limit = limit_->next(detail::clock::now(), until_.time(), session.options().statement_timeout);
+    if (limit) p.before.push_back(tightening("statement_timeout", *limit, statement_time_));
+}
+
+// Settings of one statement may loosen the limit, and are set back behind it.
+void transaction::limit_again(detail::session& session, detail::prologue& p, const local_settings& settings)
+{
+    if (until_.is_never() || !settings.find("statement_timeout")) return;
+    limit_->forget();
+    limit_statement_time(session, p);
+    limit_->forget();
 }
 
 // A statement that would end the transaction would take its fate out of our hands.
@@ -202,24 +230,23 @@ detail::prologue transaction::begin(std::string_view sql)
     due_.clear();
     bool first = !core_->begun();
     if (first) {
-        p.before.push_back(begin_statement(options_));
-        p.prepare_first = true;
-        if (auto& settings = session.settings_of_transaction(); !settings.empty())
-            p.before.push_back(settings);
+        p.before.push_back(detail::companion::prepared(begin_statement(options_)));
+        if (auto& settings = session.settings_of_transaction(); !settings.empty()) p.before.push_back({settings});
         if (session.server().backend != 0 && session.options().pooler == pooler_mode::none)
             core_->server_known(session.server().identity);
     }
-    for (auto& statement : before_.due) p.before.push_back(statement);
+    for (auto& statement : before_.due) p.before.push_back({statement});
     limit_time(session, p, first, sql);
-    while (set_ < depth_) p.before.push_back("savepoint pgcoro_" + std::to_string(++set_));
+    if (!until_.is_never() && detail::statement_limit::may_change(sql)) limit_->forget();
+    while (set_ < depth_) p.before.push_back({"savepoint pgcoro_" + std::to_string(++set_)});
     p.after = next_question();
-    p.commit = std::exchange(commit_next_, false);
-    if (!p.commit) {
+    if (!std::exchange(commit_next_, false)) {
         core_->statement_sent();
         return p;
     }
+    p.commit = detail::commit_place::before_sync;
     if (core_->wants_marker(true)) {
-        p.before.push_back(marker_statement());
+        p.before.push_back({marker_statement()});
         core_->marker_sent();
     }
     // As before COMMIT by itself; a list has it as its last statement.
@@ -321,6 +348,7 @@ std::exception_ptr transaction::failed(std::exception_ptr why, std::string_view 
         // A cancellation, or misuse. What went no further than here is to be sent yet.
         if (session.sent() == before_.sent && !core_->over()) {
             core_->statement_not_sent();
+            limit_->forget();
             set_ = before_.set;
             due_ = std::move(before_.due);
         }
@@ -330,11 +358,21 @@ std::exception_ptr transaction::failed(std::exception_ptr why, std::string_view 
 
 asio::awaitable<result> transaction::run_kept(std::string_view sql, const params& args)
 {
+    return run_with(detail::no_local_settings, sql, args);
+}
+
+asio::awaitable<result> transaction::run_with(const local_settings& settings, std::string_view sql, const params& args)
+{
     auto& session = on();
     std::exception_ptr failure;
     try {
         if (!session.ready()) co_await session.make_ready(sql);
         auto with = begin(sql);
+        std::optional<detail::settings_in_transaction> set;
+        if (!settings.empty()) {
+            set.emplace(with, settings);
+            limit_again(session, with, settings);
+        }
         detail::request r;
         r.sql = sql;
         r.args = &args;
@@ -352,6 +390,8 @@ asio::awaitable<result> transaction::run_kept(std::string_view sql, const params
     }
     std::rethrow_exception(failure);
 }
+
+with_settings<transaction> transaction::with(local_settings settings) { return {*this, std::move(settings)}; }
 
 asio::awaitable<void> transaction::set_local(std::string_view name, std::string_view value)
 {

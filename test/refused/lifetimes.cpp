@@ -106,6 +106,14 @@ using connection_reference = pgcoro::connection&;
     (void)batch.query_as<aggregate<18>>("");                          // refused: use std::string
     (void)batch.query_value<aggregate<19>>("");                       // refused: use std::string
     (void)batch.query_optional<aggregate<20>>("");                    // refused: use std::string
+    (void)p.with({{"role", "app"}}).query_as<owning<21>>("");
+    (void)p.with({{"role", "app"}}).query_as<aggregate<21>>("");      // refused: use std::string
+    (void)tx.with({{"role", "app"}}).query_value<aggregate<22>>("");  // refused: use std::string
+    // Streams, COPY and pipelines hold a connection for longer than one statement.
+    (void)p.with({}).stream<int>("");   // refused: stream
+    (void)tx.with({}).stream<int>("");  // refused: stream
+    (void)tx.with({}).copy_out<int>(""); // refused: copy_out
+    (void)tx.with({}).pipeline();       // refused: pipeline
 }
 
 pgcoro::result temporary();

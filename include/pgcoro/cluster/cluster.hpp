@@ -125,6 +125,10 @@ public:
     boost::asio::awaitable<lease> acquire_read(commit_token seen = commit_token(),
                                                std::source_location where = std::source_location::current());
 
+    /// As `pool::with`: statements with settings of the server that hold for the statement only. They are routed as
+    /// without settings, and a read is run again on another host if its host fails.
+    with_settings<cluster> with(local_settings settings);
+
     /// As `pool::named` and `pool::traced`: the shorthands, acquire() and acquire_read() under the name of an
     /// operation, which is copied, and under a span.
     named_cluster named(std::string_view operation);
@@ -154,7 +158,9 @@ public:
 
 private:
     friend class querying<cluster>;
+    friend class with_settings<cluster>;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+    boost::asio::awaitable<result> run_with(const local_settings& settings, std::string_view sql, const params& args);
 
     std::shared_ptr<detail::cluster_impl> impl_;
 };
@@ -178,9 +184,14 @@ public:
     boost::asio::awaitable<lease> acquire_read(commit_token seen = commit_token(),
                                                std::source_location where = std::source_location::current());
 
+    /// As `cluster::with`.
+    with_settings<named_cluster> with(local_settings settings);
+
 private:
     friend class querying<named_cluster, named_cluster>;
+    friend class with_settings<named_cluster>;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+    boost::asio::awaitable<result> run_with(const local_settings& settings, std::string_view sql, const params& args);
 
     detail::cluster_impl* impl_;
     detail::call_labels labels_;
@@ -205,6 +216,8 @@ public:
     /// What its reads must have seen. `primary_only()` for as long as the position of a write is not known.
     commit_token token() const noexcept { return seen_; }
 
+    /// As `cluster::with`.
+    with_settings<cluster_session> with(local_settings settings);
     /// A connection for reads that see what was written before.
     boost::asio::awaitable<lease> acquire_read(std::source_location where = std::source_location::current());
     /// The name of what it does from now on, as the observer gets it. The name is copied.
@@ -219,8 +232,10 @@ public:
 
 private:
     friend class querying<cluster_session>;
+    friend class with_settings<cluster_session>;
     friend class detail::session_write;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+    boost::asio::awaitable<result> run_with(const local_settings& settings, std::string_view sql, const params& args);
 
     std::shared_ptr<detail::cluster_impl> impl_;
     commit_token seen_;

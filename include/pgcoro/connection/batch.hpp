@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pgcoro/connection/host.hpp>
+#include <pgcoro/connection/local_settings.hpp>
 #include <pgcoro/connection/result.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/types/params.hpp>
@@ -27,6 +28,7 @@ public:
         std::string_view sql;         // lives until the batch ends
         const params* args = nullptr; // lives until next() is called again
         bool alone = false;           // a transaction of its own: a Sync before it and behind it
+        const local_settings* settings = nullptr; // of its transaction, if it is alone; may be null
     };
 
     // False when there are no more. What it throws ends the batch: without barriers, nothing of it stays.

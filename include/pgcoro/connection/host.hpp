@@ -2,12 +2,14 @@
 #pragma once
 
 #include <pgcoro/export.hpp>
+#include <pgcoro/types/params.hpp>
 
 #include <chrono>
 #include <exception>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace PGCORO_API pgcoro
@@ -17,15 +19,32 @@ namespace detail
 
 class session;
 
+// A statement of the library that travels with a user's statement. Its result is ignored, its error is the error of the
+// user's statement.
+struct companion
+{
+    std::string sql;
+    const params* args = nullptr; // texts only; null for no parameters. They live until the statement ends
+    bool prepares = false;        // it comes again and again
+
+    static companion prepared(std::string sql) { return {std::move(sql), nullptr, true}; }
+    static companion prepared(std::string sql, const params& args) { return {std::move(sql), &args, true}; }
+};
+
+// Where a COMMIT travels with a statement.
+enum class commit_place {
+    none,
+    before_sync, // in the same series: it is skipped if the statement fails, and the transaction stays open
+    after_sync,  // in a series by itself: it rolls back if the statement failed
+};
+
 // What goes with a statement.
 struct prologue
 {
-    // Statements without parameters, such as BEGIN, in the same round trip. Not worth preparing, but for the
-    // first if `prepare_first`.
-    std::vector<std::string> before;
-    bool prepare_first = false; // it comes again and again, as BEGIN does
-    std::string_view after;     // one that gives a text, told to statement_host::told()
-    bool commit = false;        // COMMIT goes behind it all: for single statements and batches
+    std::vector<companion> before; // such as BEGIN
+    companion behind;              // right behind the statement; only of single statements. Not sent if its text is empty
+    std::string_view after;        // one that gives a text, told to statement_host::told()
+    commit_place commit = commit_place::none; // behind it all, of single statements and batches
     // The answer is due by then, or by the statement_timeout's own limit.
     std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };

@@ -40,6 +40,9 @@ template <class Derived, class Kept = Derived&>
 class querying
 {
 public:
+    /// What an operation keeps of the object that it was called on.
+    using kept = Kept;
+
     /// Runs a statement and gives all it returns.
     template <class... T>
     boost::asio::awaitable<result> query(std::string_view sql, const T&... args)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgcoro/connection/querying.hpp>
+#include <pgcoro/connection/with_settings.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/multiplexer/options.hpp>
 #include <pgcoro/pool/pool.hpp>
@@ -29,6 +30,7 @@ struct multiplexer_call
     bool read;
 
     boost::asio::awaitable<result> run_kept(std::string_view sql, params& args);
+    boost::asio::awaitable<result> run_with(const local_settings& settings, std::string_view sql, params& args);
 };
 } // namespace detail
 
@@ -110,7 +112,13 @@ public:
     /// See read().
     class reader : public querying<reader, detail::multiplexer_call>
     {
+    public:
+        /// As `multiplexer::with`, for statements that may be run again.
+        with_settings<reader> with(local_settings settings);
+
+    private:
         friend class querying<reader, detail::multiplexer_call>;
+        friend class with_settings<reader>;
         friend class multiplexer;
         reader(std::shared_ptr<detail::multiplexer_impl> impl, std::chrono::milliseconds timeout) noexcept;
         operator detail::multiplexer_call() const; // NOLINT(google-explicit-constructor): querying<> converts
@@ -136,11 +144,16 @@ public:
     /// answer, and a child of `parent`. See `observer::on_span`.
     multiplexer traced(const trace_context& parent) const;
 
+    /// As `pool::with`: statements with settings of the server that hold for the statement only. Each is a separate
+    /// transaction on its connection, and travels with the statements of other callers.
+    with_settings<multiplexer> with(local_settings settings);
+
     /// The figures of this moment.
     multiplexer_stats stats() const;
 
 private:
     friend class querying<multiplexer, detail::multiplexer_call>;
+    friend class with_settings<multiplexer>;
     explicit multiplexer(reader same) noexcept;
     operator detail::multiplexer_call() const; // NOLINT(google-explicit-constructor): querying<> converts
 

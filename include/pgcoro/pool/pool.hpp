@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pgcoro/connection/with_settings.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/observer/operation_name.hpp>
 #include <pgcoro/pool/options.hpp>
@@ -115,8 +116,13 @@ public:
     boost::asio::awaitable<lease> acquire(std::chrono::milliseconds within,
                                           std::source_location where = std::source_location::current());
 
+    /// As `pool::with`.
+    with_settings<named_pool> with(local_settings settings);
+
 private:
     friend class querying<named_pool, named_pool>;
+    friend class with_settings<named_pool>;
+    boost::asio::awaitable<result> run_with(const local_settings& settings, std::string_view sql, const params& args);
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
     static boost::asio::awaitable<lease> acquire_copy(named_pool self, std::chrono::milliseconds within,
                                                       std::source_location where);
@@ -169,6 +175,14 @@ public:
     boost::asio::awaitable<lease> acquire(std::chrono::milliseconds within,
                                           std::source_location where = std::source_location::current());
 
+    /// Statements with settings of the server that hold for the statement only, such as the tenant that row-level security
+    /// looks at, search_path or role. One round trip, whatever the number of settings; see `with_settings`.
+    ///
+    /// ```cpp
+    /// auto mine = co_await pool.with({{"app.tenant", id}, {"role", "app"}}).query("select * from account");
+    /// ```
+    with_settings<pool> with(local_settings settings);
+
     /// Opens connections until `size` of them are there, and has the pool keep them open from now on,
     /// whatever `idle_timeout` is. Throws the `connection_error` of the first that fails. Cancellation: any
     /// kind; those under way arrive.
@@ -215,11 +229,18 @@ public:
 
 private:
     friend class querying<pool>;
+    friend class with_settings<pool>;
     friend class named_pool;
     friend class detail::multiplexer_impl;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
     boost::asio::awaitable<result> run_one(std::string_view sql, const params& args,
                                            std::string_view operation, const trace_context* trace);
+    boost::asio::awaitable<result> run_with(const local_settings& settings, std::string_view sql, const params& args);
+    boost::asio::awaitable<result> run_one_with(std::string_view sql, const params& args,
+                                                const local_settings& settings, std::string_view operation,
+                                                const trace_context* trace);
+    boost::asio::awaitable<lease> acquire_for(std::string_view sql, const trace_context* trace);
+    static void label(detail::session& s, std::string_view operation, const trace_context* trace) noexcept;
     detail::pool_impl& impl() const;
 
     std::shared_ptr<detail::pool_impl> impl_;

@@ -65,13 +65,14 @@ struct transaction_options
     bool deferrable = false;
 
     /// The time for the whole call: waiting for a connection, every attempt, and the delays between them. The server
-    /// stops a statement that still runs then (each statement's `statement_timeout` is no longer than the rest of
-    /// the time, and travels with the statement), deferred constraints included, and the call ends with
-    /// `deadline_exceeded`. If the server does not answer, the client gives the connection up at the same time. A
-    /// transaction whose body does something else at that moment ends with its connection, and by the server's own
-    /// `transaction_timeout`, one second later, where the server has one (PostgreSQL 17). Finding out the outcome
-    /// of a COMMIT whose answer is lost may take up to 5 s more. 0: no limit beyond those of the pool and the
-    /// connection.
+    /// stops a statement that still runs then, deferred constraints included, and the call ends with
+    /// `deadline_exceeded`. If the server does not answer, the client gives the connection up 100 ms later. The
+    /// server's limit is a `statement_timeout` that travels with the first statement, and with a later one when the last
+    /// one would stop it more than 50 ms late. It only shortens the `statement_timeout` that is in force: a shorter
+    /// limit that the body sets, or the role has, stays. A transaction whose body does something else at that moment
+    /// ends with its connection, and by the server's own `transaction_timeout`, one second later, where the server has
+    /// one (PostgreSQL 17). Finding out the outcome of a COMMIT whose answer is lost may take up to 5 s more. 0: no
+    /// limit beyond those of the pool and the connection.
     std::chrono::milliseconds timeout{0};
 
     /// When and how often it is run again. Retries after a lost connection also need the pool's

@@ -26,10 +26,15 @@ class transaction;
 namespace detail
 {
 class connection_source;
+class statement_limit;
 class transaction_core;
 struct transaction_core_deleter
 {
     void operator()(transaction_core* c) const noexcept;
+};
+struct statement_limit_deleter
+{
+    void operator()(statement_limit* l) const noexcept;
 };
 } // namespace detail
 
@@ -143,6 +148,16 @@ public:
     /// a user's name that row security policies look at. As SET LOCAL, but `value` is a parameter.
     boost::asio::awaitable<void> set_local(std::string_view name, std::string_view value);
 
+    /// Statements with settings of the server that hold for the statement only, for instance a statement on behalf of
+    /// another tenant or role. They are set back to what they were before right behind the statement, in its round trip:
+    ///
+    /// ```cpp
+    /// co_await tx.with({{"role", "auditor"}}).execute("insert into audit (what) values ($1)", "transfer");
+    /// ```
+    /// If the statement fails, the settings end with the transaction, or with the savepoint() around it, which can only
+    /// be rolled back. A setting with a dot that was never made is empty afterwards, not null. See `with_settings`.
+    with_settings<transaction> with(local_settings settings);
+
     /// Through this the last statement is run, in any way of `querying`, and COMMIT travels with it: a round
     /// trip less.
     ///
@@ -210,8 +225,10 @@ private:
     friend class last_statement;
     friend class querying<transaction>;
     friend class statements<transaction>;
+    friend class with_settings<transaction>;
 
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
+    boost::asio::awaitable<result> run_with(const local_settings& settings, std::string_view sql, const params& args);
     boost::asio::awaitable<result> run_last(std::string_view sql, const params& args);
     boost::asio::awaitable<void> run_last(const statement_list& all);
 
@@ -233,6 +250,8 @@ private:
     std::string_view next_question();
     std::string_view rights_question() const noexcept;
     void limit_time(detail::session& session, detail::prologue& p, bool first, std::string_view sql);
+    void limit_statement_time(detail::session& session, detail::prologue& p);
+    void limit_again(detail::session& session, detail::prologue& p, const local_settings& settings);
     [[noreturn]] void fail_late(std::string_view sql);
     std::chrono::steady_clock::time_point answer_due() const;
     std::string ending_text(std::string_view statement, bool marked);
@@ -261,6 +280,9 @@ private:
     std::size_t depth_ = 0;           // savepoints that the caller is in
     std::size_t set_ = 0;             // of those, known to the server
     std::vector<std::string> due_;    // RELEASE and ROLLBACK TO, with the next statement
+    detail::owned<detail::statement_limit, detail::statement_limit_deleter> limit_;
+    params statement_time_;   // of the limit that travels with the statement under way
+    params transaction_time_; // the same for transaction_timeout
     // What the statement under way takes to the server; restored if it does not get there.
     struct
     {

@@ -101,6 +101,31 @@ BOOST_AUTO_TEST_CASE(what_stands_behind_an_error_is_skipped_up_to_the_sync)
     BOOST_TEST(t.on(reply::done) == event::answer);
 }
 
+BOOST_AUTO_TEST_CASE(a_sync_in_a_transaction_lets_commit_run_after_an_error)
+{
+    auto t = pipelined({request::setup, request::statement, request::sync_in_transaction, request::commit, request::sync});
+    BOOST_TEST(t.on(reply::failed) == event::error);
+    t.on(reply::end);
+    BOOST_TEST(t.on(reply::skipped) == event::skipped);
+    BOOST_TEST(t.on(reply::end) == event::statement_end);
+    BOOST_TEST(t.on(reply::synced) == event::nothing); // nothing is committed yet
+    BOOST_TEST(!t.is_finished());
+    BOOST_TEST(t.on(reply::done) == event::committed);
+    BOOST_TEST(t.on(reply::end) == event::nothing);
+    BOOST_TEST(t.on(reply::synced) == event::synced);
+    BOOST_TEST(t.is_answered());
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_behind_a_sync_in_a_transaction_owes_a_sync)
+{
+    auto t = pipelined({request::setup, request::statement, request::sync_in_transaction});
+    BOOST_TEST(!t.owes_sync());
+    t.expect(request::commit);
+    BOOST_TEST(t.owes_sync());
+    t.expect(request::sync);
+    BOOST_TEST(!t.owes_sync());
+}
+
 BOOST_AUTO_TEST_CASE(a_commit_that_the_sync_refuses_is_an_error_of_the_sync)
 {
     auto t = pipelined({request::statement, request::sync});

@@ -48,6 +48,13 @@ struct one_connection
         if (mux.workers_to_start() > 0) mux.start(w);
         return made;
     }
+    statement_ptr read_with_settings()
+    {
+        auto made = std::make_shared<statement>(select_text, true, never, true);
+        BOOST_REQUIRE(mux.ask(made) == core::admission::queued);
+        if (mux.workers_to_start() > 0) mux.start(w);
+        return made;
+    }
     statement_ptr read() { return ask(select_text, true); }
     statement_ptr write() { return ask(insert_text, false); }
 
@@ -71,6 +78,24 @@ struct one_connection
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(multiplexer_core_decisions)
+
+BOOST_FIXTURE_TEST_CASE(read_with_settings_shares_no_sync_and_is_run_again_when_lost, one_connection)
+{
+    auto a = read(), b = read_with_settings(), c = read();
+    BOOST_REQUIRE(mux.start_batch(w, now).any);
+    std::vector<bool> own_sync;
+    for (auto made = w.next(); made.what; made = w.next()) own_sync.push_back(made.own_sync);
+    BOOST_TEST(own_sync == (std::vector<bool>{false, true, false}), boost::test_tools::per_element());
+    BOOST_TEST(w.answered(0, "SELECT 1", now) == a.get());
+    BOOST_TEST(!w.answered(1, "SELECT 1", now)); // its COMMIT may fail
+    BOOST_TEST(w.committed(2) == b.get());
+    BOOST_TEST(end(core::ending::lost).settled.empty()); // c is run again
+
+    auto lost = read_with_settings();
+    BOOST_TEST(send() == 2);
+    BOOST_TEST(end(core::ending::lost).settled.empty());
+    BOOST_TEST(!lost->settled());
+}
 
 BOOST_FIXTURE_TEST_CASE(reads_share_a_sync_and_writes_have_their_own, one_connection)
 {
