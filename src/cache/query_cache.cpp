@@ -66,7 +66,7 @@ public:
         cache_answer answer;
         cluster_session session(cluster_, seen);
         bool wrote = false;
-        answer.rows = co_await session.impl()->run(sql, args, seen, {}, wrote, &answer.context);
+        answer.rows = co_await session.impl()->run(sql, args, detail::no_local_settings, seen, {}, wrote, &answer.context);
         co_return answer;
     }
     asio::awaitable<std::optional<std::string>> context() override

@@ -62,7 +62,7 @@ params names_and_values(const local_settings& settings)
     return all;
 }
 
-params names(const local_settings& settings)
+params names_of(const local_settings& settings)
 {
     params all;
     for (auto& e : settings.entries()) all.add(e.name);
@@ -80,7 +80,7 @@ settings_transaction::settings_transaction(const std::string& of_options, const 
 
 settings_in_transaction::settings_in_transaction(prologue& of, const local_settings& settings)
     : set_(names_and_values(settings))
-    , restore_(names(settings))
+    , restore_(names_of(settings))
 {
     of.before.push_back(companion::prepared(save_and_set_local_statement(settings.size()), set_));
     of.behind = companion::prepared(restore_statement(settings.size()), restore_);

@@ -23,7 +23,7 @@ std::string restore_statement(std::size_t count);
 
 // Parameters of these statements.
 params names_and_values(const local_settings& settings);
-params names(const local_settings& settings);
+params names_of(const local_settings& settings);
 
 // Makes a statement a transaction with these settings, in one round trip. There is a BEGIN, because CALL and DO could end
 // an implicit transaction, and with it the settings, and then go on without them. COMMIT goes behind a Sync, so that

@@ -41,7 +41,7 @@ class querying
 {
 public:
     /// What an operation keeps of the object that it was called on.
-    using kept = Kept;
+    using kept_object = Kept;
 
     /// Runs a statement and gives all it returns.
     template <class... T>

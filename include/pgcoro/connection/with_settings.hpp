@@ -68,7 +68,7 @@ private:
         return on_.run_with(*settings_, sql, args);
     }
 
-    typename On::kept on_;
+    typename On::kept_object on_;
     std::shared_ptr<const local_settings> settings_;
 };
 
