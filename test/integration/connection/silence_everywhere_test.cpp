@@ -408,6 +408,23 @@ void add_pool(std::vector<operation>& all)
             co_await mux.read().run("select 1", {});
         },
         warm);
+    add(
+        {"querying::execute"},
+        [](scene& s) -> asio::awaitable<void> {
+            auto with = s.pool.with({{"app.id", s.id}});
+            co_await with.execute("insert into s values ($1) on conflict do nothing", s.id + 1);
+        },
+        warm);
+    add(
+        {"querying::query"},
+        [](scene& s) -> asio::awaitable<void> {
+            pgcoro::multiplexer_options options;
+            options.timeout = s.limit(2s);
+            pgcoro::multiplexer mux(s.executor, s.pool, options);
+            auto with = mux.read().with({{"app.id", s.id}});
+            co_await with.query("select current_setting('app.id')");
+        },
+        warm);
     step listen = [](scene& s) -> asio::awaitable<void> {
         std::vector<std::string> channels{"c" + std::to_string(s.id)};
         pgcoro::listener_options options;
@@ -462,6 +479,10 @@ void add_transaction(std::vector<operation>& all)
     add_in_one({"transaction::set_local"},
                in_transaction([](scene&, transaction& tx) -> asio::awaitable<void> {
                    co_await tx.set_local("work_mem", "8MB");
+               }));
+    add_in_one({"querying::query"}, in_transaction([](scene& s, transaction& tx) -> asio::awaitable<void> {
+                   auto with = tx.with({{"app.id", s.id}});
+                   co_await with.query("select current_setting('app.id')");
                }));
     add_in_one({"transaction::savepoint"},
                in_transaction([](scene& s, transaction& tx) -> asio::awaitable<void> {
