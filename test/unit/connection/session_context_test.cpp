@@ -273,6 +273,24 @@ BOOST_AUTO_TEST_CASE(the_digest_depends_on_what_can_change_results)
     }
 }
 
+BOOST_AUTO_TEST_CASE(prepared_statements_depend_on_what_the_server_applies_once)
+{
+    for (auto* sql : {"set statement_timeout = 5", "set work_mem = 5", "set search_path to x", "set role x", "set row_security = off",
+                      "set app.tenant = x", "set transaction_isolation = serializable"}) {
+        told other;
+        other.run(sql);
+        BOOST_TEST(other.context.parse_settings().empty(), sql);
+    }
+    for (auto* sql : {"set timezone to x", "set datestyle = dmy", "set intervalstyle = x", "set extra_float_digits = 0",
+                      "set bytea_output = escape", "set transform_null_equals = on", "set xmloption = document"}) {
+        told other;
+        other.run(sql);
+        BOOST_TEST(!other.context.parse_settings().empty(), sql);
+        other.run("reset all");
+        BOOST_TEST(other.context.parse_settings().empty(), sql);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(digests_of_different_settings_differ)
 {
     auto digest = [](std::initializer_list<const char*> all) {
