@@ -32,15 +32,17 @@ std::string local_setting::value() const
     case kind::unsigned_number:
         return std::to_string(static_cast<std::uint64_t>(number_));
     case kind::text:
+    case kind::none:
         break;
     }
     return std::string(text_);
 }
 
-local_settings::local_settings(std::initializer_list<local_setting> settings)
+local_settings::local_settings(local_setting first, local_setting second, local_setting third, local_setting fourth,
+                               local_setting fifth, local_setting sixth, local_setting seventh, local_setting eighth)
 {
-    entries_.reserve(settings.size());
-    for (auto& s : settings) add(s);
+    for (auto& each : {first, second, third, fourth, fifth, sixth, seventh, eighth})
+        if (each.kind_ != local_setting::kind::none) add(each);
 }
 
 local_settings& local_settings::add(local_setting added)

@@ -252,6 +252,16 @@ private:
         add({.what = act::unknown});
     }
 
+    void add_unknown_local(const json::value& setting)
+    {
+        step made{.what = act::unknown_local};
+        if (auto name = constant_of(setting); name && !name->is_null) {
+            made.name = lower_case(name->value);
+            made.name_in = name->parameter;
+        }
+        add(std::move(made));
+    }
+
     void read_set(const json::value& set)
     {
         auto name = lower_case(text(member(set, "name")));
@@ -339,23 +349,40 @@ private:
         return true;
     }
 
-    static bool is_set_config(const json::value& call)
+    static bool is_of_the_server(const json::value& call, std::string_view function)
     {
         auto* names = list(member(call, "funcname"));
-        if (!names || names->empty() || string_of(names->back()) != "set_config") return false;
+        if (!names || names->empty() || string_of(names->back()) != function) return false;
         return names->size() == 1 || string_of((*names)[0]) == "pg_catalog";
+    }
+
+    // current_setting(…), or coalesce(current_setting(…, true), ''): a custom setting that has no value reads as null.
+    static std::optional<constant> setting_read_in(const json::value& node)
+    {
+        if (auto* coalesce = member(node, "CoalesceExpr")) {
+            auto* args = list(member(*coalesce, "args"));
+            auto otherwise = args && args->size() == 2 ? constant_of((*args)[1]) : std::nullopt;
+            bool is_empty = otherwise && !otherwise->is_null && !otherwise->parameter && otherwise->value.empty();
+            return is_empty ? setting_read_in((*args)[0]) : std::nullopt;
+        }
+        auto* call = member(node, "FuncCall");
+        auto* args = call ? list(member(*call, "args")) : nullptr;
+        if (!args || args->empty() || !is_of_the_server(*call, "current_setting")) return std::nullopt;
+        auto name = constant_of((*args)[0]);
+        return name && !name->is_null ? name : std::nullopt;
     }
 
     static std::optional<step> read_set_config(const json::value& call)
     {
         auto* args = list(member(call, "args"));
-        if (!is_set_config(call) || !args || args->size() != 3) return std::nullopt;
+        if (!is_of_the_server(call, "set_config") || !args || args->size() != 3) return std::nullopt;
         auto name = constant_of((*args)[0]);
-        auto value = constant_of((*args)[1]);
+        auto copied = setting_read_in((*args)[1]);
+        auto value = copied ? copied : constant_of((*args)[1]);
         auto is_local = constant_of((*args)[2]);
         if (!name || name->is_null || !value || !is_local || is_local->is_null) return std::nullopt;
-        step made{.what = act::set, .name = lower_case(name->value)};
-        if (!value->is_null && !value->parameter) made.value = value->value;
+        step made{.what = act::set, .name = lower_case(name->value), .copies = copied.has_value()};
+        if (!value->is_null && !value->parameter) made.value = copied ? lower_case(value->value) : value->value;
         made.name_in = name->parameter;
         made.value_in = value->parameter;
         made.local_in = is_local->parameter;
@@ -380,6 +407,7 @@ private:
         if (!args || args->size() != 3) return;
         auto is_local = constant_of(args->back());
         auto local = is_local && !is_local->parameter ? bool_of(is_local->value) : std::nullopt;
+        if (local == true && is_of_the_server(call, "set_config")) return add_unknown_local(args->front());
         add({.what = act::unknown});
         if (local == true) return;
         (local ? found_.seen : found_.suspected) |= kind::settings;
@@ -553,7 +581,8 @@ bool fill_in(step& s, const params& args)
     }
     if (s.value_in) {
         s.value = text_in(args, s.value_in);
-        if (!s.value && !is_null(args, s.value_in)) return false;
+        if (!s.value && (s.copies || !is_null(args, s.value_in))) return false;
+        if (s.copies) s.value = lower_case(*s.value);
     }
     if (s.local_in) {
         auto is_local = bool_in(args, s.local_in);

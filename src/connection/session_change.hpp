@@ -45,13 +45,15 @@ struct session_change
         rollback_to,
         make_temporary, // a temporary object, which may hide a permanent one of the same name
         unknown,        // anything may have been set
+        unknown_local,  // the same until the end of the transaction; with a name: this setting only
     };
     struct step
     {
         act what = act::unknown;
         std::string name{}; // of a setting in lower case, or of a savepoint
         std::optional<std::string> value{};
-        bool chain = false; // COMMIT and ROLLBACK: AND CHAIN
+        bool copies = false; // `value` is the name of a setting, whose value it takes
+        bool chain = false;  // COMMIT and ROLLBACK: AND CHAIN
         // Numbers of the parameters that hold the name, the value, and whether it is set locally; 0: none of them does.
         int name_in = 0;
         int value_in = 0;

@@ -63,6 +63,10 @@ void session_context::apply(const session_change& change)
 
 void session_context::apply(const session_change::step& step)
 {
+    if (step.copies) {
+        auto* copied = find(*step.value);
+        return apply({.what = step.what, .name = step.name, .value = copied ? std::optional(*copied) : std::nullopt});
+    }
     switch (step.what) {
     case act::set:
         set(step);
@@ -102,6 +106,9 @@ void session_context::apply(const session_change::step& step)
         break;
     case act::unknown:
         now_.unknown = true;
+        break;
+    case act::unknown_local:
+        if (step.name.empty() || can_change_results(step.name)) now_.unknown_of_transaction = true;
         break;
     }
 }
@@ -147,6 +154,7 @@ void session_context::reset_all()
 // With AND CHAIN the next transaction has the same modes.
 void session_context::end(bool chain)
 {
+    now_.unknown_of_transaction = false;
     std::erase_if(now_.of_transaction, [&](auto& each) { return !chain || !is_of_transaction(each.first); });
     before_ = now_;
     before_.of_transaction.clear();

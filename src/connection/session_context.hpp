@@ -37,10 +37,10 @@ public:
     // Returns the effects (effect_kind) that set the session apart from its intended state.
     std::uint8_t effects() const noexcept;
     // Returns true if something unknown may have been set.
-    bool may_be_set() const noexcept { return now_.unknown || intended_unknown_; }
+    bool may_be_set() const noexcept { return now_.unknown || now_.unknown_of_transaction || intended_unknown_; }
     // Returns false if something unknown may have been set, or temporary objects may hide others: results of this session
     // must not be shared with other sessions.
-    bool is_known() const noexcept { return !now_.unknown && !now_.temporary && !intended_unknown_; }
+    bool is_known() const noexcept { return !may_be_set() && !now_.temporary; }
     // Returns the settings that can change a result, as a text that is equal only for equal settings. Empty if all
     // settings have their defaults. Meaningful only if is_known().
     std::string digest() const;
@@ -59,6 +59,7 @@ private:
         settings of_session;
         settings of_transaction; // these hide those of the session
         bool unknown = false;
+        bool unknown_of_transaction = false;
         bool temporary = false;
 
         bool operator==(const state&) const = default;

@@ -5,7 +5,6 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,9 +24,6 @@ concept setting_number = std::integral<T> && !std::same_as<T, bool> && !std::sam
 
 /// A name and a value for `local_settings`, as an element of its braces. Refers to the texts that it is constructed from,
 /// so do not store one.
-///
-/// Trivially destructible, because GCC 12 destroys the elements of a braced list twice if the list is a part of a
-/// co_await expression.
 class local_setting
 {
 public:
@@ -58,7 +54,11 @@ public:
 
 private:
     friend class local_settings;
-    enum class kind : std::uint8_t { text, number, unsigned_number };
+    enum class kind : std::uint8_t { none, text, number, unsigned_number };
+
+    constexpr local_setting() noexcept
+        : kind_(kind::none)
+    {}
 
     static std::string_view not_null(const char* value);
     std::string value() const;
@@ -102,7 +102,11 @@ public:
 
     /// No settings.
     local_settings() = default;
-    local_settings(std::initializer_list<local_setting> settings);
+    /// One to eight settings; add() takes more. These are separate parameters because GCC 12 does not compile a
+    /// `std::initializer_list` within a co_await expression.
+    local_settings(local_setting first, local_setting second = {}, local_setting third = {}, local_setting fourth = {},
+                   local_setting fifth = {}, local_setting sixth = {}, local_setting seventh = {},
+                   local_setting eighth = {});
 
     /// Appends a setting. Throws as the constructor does, and changes nothing then.
     local_settings& add(local_setting added);

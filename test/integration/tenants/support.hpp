@@ -40,7 +40,8 @@ inline void make_tenants(const pgcoro::testing::server& s)
         do $$ begin
             for t in 1..3 loop
                 execute format('drop schema if exists tenant_%s cascade', t);
-                execute format('create schema tenant_%s create table owner as select %s as tenant', t, t);
+                execute format('create schema tenant_%s', t);
+                execute format('create table tenant_%s.owner as select %s as tenant', t, t);
                 execute format('grant usage on schema tenant_%s to tenants_app', t);
                 execute format('grant select on tenant_%s.owner to tenants_app', t);
             end loop;

@@ -22,13 +22,13 @@ std::string text_of(const session_change& change)
 {
     static constexpr const char* words[] = {"set",    "set local", "reset all",  "discard all", "discard temp",
                                             "begin",  "commit",    "rollback",   "savepoint",   "release",
-                                            "back to", "temporary", "unknown"};
+                                            "back to", "temporary", "unknown",    "unknown local"};
     std::string all;
     for (auto& step : change.steps) {
         if (!all.empty()) all += "; ";
         all += words[static_cast<int>(step.what)];
         if (!step.name.empty()) all += " " + step.name;
-        if (step.value) all += "=" + *step.value;
+        if (step.value || step.copies) all += (step.copies ? "=the value of " : "=") + step.value.value_or("");
         if (step.chain) all += " and chain";
         for (auto number : {step.name_in, step.value_in, step.local_in})
             if (number) all += " $" + std::to_string(number);
@@ -162,11 +162,29 @@ BOOST_AUTO_TEST_CASE(set_config_is_read_where_it_is_called_once)
     BOOST_TEST(steps("select pg_catalog.set_config('a.b', 'c', false), set_config('d.e', null, true)") ==
                "set a.b=c; set local d.e");
     BOOST_TEST(steps("select pg_catalog.set_config($1, $2::text, true)") == "set local $1 $2");
-    for (auto* sql : {"select set_config('a.b', 'c', true) from t", "select set_config('a.b', 'c' || 'd', true)",
+    for (auto* sql : {"select set_config('A.b', 'c', true) from t", "select set_config('a.b', 'c' || 'd', true)",
                       "select set_config('a.b', 'c', true) where false", "select 1, set_config('a.b', 'c', true)",
-                      "with x as (select set_config('a.b', 'c', true)) select 1 from x", "select mine.set_config('a.b', 'c', true)",
-                      "explain analyze select set_config('a.b', 'c', true)", "select set_config('a.b', 'c', 1 = 1)"})
+                      "with x as (select set_config('a.b', 'c', true)) select 1 from x",
+                      "explain analyze select set_config('a.b', 'c', true)"})
+        BOOST_TEST(steps(sql) == "unknown local a.b", sql);
+    BOOST_TEST(steps("select set_config(a, b, true) from t") == "unknown local");
+    for (auto* sql : {"select set_config('a.b', 'c', 1 = 1)", "select mine.set_config('a.b', 'c', true)",
+                      "select set_config('a.b', 'c', false) from t"})
         BOOST_TEST(steps(sql) == "unknown", sql);
+}
+
+BOOST_AUTO_TEST_CASE(set_config_may_copy_another_setting)
+{
+    BOOST_TEST(steps("select set_config('a.b', current_setting('C.d'), true)") == "set local a.b=the value of c.d");
+    BOOST_TEST(steps("select set_config('a.b', coalesce(pg_catalog.current_setting('c.d', true), ''), false)") ==
+               "set a.b=the value of c.d");
+    BOOST_TEST(steps_with("select set_config($1, current_setting($2), true)", "role", "C.d") ==
+               "set local role=the value of c.d");
+    BOOST_TEST(steps_with("select set_config('a.b', current_setting($1), true)", nullptr) == "unknown");
+    for (auto* sql : {"select set_config('a.b', coalesce(current_setting('c.d', true), 'x'), true)",
+                      "select set_config('a.b', current_setting('c' || '.d'), true)",
+                      "select set_config('a.b', mine.current_setting('c.d'), true)"})
+        BOOST_TEST(steps(sql) == "unknown local a.b", sql);
 }
 
 BOOST_AUTO_TEST_CASE(parameters_of_set_config_have_their_values)

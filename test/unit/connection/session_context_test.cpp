@@ -237,6 +237,35 @@ BOOST_AUTO_TEST_CASE(the_unknown_is_undone_by_a_rollback_only)
     BOOST_TEST(context.is_known());
 }
 
+BOOST_AUTO_TEST_CASE(what_may_be_set_locally_ends_with_the_transaction)
+{
+    run({"begin", "select set_config('a.b', c, true) from t"});
+    BOOST_TEST(!context.is_known());
+    run("commit");
+    BOOST_TEST(context.is_known());
+    BOOST_TEST(context.effects() == 0);
+    run({"begin", "savepoint s", "select set_config('a.b', c, true) from t", "rollback to s"});
+    BOOST_TEST(context.is_known());
+    run("select set_config('statement_timeout', c, true) from t"); // it cannot change results
+    BOOST_TEST(context.is_known());
+}
+
+BOOST_AUTO_TEST_CASE(a_setting_that_is_saved_and_set_back_is_what_it_was)
+{
+    run({"set timezone to x", "begin"});
+    auto before = context.digest();
+    run({"select set_config('my.zone', coalesce(current_setting('timezone', true), ''), true), set_config('my.role', "
+         "coalesce(current_setting('role', true), ''), true), set_config('timezone', 'y', true), set_config('role', 'r', true)"});
+    BOOST_TEST(value("timezone") == "y");
+    BOOST_TEST(value("role") == "r");
+    run("select set_config('role', current_setting('my.role'), true), set_config('timezone', current_setting('my.zone'), true)");
+    BOOST_TEST(value("timezone") == "x");
+    BOOST_TEST(value("role") == "-");
+    BOOST_TEST(context.is_known());
+    run({"set local my.zone to default", "commit"});
+    BOOST_TEST(context.digest() == before);
+}
+
 BOOST_AUTO_TEST_CASE(a_block_that_ends_unseen_leaves_doubt_about_what_it_set)
 {
     run({"begin", "set local a.b = x"});
