@@ -99,26 +99,21 @@ void session_impl::send_preparation(std::string_view sql, const params& args, co
 // it may be an escape.
 bool session_impl::may_prepare(std::string_view sql) const
 {
-    if (!statements.enabled() || is_parsing_in_doubt() || sql::has_time_constant(sql)) return false;
+    if (!statements.enabled() || effects.is_parsing_in_doubt() || sql::has_time_constant(sql)) return false;
     auto* standard = PQparameterStatus(pg(), "standard_conforming_strings");
     return !standard || std::string_view(standard) == "on" || sql.find('\\') == sql.npos;
 }
 
-bool session_impl::is_parsing_in_doubt() const
-{
-    return effects.is_in_doubt() && parse_settings(effects.coming()) != parse_settings(effects.context());
-}
-
 const statement_cache::statement* session_impl::find_prepared(std::string_view sql, const params& args)
 {
-    if (!statements.enabled() || is_parsing_in_doubt()) return nullptr;
+    if (!statements.enabled() || effects.is_parsing_in_doubt()) return nullptr;
     return statements.find(sql, args, parse_settings(effects.coming()));
 }
 
 // Returns a statement whose preparation is in transit in this round trip; null if there is none.
 const statement_cache::statement* session_impl::find_coming(std::string_view sql, const params& args) const
 {
-    if (prepared == preparing.size() || is_parsing_in_doubt()) return nullptr;
+    if (prepared == preparing.size() || effects.is_parsing_in_doubt()) return nullptr;
     auto settings = parse_settings(effects.coming());
     for (auto i = prepared; i < preparing.size(); ++i)
         if (statement_cache::is(preparing[i], sql, args, settings)) return &preparing[i];

@@ -261,6 +261,15 @@ std::string session_context::digest_of(Matters matters) const
 }
 
 std::string session_context::digest() const { return digest_of(can_change_results); }
+bool session_context::has_parse_settings() const noexcept
+{
+    auto in_settings = [](const settings& all) {
+        return std::ranges::any_of(all, [](auto& each) { return can_change_parsing(each.first); });
+    };
+    auto in = [&](const state& s) { return in_settings(s.of_session) || in_settings(s.of_transaction); };
+    return in(now_) || in(before_) || std::ranges::any_of(savepoints_, [&](auto& s) { return in(s.at); });
+}
+
 std::string session_context::parse_settings() const { return digest_of(can_change_parsing); }
 
 } // namespace pgcoro::detail

@@ -49,6 +49,8 @@ public:
     // among them are those for which the server itself makes a new plan (role, row security, search_path), and custom settings
     // (with a dot), which functions read while they run. Empty if all have their defaults.
     std::string parse_settings() const;
+    // Returns true if there are such settings, or if the end of the transaction, or of a savepoint in it, would restore some.
+    bool has_parse_settings() const noexcept;
     // Returns the value that a setting was given; null if it has its default.
     const std::string* find(std::string_view name) const;
 

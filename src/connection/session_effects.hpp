@@ -38,8 +38,8 @@ public:
     const session_context& context() const noexcept { return context_; }
     // The same, once the statements whose answers are still to come have succeeded.
     const session_context& coming() const noexcept { return expected_.empty() ? context_ : coming_; }
-    // Returns true if that is uncertain: one of them may fail without the next statement being refused for it.
-    bool is_in_doubt() const noexcept { return in_doubt_ && !expected_.empty(); }
+    // Returns true if its parse_settings() are in doubt: one of these statements may fail, and the next one runs nevertheless.
+    bool is_parsing_in_doubt() const noexcept { return in_doubt_ && has_parse_settings_ && !expected_.empty(); }
     // Returns true if there are statements whose answers are still to come.
     bool awaits_answers() const noexcept { return !expected_.empty(); }
 
@@ -52,7 +52,7 @@ public:
     void forget_expected() noexcept
     {
         expected_.clear();
-        in_doubt_ = false;
+        in_doubt_ = has_parse_settings_ = false;
     }
     // The request is about to be sent.
     void expect(std::size_t request, std::string_view sql, const params& args) { expect(request, known_.of(sql), sql, args); }
@@ -98,7 +98,8 @@ private:
     change_memory known_;
     session_context context_;
     session_context coming_;
-    bool in_doubt_ = false;
+    bool in_doubt_ = false;           // there was a Sync behind a change
+    bool has_parse_settings_ = false; // coming_ had some in this round trip
     std::deque<expected> expected_;
     std::vector<remembered> opening_;
     std::uint8_t opened_ = 0;           // effect_kind: by the statements up to keep()

@@ -267,7 +267,6 @@ private:
     void refuse_copy();
     void set_row_mode(std::size_t chunk);
     bool may_prepare(std::string_view sql) const;
-    bool is_parsing_in_doubt() const;
     const statement_cache::statement* find_coming(std::string_view sql, const params& args) const;
     const statement_cache::statement* prepare(std::string_view sql, const params& args, bool always);
     void send_description(std::string_view sql, const params& types);
