@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(sessions_with_other_defaults_have_other_keys)
     auto plain = key_of(shared_options());
     BOOST_TEST(key_of(shared_options()) == plain);
     for (auto* setting : {"default_text_search_config=simple", "standard_conforming_strings=off", "xmlbinary=hex", "app.tenant=7",
-                          "search_path=cached_a", "pg_trgm.similarity_threshold=0.7"}) {
+                          "search_path=cached_a", "pg_trgm.similarity_threshold=0.7", "role=cached_clerk"}) {
         auto options = shared_options();
         options.parameters["options"] = std::string("-c ") + setting;
         BOOST_TEST(key_of(options) != plain, setting);
