@@ -113,7 +113,7 @@ struct relation
     bool guarded;
 };
 
-asio::awaitable<std::vector<relation>> relations(cache_source& source, const std::vector<sql::name>& names,
+asio::awaitable<std::vector<relation>> relations(const run_query& run, const std::vector<sql::name>& names,
                                                  bool& all_there)
 {
     std::vector<relation> found;
@@ -123,7 +123,7 @@ asio::awaitable<std::vector<relation>> relations(cache_source& source, const std
     for (auto& n : names)
         quoted.push_back((n.schema.empty() ? identifier(n.object) : identifier(n.schema, n.object)).quoted());
     auto args = params::of(quoted);
-    result got = co_await source.run(tables_statement, args);
+    result got = co_await run(tables_statement, args);
     for (auto r : got) {
         if (r[0].is_null()) {
             all_there = false;
@@ -182,13 +182,13 @@ void judge(statement_facts& facts, const relation& r, bool guarded)
         worsen(facts, verdict::with_tags, r.tag + " has no trigger that tells of its changes");
 }
 
-asio::awaitable<void> judge_functions(cache_source& source, statement_facts& facts, const sql::statement& all)
+asio::awaitable<void> judge_functions(const run_query& run, statement_facts& facts, const sql::statement& all)
 {
     auto schemas = [](const std::vector<sql::name>& of) { return parts(of, &sql::name::schema); };
     auto objects = [](const std::vector<sql::name>& of) { return parts(of, &sql::name::object); };
     auto args = params::of(schemas(all.functions), objects(all.functions), schemas(all.operators), objects(all.operators),
                            objects(all.selected), objects(all.types));
-    result got = co_await source.run(functions_statement, args);
+    result got = co_await run(functions_statement, args);
     auto r = got[0];
     auto name = [&](std::size_t i) { return r[i].as<std::optional<std::string>>(); };
     if (auto f = name(0))
@@ -202,8 +202,7 @@ asio::awaitable<void> judge_functions(cache_source& source, statement_facts& fac
 
 } // namespace
 
-asio::awaitable<std::shared_ptr<statement_facts>> look_up(cache_source& source, std::string_view text,
-                                                          bool guarded)
+asio::awaitable<std::shared_ptr<statement_facts>> look_up(const run_query& run, std::string_view text, bool guarded)
 {
     auto facts = std::make_shared<statement_facts>();
     auto meant = sql::parse(text);
@@ -213,7 +212,7 @@ asio::awaitable<std::shared_ptr<statement_facts>> look_up(cache_source& source, 
     }
     facts->may = verdict::cacheable;
     bool all_there = true;
-    auto tables = co_await relations(source, meant.tables, all_there);
+    auto tables = co_await relations(run, meant.tables, all_there);
     if (!all_there) worsen(*facts, verdict::never, "it names a table that is not there");
     for (auto& r : tables) {
         judge(*facts, r, guarded);
@@ -229,15 +228,15 @@ asio::awaitable<std::shared_ptr<statement_facts>> look_up(cache_source& source, 
     if (meant.session_dependent) worsen(*facts, verdict::never, "it depends on the session's user or schema");
     if (!meant.repeatable) worsen(*facts, verdict::never, "it reads a sample, or where its rows are stored");
     facts->changing = meant.time_dependent;
-    if (facts->may != verdict::never) co_await judge_functions(source, *facts, meant);
+    if (facts->may != verdict::never) co_await judge_functions(run, *facts, meant);
     co_return facts;
 }
 
-asio::awaitable<std::vector<std::string>> tables_written(cache_source& source, std::string_view text)
+asio::awaitable<std::vector<std::string>> tables_written(const run_query& run, std::string_view text)
 {
     auto meant = sql::parse(text);
     bool all_there = true;
-    auto tables = co_await relations(source, meant.written, all_there);
+    auto tables = co_await relations(run, meant.written, all_there);
     std::vector<std::string> tags;
     for (auto& r : tables)
         if (!r.view) tags.push_back(r.tag);

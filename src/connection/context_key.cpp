@@ -86,16 +86,4 @@ asio::awaitable<void> session_impl::learn_context()
         if (!own.empty()) defaults.fingerprint.append("\n").append(own);
 }
 
-asio::awaitable<result> run_in_context(session& on, std::string_view sql, const params& args,
-                                       std::optional<std::string>& context)
-{
-    co_await on.learn_context();
-    request r;
-    r.sql = sql;
-    r.args = &args;
-    r.context = &context;
-    context.reset();
-    co_return co_await on.run(r);
-}
-
 } // namespace pgcoro::detail

@@ -140,7 +140,7 @@ std::string joined(std::vector<std::string> tags)
 
 // Statements of a pool whose sessions have the schema in their search_path.
 template <class Body>
-void with_source(Body body)
+void with_pool(Body body)
 {
     run([&]() -> asio::awaitable<void> {
         pool_options o;
@@ -148,8 +148,8 @@ void with_source(Body body)
         o.connection.settings["search_path"] = "cached";
         auto executor = co_await asio::this_coro::executor;
         pool p(executor, o);
-        counted_source source(p);
-        co_await body(source);
+        detail::run_query ask = [&](std::string_view sql, const params& args) { return p.run(sql, args); };
+        co_await body(ask);
         co_await p.close();
     });
 }
@@ -160,9 +160,9 @@ BOOST_FIXTURE_TEST_SUITE(cache_catalog, built)
 
 BOOST_AUTO_TEST_CASE(each_statement_is_judged_by_what_its_names_stand_for)
 {
-    with_source([&](counted_source& source) -> asio::awaitable<void> {
+    with_pool([&](const detail::run_query& ask) -> asio::awaitable<void> {
         for (auto& e : judged) {
-            auto facts = co_await detail::look_up(source, e.sql, false);
+            auto facts = co_await detail::look_up(ask, e.sql, false);
             BOOST_TEST((facts->may == e.may),
                        e.sql << ": " << static_cast<int>(facts->may) << " " << facts->why);
             BOOST_TEST(facts->why.empty() == (e.may == yes), e.sql << ": " << facts->why);
@@ -175,29 +175,19 @@ BOOST_AUTO_TEST_CASE(each_statement_is_judged_by_what_its_names_stand_for)
 BOOST_AUTO_TEST_CASE(a_temporary_table_is_never_cached)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {
-        struct one final : cache_source
-        {
-            explicit one(connection& c)
-                : on(c)
-            {}
-            asio::awaitable<result> run(std::string_view sql, const params& args) override
-            {
-                return on.run(sql, args);
-            }
-            connection& on;
-        } source(c);
+        detail::run_query ask = [&](std::string_view sql, const params& args) { return c.run(sql, args); };
         co_await c.execute("create temporary table mine(id int)");
-        auto facts = co_await detail::look_up(source, "select * from mine", false);
+        auto facts = co_await detail::look_up(ask, "select * from mine", false);
         BOOST_TEST((facts->may == never));
     });
 }
 
 BOOST_AUTO_TEST_CASE(what_a_statement_changes_is_known_by_the_tables_it_names)
 {
-    with_source([&](counted_source& source) -> asio::awaitable<void> {
-        auto tags = co_await detail::tables_written(source, "insert into branch select id from account");
+    with_pool([&](const detail::run_query& ask) -> asio::awaitable<void> {
+        auto tags = co_await detail::tables_written(ask, "insert into branch select id from account");
         BOOST_TEST(joined(tags) == "cached.branch");
-        tags = co_await detail::tables_written(source, "update rich set cents = 1");
+        tags = co_await detail::tables_written(ask, "update rich set cents = 1");
         BOOST_TEST(joined(tags) == "cached.account");
     });
 }

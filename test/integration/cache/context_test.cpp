@@ -1,5 +1,4 @@
 // The cache and session settings: a result belongs to one context, and is never found in another.
-#include "connection/context_key.hpp"
 #include "connection/session.hpp"
 #include "integration/cache/support.hpp"
 
@@ -242,9 +241,8 @@ BOOST_AUTO_TEST_CASE(sessions_with_other_defaults_have_other_keys)
     auto key_of = [](connection_options options) {
         std::optional<std::string> key;
         with_connection(options, [&](connection& on) -> asio::awaitable<void> {
-            std::optional<std::string> context;
-            co_await pgcoro::detail::run_in_context(on.session(), "select 1", params(), context);
-            key = context;
+            co_await on.session().learn_context();
+            key = on.session().context_key();
         });
         BOOST_REQUIRE(key.has_value());
         return *key;
