@@ -40,7 +40,8 @@ std::string place_of(const cache_request& asked)
 
 bool may_keep(const statement_facts& about, const cache_request& asked)
 {
-    return about.may == verdict::cacheable || (about.may == verdict::with_tags && !asked.call.tags.empty());
+    bool is_set = std::ranges::all_of(about.settings, [&](auto& name) { return asked.settings.find(name) != nullptr; });
+    return is_set && (about.may == verdict::cacheable || (about.may == verdict::with_tags && !asked.call.tags.empty()));
 }
 
 cache_impl::cache_impl(const asio::any_io_executor& executor, std::shared_ptr<cache_source> source,
