@@ -39,7 +39,8 @@ struct twins
                 "alter table public.task enable row level security; "
                 "create policy own on public.note using (tenant = nullif(current_setting('app.tenant', true), '')::int); "
                 "create policy clerk on public.note to context_clerk using (tenant = 9); "
-                "create policy team on public.task using (tenant in (select t.tenant from public.team t where t.who = current_user)); "
+                "create policy team on public.task using (tenant in (select t.tenant from public.team t "
+                "where t.who = current_user)); "
                 "grant select on public.note, public.task, public.team to public; "
                 "create table public.sample as select 1.0::float8 / 3 as n, interval '1 day 2 hours 3 minutes' as i, "
                 "'ABC'::bytea as b; grant select on public.owned, public.sample to public",

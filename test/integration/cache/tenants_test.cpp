@@ -34,8 +34,8 @@ struct two_tenants
 
     ~two_tenants()
     {
-        shared_server().psql("drop schema cached_1 cascade; drop schema cached_2 cascade; drop owned by cached_app, cached_guest; "
-                             "drop role cached_app, cached_guest");
+        shared_server().psql("drop schema cached_1 cascade; drop schema cached_2 cascade; "
+                             "drop owned by cached_app, cached_guest; drop role cached_app, cached_guest");
     }
 };
 
