@@ -18,8 +18,7 @@ namespace pgcoro::detail
 
 using std::chrono::milliseconds;
 
-void cache_impl::refresh(std::string_view sql, const params& args, const cache_call& call,
-                         const cache_key& key)
+void cache_impl::refresh(const cache_request& asked, const cache_key& key)
 {
     {
         std::lock_guard lock(mutex_);
@@ -28,24 +27,22 @@ void cache_impl::refresh(std::string_view sql, const params& args, const cache_c
         ++background_;
         ++store_.stats().refreshes;
     }
-    std::vector<std::string> tags(call.tags.begin(), call.tags.end());
-    auto work = refreshing(shared_from_this(), std::string(key.context()), std::string(sql), args, call, std::move(tags));
-    asio::co_spawn(strand_, std::move(work), asio::detached);
+    kept_request kept{std::string(asked.context), asked.settings, std::string(asked.sql), asked.args, asked.call, {}};
+    kept.tags.assign(asked.call.tags.begin(), asked.call.tags.end());
+    asio::co_spawn(strand_, refreshing(shared_from_this(), std::move(kept)), asio::detached);
 }
 
-asio::awaitable<void> cache_impl::refreshing(std::shared_ptr<cache_impl> self, std::string context, std::string sql,
-                                             params args, cache_call call, std::vector<std::string> tags)
+asio::awaitable<void> cache_impl::refreshing(std::shared_ptr<cache_impl> self, kept_request kept)
 {
     background counted(*self);
-    std::vector<std::string_view> views(tags.begin(), tags.end());
-    call.tags = views;
-    cache_key key(context, sql, args);
+    std::vector<std::string_view> views(kept.tags.begin(), kept.tags.end());
+    kept.call.tags = views;
+    cache_request asked{kept.context, kept.settings, kept.sql, kept.args, kept.call};
+    auto key = asked.key();
     try {
-        facts_ptr known = co_await self->facts_of(context, sql);
-        auto about = with_parameters(std::move(known), args);
-        bool may = about->may == statement_facts::verdict::cacheable ||
-                   (about->may == statement_facts::verdict::with_tags && !tags.empty());
-        if (may) co_await self->shared(sql, args, call, key, about, wish::anew);
+        facts_ptr known = co_await self->facts_of(asked);
+        auto about = with_parameters(std::move(known), kept.args);
+        if (may_keep(*about, asked)) co_await self->shared(asked, key, about, wish::anew);
     } catch (const error&) {
         // What is there stays as stale as it is; who asks when it is too stale gets the error himself.
     } catch (const boost::system::system_error&) {

@@ -14,29 +14,35 @@ using verdict = statement_facts::verdict;
 namespace
 {
 
-class primary_source final : public cache_source
+asio::awaitable<result> ask_rows(cache_source& source, cache_question question)
 {
-public:
-    explicit primary_source(cache_source& of)
-        : of_(of)
-    {}
-    asio::awaitable<result> run(std::string_view sql, const params& args) override
-    {
-        return of_.run_on_primary(sql, args);
-    }
+    cache_answer answer = co_await source.ask(question);
+    co_return std::move(answer.rows);
+}
 
-private:
-    cache_source& of_;
-};
-
-asio::awaitable<std::shared_ptr<statement_facts>> look_up_on_primary(cache_source& source, std::string_view sql)
+// The settings that can change what the names of a statement mean. Those with a dot in their names cannot, and often name one
+// of many tenants.
+local_settings naming_settings(const local_settings& all)
 {
-    primary_source primary(source);
-    auto facts = co_await look_up(primary, sql, true);
-    co_return facts;
+    local_settings naming;
+    for (auto& e : all.entries())
+        if (e.name.find('.') == e.name.npos) naming.add({e.name, e.value});
+    return naming;
 }
 
 } // namespace
+
+std::string place_of(const cache_request& asked)
+{
+    cache_key key(asked.context, naming_settings(asked.settings), asked.sql, params());
+    return std::string(key.view().bytes);
+}
+
+bool may_keep(const statement_facts& about, const cache_request& asked)
+{
+    bool is_set = std::ranges::all_of(about.settings, [&](auto& name) { return asked.settings.find(name) != nullptr; });
+    return is_set && (about.may == verdict::cacheable || (about.may == verdict::with_tags && !asked.call.tags.empty()));
+}
 
 cache_impl::cache_impl(const asio::any_io_executor& executor, std::shared_ptr<cache_source> source,
                        const cache_options& options)
@@ -47,12 +53,13 @@ cache_impl::cache_impl(const asio::any_io_executor& executor, std::shared_ptr<ca
     , store_(options_, copies_)
 {}
 
-asio::awaitable<cached_result> cache_impl::read(std::string_view sql, params args, cache_call call)
+asio::awaitable<cached_result> cache_impl::read(std::string_view sql, params args, cache_call call, settings_ptr settings)
 {
     auto context = context_now();
     if (!context) context = co_await ask_context();
-    if (!context) co_return co_await bypass(sql, args);
-    cache_key key(*context, sql, args);
+    cache_request asked{context ? std::string_view(*context) : std::string_view(), *settings, sql, args, call};
+    if (!context) co_return co_await bypass(asked);
+    auto key = asked.key();
     cache_store::found f;
     bool usable = false;
     {
@@ -62,16 +69,17 @@ asio::awaitable<cached_result> cache_impl::read(std::string_view sql, params arg
         usable = f.value && (!stale || f.stale_for <= call.stale_while_revalidate);
         if (usable) ++(stale ? store_.stats().stale : store_.stats().hits);
     }
-    if (!usable) co_return co_await miss(sql, args, call, key);
+    if (!usable) co_return co_await miss(asked, key);
     bool stale = f.stale_for.count() > 0;
-    if (stale || f.ahead) refresh(sql, args, call, key);
+    if (stale || f.ahead) refresh(asked, key);
     co_return cached_result(std::move(f.value), stale ? cache_origin::stale : cache_origin::hit, f.age);
 }
 
-asio::awaitable<cached_result> cache_impl::bypass(std::string_view sql, const params& args)
+asio::awaitable<cached_result> cache_impl::bypass(const cache_request& asked)
 {
     locked([](cache_store& s) { ++s.stats().bypassed; });
-    auto got = std::make_shared<const result>(co_await source_->run(sql, args));
+    cache_question question{asked.sql, asked.args, asked.settings, {}};
+    auto got = std::make_shared<const result>(co_await ask_rows(*source_, question));
     co_return cached_result(std::move(got), cache_origin::bypassed, {});
 }
 
@@ -106,24 +114,23 @@ bool cache_impl::has_context(const cache_answer& answer, std::string_view expect
     return false;
 }
 
-asio::awaitable<cached_result> cache_impl::miss(std::string_view sql, const params& args,
-                                                const cache_call& call, const cache_key& key)
+asio::awaitable<cached_result> cache_impl::miss(const cache_request& asked, const cache_key& key)
 {
     std::exception_ptr failure;
     try {
-        facts_ptr known = co_await facts_of(key.context(), sql);
+        facts_ptr known = co_await facts_of(asked);
         known->seen.fetch_add(1, std::memory_order_relaxed);
-        auto about = with_parameters(std::move(known), args);
-        if (about->may == verdict::cacheable || (about->may == verdict::with_tags && !call.tags.empty())) {
-            auto value = co_await shared(sql, args, call, key, about, wish::any);
+        auto about = with_parameters(std::move(known), asked.args);
+        if (may_keep(*about, asked)) {
+            auto value = co_await shared(asked, key, about, wish::any);
             co_return value;
         }
-        auto got = co_await bypass(sql, args);
+        auto got = co_await bypass(asked);
         co_return got;
     } catch (...) {
         failure = std::current_exception();
     }
-    if (auto old = stale_instead(failure, call, key)) co_return *old;
+    if (auto old = stale_instead(failure, asked.call, key)) co_return *old;
     std::rethrow_exception(failure);
 }
 
@@ -141,9 +148,7 @@ std::optional<cached_result> cache_impl::stale_instead(const std::exception_ptr&
     return cached_result(std::move(f.value), cache_origin::stale, f.age);
 }
 
-asio::awaitable<cached_result> cache_impl::shared(std::string_view sql, const params& args,
-                                                  const cache_call& call, const cache_key& key,
-                                                  facts_ptr about, wish how)
+asio::awaitable<cached_result> cache_impl::shared(const cache_request& asked, const cache_key& key, facts_ptr about, wish how)
 {
     struct passage
     {
@@ -164,7 +169,7 @@ asio::awaitable<cached_result> cache_impl::shared(std::string_view sql, const pa
                                        [&](auto& f) { return !f.depends || store.current(*f.depends); });
               })};
     bool led = false;
-    auto work = [&] { return lead(sql, args, call, key, about, *p.flight, how); };
+    auto work = [&] { return lead(asked, key, about, *p.flight, how); };
     std::exception_ptr failure;
     result_ptr value;
     try {
@@ -191,33 +196,20 @@ cache_store::witness cache_impl::watch(const statement_facts& about, const cache
     return locked([&](cache_store& store) { return store.watch(about, call.tags, options_.time->now()); });
 }
 
-namespace
-{
-
-std::string place_of(std::string_view context, std::string_view sql)
-{
-    std::string text;
-    text.reserve(context.size() + 1 + sql.size());
-    return text.append(context).append(1, '\0').append(sql);
-}
-
-} // namespace
-
-cache_impl::facts_ptr cache_impl::known(std::string_view context, std::string_view sql)
+cache_impl::facts_ptr cache_impl::known(const std::string& place)
 {
     std::lock_guard lock(mutex_);
-    auto text = place_of(context, sql);
     for (auto* table : {&statements_, &older_statements_})
-        if (auto at = table->find(text); at != table->end() && options_.time->now() < at->second->until &&
-                                         at->second->catalog == store_.catalog())
+        if (auto at = table->find(place); at != table->end() && options_.time->now() < at->second->until &&
+                                          at->second->catalog == store_.catalog())
             return at->second;
     return nullptr;
 }
 
-asio::awaitable<cache_impl::facts_ptr> cache_impl::facts_of(std::string_view context, std::string_view sql)
+asio::awaitable<cache_impl::facts_ptr> cache_impl::facts_of(const cache_request& asked)
 {
-    if (auto there = known(context, sql)) co_return there;
-    auto place = place_of(context, sql);
+    auto place = place_of(asked);
+    if (auto there = known(place)) co_return there;
     auto flight = locked([&](cache_store&) { return learning_.board(place, [](auto&) { return true; }); });
     struct passage
     {
@@ -231,7 +223,7 @@ asio::awaitable<cache_impl::facts_ptr> cache_impl::facts_of(std::string_view con
         }
     } p{*this, place, flight};
     bool led = false;
-    auto work = [&] { return learn(*source_, context, sql); };
+    auto work = [&] { return learn(asked, place); };
     co_return co_await flight->join(work, led);
 }
 
@@ -246,40 +238,47 @@ cache_impl::facts_ptr cache_impl::with_parameters(facts_ptr about, const params&
     return about;
 }
 
-// Where answers may lag, the catalog could be older than a change that the listener has seen.
-asio::awaitable<std::shared_ptr<statement_facts>> cache_impl::ask_catalog(cache_source& source, std::string_view sql)
+asio::awaitable<std::shared_ptr<statement_facts>> cache_impl::ask_catalog(const cache_request& asked)
 {
-    if (!options_.coherent || !source.may_lag()) return look_up(source, sql, options_.coherent);
-    return look_up_on_primary(source, sql);
+    auto naming = naming_settings(asked.settings);
+    auto seen = asks_primary() ? commit_token::primary_only() : commit_token();
+    run_query run = [&](std::string_view sql, const params& args) {
+        return ask_rows(*source_, {sql, args, naming, seen, true});
+    };
+    auto learnt = co_await look_up(run, asked.sql, options_.coherent);
+    co_return learnt;
 }
 
-asio::awaitable<cache_impl::facts_ptr> cache_impl::learn(cache_source& source, std::string_view context,
-                                                         std::string_view sql)
+asio::awaitable<cache_impl::facts_ptr> cache_impl::learn(const cache_request& asked, const std::string& place)
 {
     std::shared_ptr<statement_facts> learnt;
     std::string refused;
-    bool answered = true;
+    auto believed = options_.statement_ttl;
     auto catalog = locked([](cache_store& s) { return s.catalog(); });
     try {
-        learnt = co_await ask_catalog(source, sql);
+        learnt = co_await ask_catalog(asked);
     } catch (const server_error& e) {
-        if (&source != source_.get()) throw; // in a transaction, which has failed with that
         refused = e.what();
     } catch (const error& e) {
-        if (!options_.coherent || !source.may_lag()) throw;
+        if (!asks_primary()) throw;
         refused = e.what(); // the primary is away, and a replica may still answer
-        answered = false;
+        believed = {};
     }
     if (!learnt) { // that is no reason not to run the statement
         learnt = std::make_shared<statement_facts>();
         learnt->why = "the catalog could not be asked: " + refused;
     }
+    co_return remember(place, std::move(learnt), catalog, believed);
+}
+
+cache_impl::facts_ptr cache_impl::remember(std::string place, std::shared_ptr<statement_facts> learnt, std::uint64_t catalog,
+                                           std::chrono::milliseconds believed)
+{
     learnt->catalog = catalog;
-    learnt->until = options_.time->now() + (answered ? options_.statement_ttl : std::chrono::milliseconds(0));
+    learnt->until = options_.time->now() + believed;
     std::lock_guard lock(mutex_);
-    auto text = place_of(context, sql);
     for (auto* table : {&statements_, &older_statements_})
-        if (auto at = table->find(text); at != table->end()) {
+        if (auto at = table->find(place); at != table->end()) {
             learnt->seen = at->second->seen.load();
             table->erase(at);
         }
@@ -287,18 +286,19 @@ asio::awaitable<cache_impl::facts_ptr> cache_impl::learn(cache_source& source, s
         older_statements_ = std::move(statements_);
         statements_.clear();
     }
-    statements_.emplace(std::move(text), learnt);
-    co_return learnt;
+    statements_.emplace(std::move(place), learnt);
+    return learnt;
 }
 
-asio::awaitable<std::size_t> cache_impl::warm(std::vector<std::string> statements)
+asio::awaitable<std::size_t> cache_impl::warm(std::vector<std::string> statements, cache_call call, settings_ptr settings)
 {
     std::size_t there = 0;
+    params none;
     for (auto& sql : statements) {
-        co_await read(sql, params(), cache_call());
+        co_await read(sql, none, call, settings);
         auto context = context_now();
         if (!context) continue;
-        cache_key key(*context, sql, params());
+        auto key = cache_request{*context, *settings, sql, none, call}.key();
         auto f = locked([&](cache_store& store) { return store.look(key.view(), options_.time->now()); });
         if (f.value && f.stale_for.count() == 0) ++there;
     }

@@ -42,9 +42,27 @@ private:
     std::unordered_map<std::string, std::shared_ptr<Flight>> under_way_;
 };
 
+// What a caller asks for. Refers to what the caller keeps until the answer is there.
+struct cache_request
+{
+    std::string_view context; // of the sessions, without the settings
+    const local_settings& settings;
+    std::string_view sql;
+    const params& args;
+    const cache_call& call;
+
+    cache_key key() const { return {context, settings, sql, args}; }
+};
+
+// Returns the key of the facts about a statement.
+std::string place_of(const cache_request& asked);
+// Returns true if the result of the statement may be kept for others.
+bool may_keep(const statement_facts& about, const cache_request& asked);
+
 class cache_impl : public std::enable_shared_from_this<cache_impl>
 {
 public:
+    using settings_ptr = std::shared_ptr<const local_settings>;
     using facts_ptr = std::shared_ptr<const statement_facts>;
     using result_ptr = std::shared_ptr<const result>;
     using time_point = cache_store::time_point;
@@ -52,10 +70,10 @@ public:
     cache_impl(const asio::any_io_executor& executor, std::shared_ptr<cache_source> source,
                const cache_options& options);
 
-    asio::awaitable<cached_result> read(std::string_view sql, params args, cache_call call);
+    asio::awaitable<cached_result> read(std::string_view sql, params args, cache_call call, settings_ptr settings);
     asio::awaitable<cached_result> read_in(transaction& tx, std::string_view sql, params args);
     asio::awaitable<std::uint64_t> write_in(transaction& tx, std::string_view sql, params args);
-    asio::awaitable<std::size_t> warm(std::vector<std::string> statements);
+    asio::awaitable<std::size_t> warm(std::vector<std::string> statements, cache_call call, settings_ptr settings);
 
     // Runs `change(store)` with the lock held.
     template <class Change>
@@ -85,13 +103,22 @@ private:
     using facts_flight = flight<statement_facts>;
     class background;
 
-    asio::awaitable<cached_result> bypass(std::string_view sql, const params& args);
-    asio::awaitable<cached_result> miss(std::string_view sql, const params& args, const cache_call& call,
-                                        const cache_key& key);
-    asio::awaitable<cached_result> shared(std::string_view sql, const params& args, const cache_call& call,
-                                          const cache_key& key, facts_ptr about, wish how);
-    asio::awaitable<result_ptr> lead(std::string_view sql, const params& args, const cache_call& call,
-                                     const cache_key& key, facts_ptr about, result_flight& flight, wish how);
+    // What refreshing() needs of a request that is answered before.
+    struct kept_request
+    {
+        std::string context;
+        local_settings settings;
+        std::string sql;
+        params args;
+        cache_call call;
+        std::vector<std::string> tags;
+    };
+
+    asio::awaitable<cached_result> bypass(const cache_request& asked);
+    asio::awaitable<cached_result> miss(const cache_request& asked, const cache_key& key);
+    asio::awaitable<cached_result> shared(const cache_request& asked, const cache_key& key, facts_ptr about, wish how);
+    asio::awaitable<result_ptr> lead(const cache_request& asked, const cache_key& key, facts_ptr about,
+                                     result_flight& flight, wish how);
     cache_store::witness watch(const statement_facts& about, const cache_call& call);
 
     asio::awaitable<moment_ptr> ask_moment();
@@ -113,17 +140,22 @@ private:
     asio::awaitable<context_ptr> ask_context();
     // Returns true if the answer comes from a session with the expected context; otherwise remembers the new context.
     bool has_context(const cache_answer& answer, std::string_view expected);
-    asio::awaitable<facts_ptr> facts_of(std::string_view context, std::string_view sql);
-    asio::awaitable<facts_ptr> learn(cache_source& source, std::string_view context, std::string_view sql);
-    asio::awaitable<std::shared_ptr<statement_facts>> ask_catalog(cache_source& source, std::string_view sql);
+    asio::awaitable<facts_ptr> facts_of(const cache_request& asked);
+    asio::awaitable<facts_ptr> learn(const cache_request& asked, const std::string& place);
+    asio::awaitable<std::shared_ptr<statement_facts>> ask_catalog(const cache_request& asked);
+    // The catalog may be asked of the primary only, because the facts must not be older than what the listener has seen.
+    bool asks_primary() const { return options_.coherent && source_->may_lag(); }
     static facts_ptr with_parameters(facts_ptr about, const params& args);
-    facts_ptr known(std::string_view context, std::string_view sql);
+    facts_ptr known(const std::string& place);
+    // `catalog` is the version of the catalog before it was asked.
+    facts_ptr remember(std::string place, std::shared_ptr<statement_facts> learnt, std::uint64_t catalog,
+                       std::chrono::milliseconds believed);
+    asio::awaitable<facts_ptr> facts_in(transaction& tx, const cache_request& asked);
     asio::awaitable<std::optional<cached_result>> read_shared(transaction& tx, std::string_view sql, const params& args);
     std::optional<cached_result> stale_instead(const std::exception_ptr& failure, const cache_call& call,
                                                const cache_key& key);
-    void refresh(std::string_view sql, const params& args, const cache_call& call, const cache_key& key);
-    static asio::awaitable<void> refreshing(std::shared_ptr<cache_impl> self, std::string context, std::string sql,
-                                            params args, cache_call call, std::vector<std::string> tags);
+    void refresh(const cache_request& asked, const cache_key& key);
+    static asio::awaitable<void> refreshing(std::shared_ptr<cache_impl> self, kept_request kept);
     static asio::awaitable<void> following(std::shared_ptr<cache_impl> self,
                                            std::optional<connection_options> options, coherence_options how);
     // `catalog_sent`: the catalog is known as of this time.
@@ -142,7 +174,7 @@ private:
     flights<facts_flight> learning_;
     context_ptr context_;
     time_point context_until_{}; // it is not asked for again before
-    // By context and text, because the search_path decides what a name means.
+    // By place_of().
     std::unordered_map<std::string, facts_ptr> statements_;
     std::unordered_map<std::string, facts_ptr> older_statements_; // what was there when the others were full
     moment_ptr latest_;                                           // of the primary's that was asked for

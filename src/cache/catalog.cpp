@@ -17,8 +17,8 @@ namespace
 
 using verdict = statement_facts::verdict;
 
-// The tables by these names, what views are made of, and all that is above or below in an inheritance tree: a
-// row that goes into a partition by way of its parent fires the triggers of the parent only.
+// The tables by these names, what views and (if $2) row-level security policies read, and all that is above or below in an
+// inheritance tree: a row that goes into a partition by way of its parent fires the triggers of the parent only.
 constexpr const char* tables_statement = R"(
 with recursive named(id) as (
     select pg_catalog.to_regclass(n)::pg_catalog.oid from pg_catalog.unnest($1::pg_catalog.text[]) n
@@ -32,15 +32,24 @@ with recursive named(id) as (
             join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
                 and d.objid = w.oid and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
         where v.oid = u.id and v.relkind = 'v'
+        union all
+        select d.refobjid
+        from pg_catalog.pg_class t
+            join pg_catalog.pg_policy p on p.polrelid = t.oid and p.polcmd in ('r', '*')
+            join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass
+                and d.objid = p.oid and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        where t.oid = u.id and t.relrowsecurity and $2::pg_catalog.bool
         union all select inhrelid from pg_catalog.pg_inherits where inhparent = u.id
         union all select inhparent from pg_catalog.pg_inherits where inhrelid = u.id) x
 )
 select n.nspname || '.' || c.relname,
     c.relkind::pg_catalog.text,
     c.relpersistence = 't',
-    c.relrowsecurity,
     n.nspname in ('pg_catalog', 'information_schema') or n.nspname like 'pg\_toast%',
-    case when c.relkind = 'v' then pg_catalog.pg_get_viewdef(c.oid) end,
+    case when c.relkind = 'v' then pg_catalog.pg_get_viewdef(c.oid)
+         when c.relrowsecurity then (
+            select 'select ' || pg_catalog.string_agg(pg_catalog.pg_get_expr(p.polqual, p.polrelid), ', ')
+            from pg_catalog.pg_policy p where p.polrelid = c.oid and p.polcmd in ('r', '*')) end,
     exists (select from pg_catalog.pg_trigger t
             where t.tgrelid = c.oid and t.tgname = 'pgcoro_cache' and t.tgenabled in ('O', 'A'))
 from used u left join pg_catalog.pg_class c on c.oid = u.id left join pg_catalog.pg_namespace n on n.oid = c.relnamespace)";
@@ -49,7 +58,8 @@ from used u left join pg_catalog.pg_class c on c.oid = u.id left join pg_catalog
 // several have one name, in whatever schema, the worst counts. An empty schema stands for any schema. $5: names behind a
 // dot; they may be functions that take a row, or a value that a row is cast to implicitly. $6: types that are cast to; an
 // implicit cast may be anywhere. PostgreSQL's own functions that depend on the clock change the result; its functions that
-// depend on the session, or read more than their arguments, are listed by name.
+// depend on the session, or read more than their arguments, are listed by name. $7: all calls of current_setting() by name
+// read the settings $8; those of them that have no value are returned.
 constexpr const char* functions_statement = R"(
 with recursive target_types as (
     select oid, typbasetype from pg_catalog.pg_type where typname = any ($6::pg_catalog.text[])
@@ -60,6 +70,7 @@ with recursive target_types as (
     from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) f(schema, name)
         join pg_catalog.pg_proc p on p.proname = f.name
         join pg_catalog.pg_namespace n on n.oid = p.pronamespace and (f.schema = '' or f.schema = n.nspname)
+    where not ($7::pg_catalog.bool and f.name = 'current_setting' and n.nspname = 'pg_catalog')
     union all
     select o.oprcode::pg_catalog.oid
     from rows from (pg_catalog.unnest($3::pg_catalog.text[]), pg_catalog.unnest($4::pg_catalog.text[])) f(schema, name)
@@ -100,20 +111,25 @@ select
     exists (select from judged where changing),
     (select name from judged where v = 's' and not own limit 1),
     (select t.typname::pg_catalog.text from target_types x join pg_catalog.pg_type t on t.oid = x.oid
-     where t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace and t.typname like 'reg%' limit 1))";
+     where t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace and t.typname like 'reg%' limit 1),
+    array(select s from pg_catalog.unnest($8::pg_catalog.text[]) s
+          where coalesce(pg_catalog.current_setting(s, true), '') = ''))";
 
 struct relation
 {
     std::string tag;
     std::string kind;
     bool temporary;
-    bool row_security;
     bool system;
-    std::optional<std::string> view;
+    std::optional<std::string> definition; // a SELECT, of a view, or with the conditions of row-level security
     bool guarded;
+
+    bool is_view() const { return kind == "v"; }
 };
 
-asio::awaitable<std::vector<relation>> relations(cache_source& source, const std::vector<sql::name>& names,
+enum class purpose { reading, writing };
+
+asio::awaitable<std::vector<relation>> relations(const run_query& run, const std::vector<sql::name>& names, purpose why,
                                                  bool& all_there)
 {
     std::vector<relation> found;
@@ -122,34 +138,35 @@ asio::awaitable<std::vector<relation>> relations(cache_source& source, const std
     quoted.reserve(names.size());
     for (auto& n : names)
         quoted.push_back((n.schema.empty() ? identifier(n.object) : identifier(n.schema, n.object)).quoted());
-    auto args = params::of(quoted);
-    result got = co_await source.run(tables_statement, args);
+    auto args = params::of(quoted, why == purpose::reading);
+    result got = co_await run(tables_statement, args);
     for (auto r : got) {
         if (r[0].is_null()) {
             all_there = false;
             continue;
         }
-        found.push_back(relation{r[0].as<std::string>(), r[1].as<std::string>(), r[2].as<bool>(),
-                                 r[3].as<bool>(), r[4].as<bool>(), r[5].as<std::optional<std::string>>(),
-                                 r[6].as<bool>()});
+        found.push_back(relation{r[0].as<std::string>(), r[1].as<std::string>(), r[2].as<bool>(), r[3].as<bool>(),
+                                 r[4].as<std::optional<std::string>>(), r[5].as<bool>()});
     }
     co_return found;
 }
 
-void add(std::vector<sql::name>& to, const std::vector<sql::name>& more)
+template <class Name>
+void add(std::vector<Name>& to, const std::vector<Name>& more)
 {
     to.insert(to.end(), more.begin(), more.end());
 }
 
-// All that another statement, a view's, adds to what the first does.
+// All that another statement, of a view or a policy, adds to what the first does.
 void add(sql::statement& to, const sql::statement& more)
 {
     add(to.functions, more.functions);
     add(to.operators, more.operators);
     add(to.selected, more.selected);
     add(to.types, more.types);
+    add(to.settings, more.settings);
+    to.settings_known = to.settings_known && more.settings_known;
     to.time_dependent = to.time_dependent || more.time_dependent;
-    to.session_dependent = to.session_dependent || more.session_dependent;
     to.repeatable = to.repeatable && more.repeatable;
 }
 
@@ -172,23 +189,21 @@ void worsen(statement_facts& facts, verdict to, const std::string& why)
 void judge(statement_facts& facts, const relation& r, bool guarded)
 {
     if (r.temporary) worsen(facts, verdict::never, r.tag + " is temporary");
-    if (r.row_security)
-        worsen(facts, verdict::never, r.tag + " has row security: who asks makes a difference");
     if (r.system) worsen(facts, verdict::with_tags, r.tag + " is of the catalog, whose changes are not told");
-    if (r.kind == "v") return;
+    if (r.is_view()) return;
     if (r.kind != "r" && r.kind != "p" && r.kind != "m")
         worsen(facts, verdict::with_tags, r.tag + " is not a table: its changes are not told");
     if (guarded && !r.guarded)
         worsen(facts, verdict::with_tags, r.tag + " has no trigger that tells of its changes");
 }
 
-asio::awaitable<void> judge_functions(cache_source& source, statement_facts& facts, const sql::statement& all)
+asio::awaitable<void> judge_functions(const run_query& run, statement_facts& facts, const sql::statement& all)
 {
     auto schemas = [](const std::vector<sql::name>& of) { return parts(of, &sql::name::schema); };
     auto objects = [](const std::vector<sql::name>& of) { return parts(of, &sql::name::object); };
     auto args = params::of(schemas(all.functions), objects(all.functions), schemas(all.operators), objects(all.operators),
-                           objects(all.selected), objects(all.types));
-    result got = co_await source.run(functions_statement, args);
+                           objects(all.selected), objects(all.types), all.settings_known, all.settings);
+    result got = co_await run(functions_statement, args);
     auto r = got[0];
     auto name = [&](std::size_t i) { return r[i].as<std::optional<std::string>>(); };
     if (auto f = name(0))
@@ -198,12 +213,12 @@ asio::awaitable<void> judge_functions(cache_source& source, statement_facts& fac
     if (auto f = name(3)) worsen(facts, verdict::with_tags, "what function " + *f + " reads is not known");
     if (auto t = name(4)) worsen(facts, verdict::with_tags, "type " + *t + " is read from the catalog");
     facts.changing = facts.changing || r[2].as<bool>();
+    facts.settings = r[5].as<std::vector<std::string>>();
 }
 
 } // namespace
 
-asio::awaitable<std::shared_ptr<statement_facts>> look_up(cache_source& source, std::string_view text,
-                                                          bool guarded)
+asio::awaitable<std::shared_ptr<statement_facts>> look_up(const run_query& run, std::string_view text, bool guarded)
 {
     auto facts = std::make_shared<statement_facts>();
     auto meant = sql::parse(text);
@@ -213,34 +228,31 @@ asio::awaitable<std::shared_ptr<statement_facts>> look_up(cache_source& source, 
     }
     facts->may = verdict::cacheable;
     bool all_there = true;
-    auto tables = co_await relations(source, meant.tables, all_there);
+    auto tables = co_await relations(run, meant.tables, purpose::reading, all_there);
     if (!all_there) worsen(*facts, verdict::never, "it names a table that is not there");
     for (auto& r : tables) {
         judge(*facts, r, guarded);
-        if (!r.view) {
-            facts->reads.push_back(r.tag);
-            continue;
-        }
-        auto inner = sql::parse(*r.view);
+        if (!r.is_view()) facts->reads.push_back(r.tag);
+        if (!r.definition) continue;
+        auto inner = sql::parse(*r.definition);
         if (inner.nature != sql::nature::read)
-            worsen(*facts, verdict::never, "view " + r.tag + " is not understood");
+            worsen(*facts, verdict::never, "the view or the policies of " + r.tag + " are not understood");
         add(meant, inner);
     }
-    if (meant.session_dependent) worsen(*facts, verdict::never, "it depends on the session's user or schema");
     if (!meant.repeatable) worsen(*facts, verdict::never, "it reads a sample, or where its rows are stored");
     facts->changing = meant.time_dependent;
-    if (facts->may != verdict::never) co_await judge_functions(source, *facts, meant);
+    if (facts->may != verdict::never) co_await judge_functions(run, *facts, meant);
     co_return facts;
 }
 
-asio::awaitable<std::vector<std::string>> tables_written(cache_source& source, std::string_view text)
+asio::awaitable<std::vector<std::string>> tables_written(const run_query& run, std::string_view text)
 {
     auto meant = sql::parse(text);
     bool all_there = true;
-    auto tables = co_await relations(source, meant.written, all_there);
+    auto tables = co_await relations(run, meant.written, purpose::writing, all_there);
     std::vector<std::string> tags;
     for (auto& r : tables)
-        if (!r.view) tags.push_back(r.tag);
+        if (!r.is_view()) tags.push_back(r.tag);
     co_return tags;
 }
 

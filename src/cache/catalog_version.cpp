@@ -18,13 +18,20 @@ constexpr const char* version_statement = R"(
 with notifying as materialized (
     select oid, tgrelid, xmin as version from pg_catalog.pg_trigger where tgname = 'pgcoro_cache'
 ), tables as materialized (
-    select c.oid, c.relname, c.relnamespace, c.relkind, c.relrowsecurity, c.relnatts, c.relacl,
+    select c.oid, c.relname, c.relnamespace, c.relkind, c.relowner, c.relrowsecurity, c.relforcerowsecurity, c.relnatts, c.relacl,
         case when c.relkind <> 'r' or c.oid in (select tgrelid from notifying) then c.xmin end as version
     from pg_catalog.pg_class c
     where c.oid >= 16384 and c.relkind in ('r', 'p', 'v', 'm', 'f', 'c') and c.relpersistence <> 't'
 ), facts(fact) as (
-    select pg_catalog.concat_ws(' ', 'table', oid, relname, relnamespace, relkind, relrowsecurity, relnatts, relacl, version)
+    select pg_catalog.concat_ws(' ', 'table', oid, relname, relnamespace, relkind, relowner, relrowsecurity, relforcerowsecurity,
+        relnatts, relacl, version)
     from tables
+    union all
+    select pg_catalog.concat_ws(' ', 'policy', oid, xmin) from pg_catalog.pg_policy
+    union all
+    select pg_catalog.concat_ws(' ', 'role', oid, rolname, rolsuper, rolinherit, rolbypassrls) from pg_catalog.pg_roles
+    union all
+    select pg_catalog.concat_ws(' ', 'member', roleid, member, xmin) from pg_catalog.pg_auth_members
     union all
     select pg_catalog.concat_ws(' ', 'column', a.attrelid, a.attnum, a.xmin)
     from pg_catalog.pg_attribute a join tables t on t.oid = a.attrelid where a.attnum > 0

@@ -10,10 +10,10 @@
 namespace pgcoro::detail
 {
 
-// A digest of what facts are made of: tables and their columns, inheritance, views, functions, operators, casts, types,
-// schemas, and the cache's triggers. Temporary tables, indexes and PostgreSQL's own objects are left out, and so is what
-// VACUUM, ANALYZE and TRUNCATE change. Costs the server some milliseconds for a thousand tables, and next to nothing if no
-// transaction has ended since the last time.
+// A digest of what facts are made of: tables and their columns, inheritance, views, policies, roles and their members,
+// functions, operators, casts, types, schemas, and the cache's triggers. Temporary tables, indexes and PostgreSQL's own objects
+// are left out, and so is what VACUUM, ANALYZE and TRUNCATE change. Costs the server some milliseconds for a thousand tables,
+// and next to nothing if no transaction has ended since the last time.
 class catalog_version
 {
 public:

@@ -90,10 +90,10 @@ std::string cache_impl::shared_key(const cache_key& key, const statement_facts& 
 }
 
 // Who asks in the others' place.
-asio::awaitable<cache_impl::result_ptr> cache_impl::lead(std::string_view sql, const params& args,
-                                                         const cache_call& call, const cache_key& key,
+asio::awaitable<cache_impl::result_ptr> cache_impl::lead(const cache_request& asked, const cache_key& key,
                                                          facts_ptr about, result_flight& flight, wish how)
 {
+    auto& call = asked.call;
     auto depends = watch(*about, call);
     locked([&](cache_store&) {
         flight.depends = depends;
@@ -119,9 +119,10 @@ asio::awaitable<cache_impl::result_ptr> cache_impl::lead(std::string_view sql, c
             seen = std::max(seen, (*needed)[i]->position);
     }
     locked([&](cache_store& s) { ++s.stats().queries; });
-    auto answer = co_await source_->ask(seen, sql, args);
+    cache_question question{asked.sql, asked.args, asked.settings, seen, true};
+    auto answer = co_await source_->ask(question);
     auto value = std::make_shared<const result>(std::move(answer.rows));
-    if (!has_context(answer, key.context())) co_return value;
+    if (!has_context(answer, asked.context)) co_return value;
     auto kept = locked([&](cache_store& s) {
         auto fresh = s.judge(depends, *about, *value, call.ttl, options_.time->now());
         if (fresh) s.keep(key.view(), depends, value, about, *fresh);

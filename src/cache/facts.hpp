@@ -21,6 +21,7 @@ struct statement_facts
     verdict may = verdict::never;
     std::string why;                             // not; for who asks
     std::vector<std::string> reads;              // tags, "schema.table", of what changes its result
+    std::vector<std::string> settings;           // that it reads, and that have a value only if the caller sets them
     bool changing = false;                       // as time goes by
     std::uint64_t catalog = 0;                   // the version of the catalog it was read from
     std::chrono::steady_clock::time_point until; // believed
@@ -34,6 +35,7 @@ inline std::shared_ptr<const statement_facts> as_changing(const statement_facts&
     made->may = facts.may;
     made->why = facts.why;
     made->reads = facts.reads;
+    made->settings = facts.settings;
     made->changing = true;
     made->catalog = facts.catalog;
     made->until = facts.until;

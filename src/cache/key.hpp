@@ -1,6 +1,7 @@
-// The key of a result, in full: the session's context, the statement's text, and its encoded parameters.
+// The key of a result, in full: the context that the statement runs in, its text, and its encoded parameters.
 #pragma once
 
+#include <pgcoro/connection/local_settings.hpp>
 #include <pgcoro/types/params.hpp>
 
 #include <boost/container/small_vector.hpp>
@@ -29,29 +30,30 @@ struct key_hash
 class cache_key
 {
 public:
-    // `context` is the session's context_key().
-    cache_key(std::string_view context, std::string_view sql, const params& args)
+    // `session` is the session's context_key(). The context is that and the settings of the statement.
+    cache_key(std::string_view session, const local_settings& settings, std::string_view sql, const params& args)
     {
-        put_text(context);
+        auto own = settings.key();
+        put(sizeof(std::size_t) + session.size() + own.size());
+        put_text(session);
+        put_bytes(own);
         put_text(sql);
         for (std::size_t i = 0; i < args.size(); ++i) {
             put(args[i].type);
             put(args[i].in);
             put(args[i].size);
         }
-        bytes_.insert(bytes_.end(), args.data(), args.data() + args.bytes());
+        put_bytes({args.data(), args.bytes()});
         hash_bytes();
     }
     // The same statement and parameters in another context.
     cache_key(std::string_view context, const cache_key& of)
     {
         put_text(context);
-        auto rest = of.view().bytes.substr(sizeof(std::size_t) + of.context().size());
-        bytes_.insert(bytes_.end(), rest.begin(), rest.end());
+        put_bytes(of.view().bytes.substr(sizeof(std::size_t) + context_of(of.view()).size()));
         hash_bytes();
     }
 
-    std::string_view context() const noexcept { return context_of(view()); }
     static std::string_view context_of(key_view key) noexcept
     {
         std::size_t size = 0;
@@ -65,8 +67,9 @@ private:
     void put_text(std::string_view text)
     {
         put(text.size());
-        bytes_.insert(bytes_.end(), text.begin(), text.end());
+        put_bytes(text);
     }
+    void put_bytes(std::string_view bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
     void hash_bytes() { hash_ = std::hash<std::string_view>()({bytes_.data(), bytes_.size()}); }
     template <class T>
     void put(const T& value)

@@ -2,6 +2,8 @@
 #include "cluster/cluster_impl.hpp"
 #include "connection/context_key.hpp"
 #include "connection/session.hpp"
+#include "sql/transaction_control.hpp"
+#include "transaction/one_statement.hpp"
 
 #include <pgcoro/cache/second_level.hpp>
 #include <pgcoro/cluster/cluster.hpp>
@@ -26,11 +28,19 @@ public:
     {
         return pool_.run(sql, args);
     }
-    asio::awaitable<cache_answer> ask(commit_token, std::string_view sql, const params& args) override
+    asio::awaitable<cache_answer> ask(const cache_question& question) override
     {
+        sql::refuse_transaction_control(question.sql, "a pool");
         auto held = co_await pool_.acquire();
+        auto& session = held->session();
+        co_await session.learn_context();
         cache_answer answer;
-        answer.rows = co_await detail::run_in_context(held->session(), sql, args, answer.context);
+        detail::request r;
+        r.sql = question.sql;
+        r.args = &question.args;
+        r.context = &answer.context;
+        auto effect = question.only_reads ? detail::statement_effect::reads_only : detail::statement_effect::unknown;
+        answer.rows = co_await detail::run_with_settings(session, r, question.settings, effect);
         held.release(); // before the caller continues, and may need a connection
         co_return answer;
     }
@@ -56,17 +66,13 @@ public:
         return cluster_.run(sql, args);
     }
     bool may_lag() const noexcept override { return true; }
-    asio::awaitable<result> run_after(commit_token seen, std::string_view sql, const params& args) override
-    {
-        cluster_session session(cluster_, seen);
-        co_return co_await session.run(sql, args);
-    }
-    asio::awaitable<cache_answer> ask(commit_token seen, std::string_view sql, const params& args) override
+    asio::awaitable<cache_answer> ask(const cache_question& question) override
     {
         cache_answer answer;
-        cluster_session session(cluster_, seen);
+        cluster_session session(cluster_, question.seen);
         bool wrote = false;
-        answer.rows = co_await session.impl()->run(sql, args, detail::no_local_settings, seen, {}, wrote, &answer.context);
+        answer.rows = co_await session.impl()->run(question.sql, question.args, question.settings, question.seen, {}, wrote,
+                                                   &answer.context);
         co_return answer;
     }
     asio::awaitable<std::optional<std::string>> context() override
@@ -106,10 +112,13 @@ asio::awaitable<result> cache_source::run_on_primary(std::string_view sql, const
     return run(sql, args);
 }
 
-asio::awaitable<cache_answer> cache_source::ask(commit_token seen, std::string_view sql, const params& args)
+asio::awaitable<cache_answer> cache_source::ask(const cache_question& question)
 {
+    if (!question.settings.empty())
+        throw std::logic_error("query_cache::with: this source cannot run a statement with settings of its own: override "
+                               "cache_source::ask; the statement was not run");
     cache_answer answer;
-    answer.rows = co_await run_after(seen, sql, args);
+    answer.rows = co_await run_after(question.seen, question.sql, question.args);
     co_return answer;
 }
 
@@ -130,6 +139,13 @@ asio::awaitable<lease> cache_source::acquire_to_listen()
         "query_cache::follow: this source has no connection to listen on: give it options");
 }
 
+namespace
+{
+
+const auto no_settings = std::make_shared<const local_settings>();
+
+} // namespace
+
 query_cache::query_cache(asio::any_io_executor executor, pool& p, const cache_options& options)
     : query_cache(std::move(executor), std::make_shared<pool_source>(p), options)
 {}
@@ -147,12 +163,17 @@ query_cache::~query_cache() { impl_->stop(); }
 
 asio::awaitable<cached_result> query_cache::read(std::string_view sql, params args)
 {
-    return impl_->read(sql, std::move(args), cache_call());
+    return impl_->read(sql, std::move(args), cache_call(), no_settings);
 }
 
 asio::awaitable<cached_result> cache_reads::read(std::string_view sql, params args)
 {
-    return cache_.read(sql, std::move(args), call_);
+    return cache_.read(sql, std::move(args), call_, settings_);
+}
+
+asio::awaitable<std::size_t> cache_reads::warm(std::vector<std::string> statements)
+{
+    return cache_.warm(std::move(statements), call_, settings_);
 }
 
 asio::awaitable<cached_result> cache_transaction::read(std::string_view sql, params args)
@@ -170,7 +191,12 @@ asio::awaitable<std::uint64_t> cache_transaction::write_owned(cache_transaction 
     co_return co_await self.write(sql, std::move(args));
 }
 
-cache_reads query_cache::with(const cache_call& call) noexcept { return {*impl_, call}; }
+cache_reads query_cache::with(const cache_call& call) { return {*impl_, call, no_settings}; }
+
+cache_reads query_cache::with(local_settings settings, const cache_call& call)
+{
+    return {*impl_, call, std::make_shared<const local_settings>(std::move(settings))};
+}
 
 cache_transaction query_cache::in(transaction& tx) noexcept { return {*impl_, tx}; }
 
@@ -186,7 +212,7 @@ void query_cache::invalidate_tags_like(std::string_view pattern)
 
 void query_cache::invalidate_key(std::string_view sql, const params& args)
 {
-    detail::cache_key key({}, sql, args);
+    detail::cache_key key({}, {}, sql, args);
     impl_->locked([&](auto& store) { store.invalidate(key); });
 }
 
@@ -202,7 +228,7 @@ void query_cache::invalidate_at_commit(transaction& tx, std::vector<std::string>
 
 asio::awaitable<std::size_t> query_cache::warm(std::vector<std::string> statements)
 {
-    return impl_->warm(std::move(statements));
+    return impl_->warm(std::move(statements), cache_call(), no_settings);
 }
 
 void query_cache::follow(connection_options options, const coherence_options& how)

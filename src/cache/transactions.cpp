@@ -13,20 +13,10 @@ namespace pgcoro::detail
 namespace
 {
 
-class transaction_source final : public cache_source
+run_query queries_of(transaction& tx)
 {
-public:
-    explicit transaction_source(transaction& tx)
-        : tx_(tx)
-    {}
-    asio::awaitable<result> run(std::string_view sql, const params& args) override
-    {
-        return tx_.run(sql, args);
-    }
-
-private:
-    transaction& tx_;
-};
+    return [&tx](std::string_view sql, const params& args) { return tx.run(sql, args); };
+}
 
 bool is_one_of(const std::string* value, std::initializer_list<std::string_view> allowed)
 {
@@ -66,6 +56,17 @@ bool may_share(transaction& tx)
 
 } // namespace
 
+// An error of the server is the transaction's, which has failed with it.
+asio::awaitable<cache_impl::facts_ptr> cache_impl::facts_in(transaction& tx, const cache_request& asked)
+{
+    auto place = place_of(asked);
+    if (auto there = known(place)) co_return there;
+    auto catalog = locked([](cache_store& s) { return s.catalog(); });
+    auto run = queries_of(tx);
+    auto learnt = co_await look_up(run, asked.sql, options_.coherent);
+    co_return remember(std::move(place), std::move(learnt), catalog, options_.statement_ttl);
+}
+
 // Returns nothing if the statement must run without the cache. It never waits for another caller's query, because that caller may
 // wait for a lock of this transaction.
 asio::awaitable<std::optional<cached_result>> cache_impl::read_shared(transaction& tx, std::string_view sql,
@@ -75,7 +76,9 @@ asio::awaitable<std::optional<cached_result>> cache_impl::read_shared(transactio
     co_await tx.session()->learn_context();
     auto context = tx.session()->context_key();
     if (!context) co_return std::nullopt;
-    cache_key key(*context, sql, args);
+    const cache_call call;
+    cache_request asked{*context, no_local_settings, sql, args, call};
+    auto key = asked.key();
     cache_store::found f;
     {
         std::lock_guard lock(mutex_);
@@ -83,15 +86,12 @@ asio::awaitable<std::optional<cached_result>> cache_impl::read_shared(transactio
         if (f.value && f.stale_for.count() == 0) ++store_.stats().hits;
     }
     if (f.value && f.stale_for.count() == 0) co_return cached_result(std::move(f.value), cache_origin::hit, f.age);
-    transaction_source source(tx);
-    auto about = known(*context, sql);
-    if (!about) about = co_await learn(source, *context, sql);
+    auto about = co_await facts_in(tx, asked);
     about->seen.fetch_add(1, std::memory_order_relaxed);
     about = with_parameters(std::move(about), args);
     // One that reads only may be on a replica, which may not have seen what was heard of.
     bool lags = source_->may_lag() && tx.options().read_only;
-    if (about->may != statement_facts::verdict::cacheable || lags) co_return std::nullopt;
-    cache_call call;
+    if (lags || !may_keep(*about, asked)) co_return std::nullopt;
     auto depends = watch(*about, call);
     locked([](cache_store& s) {
         ++s.stats().misses;
@@ -117,8 +117,8 @@ asio::awaitable<cached_result> cache_impl::read_in(transaction& tx, std::string_
 
 asio::awaitable<std::uint64_t> cache_impl::write_in(transaction& tx, std::string_view sql, params args)
 {
-    transaction_source source(tx);
-    auto tags = co_await tables_written(source, sql);
+    auto run = queries_of(tx);
+    auto tags = co_await tables_written(run, sql);
     result got = co_await tx.run(sql, std::move(args));
     if (!tags.empty()) invalidate_at_commit(tx, std::move(tags));
     co_return got.affected_rows();

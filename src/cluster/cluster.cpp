@@ -1,7 +1,6 @@
 #include <pgcoro/cluster/cluster.hpp>
 
 #include "cluster/cluster_impl.hpp"
-#include "connection/context_key.hpp"
 #include "resilience/is_a.hpp"
 #include "resilience/text.hpp"
 #include "sql/transaction_control.hpp"
@@ -95,17 +94,16 @@ asio::awaitable<result> cluster_impl::run(std::string_view sql, const params& ar
         bool sent = false;
         try {
             lease held = co_await acquire_from(*host, labels, std::source_location());
+            auto& session = held->session();
+            if (context) co_await session.learn_context();
             sent = true;
             if (!read) wrote = true;
             request r;
             r.sql = sql;
             r.args = &args;
+            r.context = context;
             auto effect = read ? statement_effect::reads_only : statement_effect::unknown;
-            auto& session = held->session();
-            auto running = context            ? run_in_context(session, sql, args, *context)
-                           : settings.empty() ? session.run(r)
-                                              : run_with_settings(session, r, settings, effect);
-            result got = co_await std::move(running);
+            result got = co_await run_with_settings(session, r, settings, effect);
             held.release(); // before the caller goes on, who may want it again
             co_return got;
         } catch (...) {

@@ -82,21 +82,8 @@ asio::awaitable<void> session_impl::learn_context()
     defaults.asked = true;
     if (refused && !is_idle()) std::rethrow_exception(refused); // a transaction has failed with it
     if (refused) co_return;
-    // Known to the server under these names only.
-    if (auto custom = custom_settings_in(PQoptions(pg())); !custom.empty())
-        defaults.fingerprint.append("\n").append(custom);
-}
-
-asio::awaitable<result> run_in_context(session& on, std::string_view sql, const params& args,
-                                       std::optional<std::string>& context)
-{
-    co_await on.learn_context();
-    request r;
-    r.sql = sql;
-    r.args = &args;
-    r.context = &context;
-    context.reset();
-    co_return co_await on.run(r);
+    for (auto& own : {unlisted_settings_in(PQoptions(pg())), settings_of_transaction})
+        if (!own.empty()) defaults.fingerprint.append("\n").append(own);
 }
 
 } // namespace pgcoro::detail

@@ -134,11 +134,13 @@ std::vector<std::pair<std::string, std::string>> settings_in(std::string_view te
     return found;
 }
 
-std::string custom_settings_in(std::string_view startup_options)
+std::string unlisted_settings_in(std::string_view startup_options)
 {
     std::string text;
-    for (auto& [name, value] : settings_in(startup_options))
-        if (name.find('.') != name.npos && name != session_mark) text.append(name).append("=").append(value).append("\n");
+    for (auto& [name, value] : settings_in(startup_options)) {
+        bool unlisted = name.find('.') != name.npos || name == "role";
+        if (unlisted && name != session_mark) text.append(name).append("=").append(value).append("\n");
+    }
     return text;
 }
 

@@ -19,9 +19,9 @@ bool is_setting_name(std::string_view name);
 // lower case.
 std::vector<std::pair<std::string, std::string>> settings_in(std::string_view startup_options);
 
-// Returns those of them whose names have a dot, one in a line, but for the session's own mark. A server does not list them among
-// its settings as long as no extension has defined them.
-std::string custom_settings_in(std::string_view startup_options);
+// Returns those of them that a server does not list among its settings, one in a line, but for the session's own mark: the role,
+// and names with a dot as long as no extension has defined them.
+std::string unlisted_settings_in(std::string_view startup_options);
 
 // Returns the name in lower case: the server's names know no case.
 std::string lower_name(std::string_view name);

@@ -69,6 +69,24 @@ std::string_view constant_of(const json::value& v)
     return value && value->is_object() ? text_of(value->get_object(), "sval") : std::string_view();
 }
 
+const json::object* object_in(const json::object& node, std::string_view key)
+{
+    auto* found = node.if_contains(key);
+    return found ? found->if_object() : nullptr;
+}
+
+// The text of 'x' or 'x'::text; empty for any other expression.
+std::string_view plain_text_of(const json::value& v)
+{
+    auto* node = v.if_object();
+    if (auto* constant = node ? node->if_contains("A_Const") : nullptr) return constant_of(*constant);
+    auto* cast = node ? object_in(*node, "TypeCast") : nullptr;
+    auto* type = cast ? object_in(*cast, "typeName") : nullptr;
+    auto* names = type ? list_of(*type, "names") : nullptr;
+    auto* arg = cast ? cast->if_contains("arg") : nullptr;
+    return arg && names && name_of(*names).object == "text" ? plain_text_of(*arg) : std::string_view();
+}
+
 bool mentions(const json::value& v, std::string_view kind)
 {
     if (auto* list = v.if_array())
@@ -88,7 +106,8 @@ bool may_be_of_time(std::string_view type)
     return type != "varchar" && !type.starts_with("reg") && std::ranges::find(never, type) == never.end();
 }
 
-void sort(std::vector<name>& names)
+template <class Name>
+void sort(std::vector<Name>& names)
 {
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());
@@ -119,6 +138,7 @@ private:
         if (auto* with = node.if_contains("withClause"); with && with->is_object())
             visit_with(with->get_object());
         if (node.contains("relname") && !of_with(node)) into_.tables.push_back(range(node));
+        if (auto* called = list_of(node, "funcname")) call(name_of(*called), list_of(node, "args"));
         for (auto& [key, value] : node) {
             if (key == "withClause") continue;
             look_at(key, value);
@@ -171,10 +191,21 @@ private:
         if (key == "A_Indirection") select(value, "indirection", 0);
         if (key == "CaseExpr" || key == "JoinExpr") compare(value);
         if (auto* list = value.if_array()) {
-            if (key == "funcname") into_.functions.push_back(name_of(*list));
             if (key == "useOp" || key == "operName") into_.operators.push_back(name_of(*list));
         }
         if (key == "A_Expr" && value.is_object()) operate(value.get_object());
+    }
+
+    void call(name function, const json::array* args)
+    {
+        if (function.object == "current_setting") {
+            auto setting = args && !args->empty() ? plain_text_of(args->front()) : std::string_view();
+            if (setting.find('.') != setting.npos)
+                into_.settings.emplace_back(setting);
+            else
+                into_.settings_known = false;
+        }
+        into_.functions.push_back(std::move(function));
     }
 
     // The tree names BETWEEN instead of the two operators that it calls.
@@ -221,8 +252,7 @@ private:
     void value_function(const json::value& v)
     {
         auto op = v.is_object() ? text_of(v.get_object(), "op") : std::string_view();
-        bool time = op.find("DATE") != op.npos || op.find("TIME") != op.npos;
-        (time ? into_.time_dependent : into_.session_dependent) = true;
+        if (op.find("DATE") != op.npos || op.find("TIME") != op.npos) into_.time_dependent = true;
     }
 
     // A text that the statement computes from constants and parameters may be 'now' in pieces. Texts from columns are not
@@ -278,6 +308,7 @@ statement parse(std::string_view text)
     sort(s.operators);
     sort(s.types);
     sort(s.selected);
+    sort(s.settings);
     if (!statements || statements->size() != 1) {
         s.nature = nature::several;
         return s;

@@ -41,8 +41,9 @@ struct statement
     std::vector<name> operators; // also those that BETWEEN, CASE, USING and NATURAL JOIN use
     std::vector<name> types;     // cast to
     std::vector<name> selected;  // a in t.a and (t).a: columns, fields, or functions of a row, called like columns
+    std::vector<std::string> settings; // with a dot in their names, that current_setting() reads
+    bool settings_known = true; // false: current_setting() of a computed name, or of a name without a dot
     bool time_dependent = false; // CURRENT_DATE and kin, a constant such as 'now', a computed text that is cast
-    bool session_dependent = false; // CURRENT_USER, CURRENT_SCHEMA and kin
     bool repeatable = true;         // false: TABLESAMPLE, or where and by whom a row was written (ctid, xmin …)
 };
 

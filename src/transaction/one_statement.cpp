@@ -56,9 +56,7 @@ void check_known(transaction_core& fate, const std::exception_ptr& failure)
                       failure);
 }
 
-} // namespace
-
-asio::awaitable<result> run_with_settings(session& s, request r, const local_settings& settings, statement_effect effect)
+asio::awaitable<result> run_as_transaction(session& s, request r, const local_settings& settings, statement_effect effect)
 {
     settings_transaction around(s.settings_of_transaction(), settings);
     r.with = &around.get();
@@ -75,6 +73,14 @@ asio::awaitable<result> run_with_settings(session& s, request r, const local_set
         check_known(fate, failure);
     }
     std::rethrow_exception(failure);
+}
+
+} // namespace
+
+asio::awaitable<result> run_with_settings(session& s, request r, const local_settings& settings, statement_effect effect)
+{
+    if (settings.empty()) return s.run(r);
+    return run_as_transaction(s, r, settings, effect);
 }
 
 } // namespace detail

@@ -6,6 +6,7 @@
 #include <pgcoro/cache/second_level.hpp>
 #include <pgcoro/cache/source.hpp>
 #include <pgcoro/cache/stats.hpp>
+#include <pgcoro/connection/local_settings.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/pool/pool.hpp>
 #include <pgcoro/transaction/transaction.hpp>
@@ -30,21 +31,27 @@ class cache_impl;
 class cache_reads;
 class cache_transaction;
 
-/// A cache with what one call wants of it; see `query_cache::with`.
+/// A cache with what one call wants of it, and the settings of the server that its statements run with; see
+/// `query_cache::with`.
 class cache_reads : public cache_reading<cache_reads, cache_reads>
 {
 public:
     boost::asio::awaitable<cached_result> read(std::string_view sql, params args);
 
+    /// As `query_cache::warm`, with these settings.
+    boost::asio::awaitable<std::size_t> warm(std::vector<std::string> statements);
+
 private:
     friend class query_cache;
-    cache_reads(detail::cache_impl& cache, const cache_call& call) noexcept
+    cache_reads(detail::cache_impl& cache, const cache_call& call, std::shared_ptr<const local_settings> settings) noexcept
         : cache_(cache)
         , call_(call)
+        , settings_(std::move(settings))
     {}
 
     detail::cache_impl& cache_;
     cache_call call_;
+    std::shared_ptr<const local_settings> settings_;
 };
 
 /// A cache within a transaction; see `query_cache::in`.
@@ -90,13 +97,17 @@ private:
 /// cache.invalidate_tag("public.account");
 /// ```
 /// **What is kept.** The result of one SELECT that only reads, by PostgreSQL's parser and the catalog. Any other statement
-/// runs as if there were no cache. Results are found by text, encoded parameters and what the session is set to (see
-/// docs/cache.md), compared in full. A function counts wherever it is called: by name, like a column (`a.balance`), in a
-/// view, or through an operator, an aggregate or a cast.
+/// runs as if there were no cache. Results are found by text, encoded parameters, what the session is set to and the settings
+/// of the call (see docs/cache.md), compared in full. A function counts wherever it is called: by name, like a column
+/// (`a.balance`), in a view, in a policy of row-level security, or through an operator, an aggregate or a cast.
 ///
 /// - Never kept: a statement that locks rows, calls a volatile function (`random()` and `gen_random_uuid()`, too) or one that
-///   depends on the session, uses TABLESAMPLE or the system columns `ctid`, `xmin`, `xmax`, `cmin` or `cmax`, or reads a
-///   temporary table or a table with row security.
+///   depends on the session by other things than its settings (`pg_backend_pid()`), uses TABLESAMPLE or the system columns
+///   `ctid`, `xmin`, `xmax`, `cmin` or `cmax`, or reads a temporary table.
+/// - Kept for the same settings only, as everything is: rows under row-level security, and what reads `current_user`,
+///   `current_schema` or `current_setting('app.tenant')`. A setting that is read must have a dot in its name, which must be a
+///   constant, and a value: by with(), by `transaction::set_local`, or as the session's default. If it has none, the
+///   statement is not kept.
 /// - Kept only for a call that names tags: a statement that depends on more than tables: STABLE functions of users, foreign
 ///   tables, the catalog, casts to `regclass` and the other reg types. If the database has an implicit cast by a STABLE
 ///   function of a user, this concerns every statement, because such a cast does not show in the text.
@@ -144,8 +155,22 @@ public:
 
     boost::asio::awaitable<cached_result> read(std::string_view sql, params args);
 
-    /// To ask with other wishes than the usual ones. The cache must outlive what it gives.
-    cache_reads with(const cache_call& call) noexcept;
+    /// Returns an object that reads with other wishes than the usual ones. The cache must outlive it.
+    cache_reads with(const cache_call& call);
+    /// Returns an object whose statements run with settings of the server that hold for the statement only, as those of
+    /// `pool::with`: for instance on behalf of a tenant, or in a role with fewer rights.
+    ///
+    /// ```cpp
+    /// auto notes = co_await cache.with({{"app.tenant", id}, {"role", "app"}}).query("select body from note");
+    /// ```
+    /// The settings, their order included, are a part of the key: a result is returned only for the settings that it was read
+    /// with. A result that is kept is returned without asking the server whether it still accepts the settings; see "Rights"
+    /// in docs/cache.md.
+    ///
+    /// **Errors** beyond those of the source: the `server_error` of a setting that the server refuses. The statement was not run
+    /// then, and nothing is kept. `std::logic_error` if the source cannot run statements with settings; see
+    /// `cache_source::ask`. **Lifetime:** owns the settings. The cache must outlive it.
+    cache_reads with(local_settings settings, const cache_call& call = cache_call());
 
     /// Returns an object that reads and writes within a transaction. Reads use the cache as long as the transaction has not
     /// written, and only if its `isolation` is read_committed by name and `resolve_commit` is not `off` (which is how the cache
@@ -159,7 +184,7 @@ public:
     void invalidate_tag(std::string_view tag);
     /// The same for all tags that match: `*` stands for any characters, `?` for one.
     void invalidate_tags_like(std::string_view pattern);
-    /// Forgets the result of one statement with these parameters.
+    /// Forgets the results of one statement with these parameters, whatever settings they were read with.
     template <class... T>
     void invalidate(std::string_view sql, const T&... args)
     {

@@ -23,12 +23,11 @@ constexpr const char* house = R"(
     create table event(id int, day int) partition by range (day);
     create table event_1 partition of event for values from (0) to (10);
     create table event_2 partition of event for values from (10) to (20);
-    create table secret(id int);
-    alter table secret enable row level security;
     create function spoil(int) returns int language sql volatile as 'select $1';
     create function total(int) returns bigint language sql stable as 'select sum(cents) from cached.account';
     create function twice(int) returns int language sql immutable as 'select 2 * $1';
     create operator @#@ (function = spoil, rightarg = int);
+    create operator !@ (function = pg_catalog.current_setting, rightarg = text);
     create operator @%@ (function = total, rightarg = int);
     create function score(account) returns bigint language sql stable as 'select sum(cents) from cached.account';
     create function draw(account) returns int language sql volatile as 'select 1';
@@ -45,7 +44,38 @@ constexpr const char* house = R"(
     create domain few_points as points;
     create table log(id int, at timestamptz, score int, text text);
     create table pair(a account, log log);
+    create table member(tenant int, who name);
+    create function allowed(int) returns bool language plpgsql stable as 'begin return $1 = 1; end';
 )";
+
+// Tables under row-level security, and the condition of the policy of each.
+const char* const policies[][2] = {
+    {"by_setting", "for select using (tenant = current_setting('app.tenant')::int)"},
+    {"by_jwt", "using (tenant = (nullif(current_setting('jwt.claims', true), '')::json ->> 'tenant')::int)"},
+    {"by_user", "using (who = current_user and who in (select who from member))"},
+    {"by_member", "using (exists (select from member m where m.tenant = by_member.tenant and m.who = session_user))"},
+    {"by_time", "using (at > now())"},
+    {"by_function", "using (allowed(tenant))"},
+    {"by_immutable_function", "using (tenant = twice(1))"},
+    {"by_chance", "using (random() < 0.5)"},
+    {"by_backend", "using (tenant = pg_backend_pid())"},
+    {"by_membership_of_roles", "using (pg_has_role(who, 'member'))"},
+    {"by_computed_setting", "using (tenant = current_setting('app.' || 'tenant')::int)"},
+    {"by_own_setting", "using (who = current_setting('application_name'))"},
+    {"by_secured_table", "using (tenant in (select tenant from by_setting))"},
+    {"checked", "for insert with check (random() < 0.5)"},
+};
+
+std::string house_with_policies()
+{
+    std::string sql = house;
+    for (auto& [table, policy] : policies) {
+        sql.append("create table ").append(table).append("(tenant int, who name, at timestamptz); alter table ").append(table);
+        sql.append(" enable row level security; create policy p on ").append(table).append(" ").append(policy).append(";");
+    }
+    return sql + "create table closed(id int); alter table closed enable row level security; "
+                 "create view secured as select * from by_setting;";
+}
 
 struct expected
 {
@@ -53,6 +83,7 @@ struct expected
     statement_facts::verdict may;
     const char* reads = "";
     bool changing = false;
+    const char* settings = "";
 };
 constexpr auto yes = statement_facts::verdict::cacheable;
 constexpr auto tagged = statement_facts::verdict::with_tags;
@@ -116,10 +147,30 @@ const expected judged[] = {
     {"select pg_advisory_lock(1)", never},
     {"select pg_current_xact_id()", never},
     {"select current_setting('work_mem')", never},
-    {"select current_user", never},
+    {"select current_setting($1)", never},
+    {"select current_setting('app.known')", yes},
+    {"select current_setting('app.tenant', true), current_setting('app.known')", yes, "", false, "app.tenant"},
+    {"select !@ 'app.known'", never}, // the same function by an operator
+    {"select current_user, session_user, current_schema, current_role, current_catalog", yes},
     {"select nobody_knows(1)", never},
     {"select * from nothing_there", never},
-    {"select * from secret", never, "cached.secret"},
+    // Policies of row-level security.
+    {"select * from closed", yes, "cached.closed"},
+    {"select * from checked", yes, "cached.checked"},
+    {"select * from by_setting", yes, "cached.by_setting", false, "app.tenant"},
+    {"select * from secured", yes, "cached.by_setting", false, "app.tenant"},
+    {"select * from by_jwt", yes, "cached.by_jwt", false, "jwt.claims"},
+    {"select * from by_user", yes, "cached.by_user cached.member"},
+    {"select * from by_member", yes, "cached.by_member cached.member"},
+    {"select * from by_time", yes, "cached.by_time", true},
+    {"select * from by_function", tagged, "cached.by_function"},
+    {"select * from by_immutable_function", yes, "cached.by_immutable_function"},
+    {"select * from by_chance", never, "cached.by_chance"},
+    {"select * from by_backend", never, "cached.by_backend"},
+    {"select * from by_membership_of_roles", never, "cached.by_membership_of_roles"},
+    {"select * from by_computed_setting", never, "cached.by_computed_setting"},
+    {"select * from by_own_setting", never, "cached.by_own_setting"},
+    {"select * from by_secured_table", yes, "cached.by_secured_table cached.by_setting", false, "app.tenant"},
     {"select * from account for update", never},
     {"with x as (update account set cents = 0 returning *) select * from x", never},
     {"insert into branch values (1)", never},
@@ -127,7 +178,7 @@ const expected judged[] = {
 
 struct built
 {
-    scratch_schema schema{house};
+    scratch_schema schema{house_with_policies()};
 };
 
 std::string joined(std::vector<std::string> tags)
@@ -140,16 +191,17 @@ std::string joined(std::vector<std::string> tags)
 
 // Statements of a pool whose sessions have the schema in their search_path.
 template <class Body>
-void with_source(Body body)
+void with_pool(Body body)
 {
     run([&]() -> asio::awaitable<void> {
         pool_options o;
         o.connection = shared_options();
         o.connection.settings["search_path"] = "cached";
+        o.connection.settings["app.known"] = "7";
         auto executor = co_await asio::this_coro::executor;
         pool p(executor, o);
-        counted_source source(p);
-        co_await body(source);
+        detail::run_query ask = [&](std::string_view sql, const params& args) { return p.run(sql, args); };
+        co_await body(ask);
         co_await p.close();
     });
 }
@@ -160,14 +212,15 @@ BOOST_FIXTURE_TEST_SUITE(cache_catalog, built)
 
 BOOST_AUTO_TEST_CASE(each_statement_is_judged_by_what_its_names_stand_for)
 {
-    with_source([&](counted_source& source) -> asio::awaitable<void> {
+    with_pool([&](const detail::run_query& ask) -> asio::awaitable<void> {
         for (auto& e : judged) {
-            auto facts = co_await detail::look_up(source, e.sql, false);
+            auto facts = co_await detail::look_up(ask, e.sql, false);
             BOOST_TEST((facts->may == e.may),
                        e.sql << ": " << static_cast<int>(facts->may) << " " << facts->why);
             BOOST_TEST(facts->why.empty() == (e.may == yes), e.sql << ": " << facts->why);
             BOOST_TEST(joined(facts->reads) == e.reads, e.sql << ": " << joined(facts->reads));
             if (e.may == yes) BOOST_TEST(facts->changing == e.changing, e.sql);
+            BOOST_TEST(joined(facts->settings) == e.settings, e.sql << ": " << joined(facts->settings));
         }
     });
 }
@@ -175,30 +228,22 @@ BOOST_AUTO_TEST_CASE(each_statement_is_judged_by_what_its_names_stand_for)
 BOOST_AUTO_TEST_CASE(a_temporary_table_is_never_cached)
 {
     with_connection([](connection& c) -> asio::awaitable<void> {
-        struct one final : cache_source
-        {
-            explicit one(connection& c)
-                : on(c)
-            {}
-            asio::awaitable<result> run(std::string_view sql, const params& args) override
-            {
-                return on.run(sql, args);
-            }
-            connection& on;
-        } source(c);
+        detail::run_query ask = [&](std::string_view sql, const params& args) { return c.run(sql, args); };
         co_await c.execute("create temporary table mine(id int)");
-        auto facts = co_await detail::look_up(source, "select * from mine", false);
+        auto facts = co_await detail::look_up(ask, "select * from mine", false);
         BOOST_TEST((facts->may == never));
     });
 }
 
 BOOST_AUTO_TEST_CASE(what_a_statement_changes_is_known_by_the_tables_it_names)
 {
-    with_source([&](counted_source& source) -> asio::awaitable<void> {
-        auto tags = co_await detail::tables_written(source, "insert into branch select id from account");
+    with_pool([&](const detail::run_query& ask) -> asio::awaitable<void> {
+        auto tags = co_await detail::tables_written(ask, "insert into branch select id from account");
         BOOST_TEST(joined(tags) == "cached.branch");
-        tags = co_await detail::tables_written(source, "update rich set cents = 1");
+        tags = co_await detail::tables_written(ask, "update rich set cents = 1");
         BOOST_TEST(joined(tags) == "cached.account");
+        tags = co_await detail::tables_written(ask, "update by_member set tenant = 1");
+        BOOST_TEST(joined(tags) == "cached.by_member");
     });
 }
 

@@ -32,6 +32,16 @@ struct twins
                 "grant insert on public.counted to public; "
                 "create procedure public.shift() language sql as $$ select set_config('TimeZone', 'Asia/Tokyo', false) $$; "
                 "create table public.owned (who text, n int); insert into public.owned values ('7', 1), ('8', 2); "
+                "create table public.note as select t as tenant, 'note of ' || t as body from generate_series(7, 9) t; "
+                "create table public.team (tenant int, who name); insert into public.team values (7, 'context_clerk'), "
+                "(8, 'context_reader'); create table public.task as select t as tenant, 'task of ' || t as body "
+                "from generate_series(7, 9) t; alter table public.note enable row level security; "
+                "alter table public.task enable row level security; "
+                "create policy own on public.note using (tenant = nullif(current_setting('app.tenant', true), '')::int); "
+                "create policy clerk on public.note to context_clerk using (tenant = 9); "
+                "create policy team on public.task using (tenant in (select t.tenant from public.team t "
+                "where t.who = current_user)); "
+                "grant select on public.note, public.task, public.team to public; "
                 "create table public.sample as select 1.0::float8 / 3 as n, interval '1 day 2 hours 3 minutes' as i, "
                 "'ABC'::bytea as b; grant select on public.owned, public.sample to public",
                 name);
@@ -85,6 +95,7 @@ public:
             // The pool has reset its connection.
             co_await plain_.execute("discard all");
             for (int n = pick(3); n > 0; --n) co_await read_outside();
+            for (int n = pick(4); n > 0; --n) co_await read_with_settings();
         }
     }
 
@@ -119,6 +130,9 @@ private:
             "select count(*) from public.owned where who = current_setting('app.tenant', true)",
             "select current_user::text",
             "select current_schema()::text",
+            "select body from public.note",
+            "select body from public.task",
+            "select count(*) from public.note where tenant = nullif(current_setting('app.tenant', true), '')::int",
         };
         return one_of(all);
     }
@@ -214,6 +228,61 @@ private:
             co_await both("outside: " + std::string(sql), std::move(read), sql);
         } catch (const server_error&) { // the same on both sides
         }
+    }
+
+    // A role, a tenant and others, in any order; some that the server refuses.
+    local_settings some_settings()
+    {
+        local_settings some;
+        for (int n = pick(4); n > 0; --n) {
+            auto [name, value] = setting();
+            if (pick(4) == 0) {
+                name = "role";
+                value = pick(8) ? (pick(2) ? "context_reader" : "context_clerk") : "nobody_knows";
+            } else if (pick(3) == 0) {
+                name = "app.tenant";
+                value = pick(2) ? "7" : "8";
+            }
+            if (!some.find(name)) some.add({name, value});
+        }
+        return some;
+    }
+
+    asio::awaitable<void> read_with_settings()
+    {
+        auto* sql = query();
+        auto settings = some_settings();
+        std::string what = "with";
+        std::string set;
+        for (auto& e : settings.entries()) {
+            what += " " + e.name + "=" + e.value;
+            set += "select set_config('" + e.name + "', '" + e.value + "', true); ";
+        }
+        auto mine = cache_.with(settings);
+        co_await plain_.execute("begin");
+        bool refused = false;
+        try {
+            if (!set.empty()) co_await plain_.execute_script(set);
+        } catch (const server_error&) {
+            refused = true;
+        }
+        try {
+            auto read = mine.read(sql, params());
+            // A failed transaction refuses the statement by another error.
+            if (refused)
+                co_await refusal(what, std::move(read));
+            else
+                co_await both(what + ": " + sql, std::move(read), sql);
+        } catch (const server_error&) { // the same on both sides
+        }
+        co_await plain_.execute("rollback");
+    }
+
+    asio::awaitable<void> refusal(std::string what, asio::awaitable<cached_result> cached)
+    {
+        note(what + ", refused");
+        co_await std::move(cached);
+        throw std::logic_error(what + " was not refused");
     }
 
     // On a connection of the pool, which resets it then.

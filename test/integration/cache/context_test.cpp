@@ -1,5 +1,4 @@
 // The cache and session settings: a result belongs to one context, and is never found in another.
-#include "connection/context_key.hpp"
 #include "connection/session.hpp"
 #include "integration/cache/support.hpp"
 
@@ -242,9 +241,8 @@ BOOST_AUTO_TEST_CASE(sessions_with_other_defaults_have_other_keys)
     auto key_of = [](connection_options options) {
         std::optional<std::string> key;
         with_connection(options, [&](connection& on) -> asio::awaitable<void> {
-            std::optional<std::string> context;
-            co_await pgcoro::detail::run_in_context(on.session(), "select 1", params(), context);
-            key = context;
+            co_await on.session().learn_context();
+            key = on.session().context_key();
         });
         BOOST_REQUIRE(key.has_value());
         return *key;
@@ -252,7 +250,7 @@ BOOST_AUTO_TEST_CASE(sessions_with_other_defaults_have_other_keys)
     auto plain = key_of(shared_options());
     BOOST_TEST(key_of(shared_options()) == plain);
     for (auto* setting : {"default_text_search_config=simple", "standard_conforming_strings=off", "xmlbinary=hex", "app.tenant=7",
-                          "search_path=cached_a", "pg_trgm.similarity_threshold=0.7"}) {
+                          "search_path=cached_a", "pg_trgm.similarity_threshold=0.7", "role=cached_clerk"}) {
         auto options = shared_options();
         options.parameters["options"] = std::string("-c ") + setting;
         BOOST_TEST(key_of(options) != plain, setting);

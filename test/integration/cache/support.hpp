@@ -40,13 +40,13 @@ public:
 
     asio::awaitable<pgcoro::result> run(std::string_view sql, const pgcoro::params& args) override
     {
-        if (sql.find("pg_catalog.pg_settings") != sql.npos && !away) co_return co_await pool_.run(sql, args);
-        bool catalog = sql.find("pg_catalog.") != sql.npos;
-        ++(catalog ? looked_up : asked);
-        if (away) throw pgcoro::connection_error(pgcoro::connection_failure::refused, "away");
-        if (!catalog)
-            while (held) co_await yield();
-        co_return co_await pool_.run(sql, args);
+        return run_with({}, sql, args);
+    }
+    asio::awaitable<pgcoro::cache_answer> ask(const pgcoro::cache_question& question) override
+    {
+        pgcoro::cache_answer answer;
+        answer.rows = co_await run_with(question.settings, question.sql, question.args);
+        co_return answer;
     }
 
     int asked = 0;     ///< statements of the users' own
@@ -55,6 +55,18 @@ public:
     bool held = false;
 
 private:
+    asio::awaitable<pgcoro::result> run_with(pgcoro::local_settings settings, std::string_view sql,
+                                             const pgcoro::params& args)
+    {
+        if (sql.find("pg_catalog.pg_settings") != sql.npos && !away) co_return co_await pool_.run(sql, args);
+        bool catalog = sql.find("pg_catalog.") != sql.npos;
+        ++(catalog ? looked_up : asked);
+        if (away) throw pgcoro::connection_error(pgcoro::connection_failure::refused, "away");
+        if (!catalog)
+            while (held) co_await yield();
+        co_return co_await pool_.with(settings).run(sql, args);
+    }
+
     pgcoro::pool& pool_;
 };
 

@@ -1,5 +1,6 @@
 // A cache whose queries go to replicas, which may not have seen yet what the cache has heard of.
 #include "integration/cluster/support.hpp"
+#include "integration/tenants/support.hpp"
 
 #include <pgcoro/cache/query_cache.hpp>
 
@@ -82,6 +83,39 @@ BOOST_AUTO_TEST_CASE(queries_go_to_replicas_and_after_an_invalidation_to_one_tha
         auto caught_up = co_await cache.query_value<int>(value_of, 1);
         BOOST_TEST(caught_up == 11);
         co_await cache.close();
+        co_await c.close();
+    });
+}
+
+BOOST_AUTO_TEST_CASE(tenant_gets_own_rows_only_from_replicas_and_primary)
+{
+    make_tenants(servers().primary);
+    servers().catch_up();
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        cluster c(executor, settings());
+        co_await settled(c);
+        for (bool coherent : {false, true}) {
+            cache_options options;
+            options.coherent = coherent;
+            query_cache cache(executor, c, options);
+            if (coherent) {
+                auto conn = co_await connection::connect(connection_options::from_uri(servers().primary.uri()));
+                co_await install_cache_triggers(conn, names("tenants.note"));
+                servers().catch_up();
+                cache.follow();
+                co_await until([&] { return cache.stats().following; });
+            }
+            for (int i = 0; i < 3; ++i)
+                for (int t : {1, 2, 3}) {
+                    auto got = co_await cache.with(of_tenant(t)).query(my_notes);
+                    BOOST_TEST(got->as_value<std::string>() == "note of " + std::to_string(t));
+                    if (i == 0) BOOST_TEST((got.origin() == cache_origin::asked));
+                    if (i > 0 && !coherent) BOOST_TEST((got.origin() == cache_origin::hit));
+                }
+            BOOST_TEST(cache.stats().hits > 0u);
+            co_await cache.close();
+        }
         co_await c.close();
     });
 }

@@ -198,6 +198,53 @@ BOOST_FIXTURE_TEST_CASE(sessions_with_other_settings_do_not_find_it, counter_and
     }
 }
 
+BOOST_FIXTURE_TEST_CASE(tenant_finds_own_rows_only, counter_and_redis)
+{
+    shared_server().psql("drop role if exists cached_app; create role cached_app; grant usage on schema cached to cached_app; "
+                         "grant select on cached.counter to cached_app; alter table cached.counter enable row level security; "
+                         "create policy own on cached.counter using (id = current_setting('app.tenant', true)::int)");
+    level_two first(io, server.by_socket());
+    level_two second(io, server.by_socket());
+    auto of_tenant = [](int t) { return local_settings{{"app.tenant", t}, {"role", "cached_app"}}; };
+    constexpr const char* mine = "select value from cached.counter";
+    run_on(io, [&]() -> asio::awaitable<void> {
+        co_await first.cache.with(of_tenant(1)).query(mine);
+        co_await until_kept(server, 1);
+        auto other = co_await second.cache.with(of_tenant(2)).query(mine);
+        BOOST_TEST(other.origin() == cache_origin::asked);
+        BOOST_TEST(other->as_value<int>() == 20);
+        auto same = co_await second.cache.with(of_tenant(1)).query(mine);
+        BOOST_TEST(same.origin() == cache_origin::second);
+        BOOST_TEST(same->as_value<int>() == 10);
+        auto all = co_await second.cache.query(mine);
+        BOOST_TEST(all->size() == 2u);
+        co_await first.close();
+        co_await second.close();
+    });
+    shared_server().psql("drop owned by cached_app; drop role cached_app");
+}
+
+// The defaults of the connections, which the server does not list among its settings.
+BOOST_FIXTURE_TEST_CASE(sessions_of_another_role_do_not_find_it, counter_and_redis)
+{
+    shared_server().psql("drop role if exists cached_app; create role cached_app; grant usage on schema cached to cached_app; "
+                         "grant select on cached.counter to cached_app; alter table cached.counter enable row level security; "
+                         "create policy own on cached.counter using (id = current_setting('app.tenant', true)::int)");
+    level_two all(io, server.by_socket(), {}, "-c app.tenant=1");
+    level_two own(io, server.by_socket(), {}, "-c app.tenant=1 -c role=cached_app");
+    run_on(io, [&]() -> asio::awaitable<void> {
+        constexpr const char* mine = "select value from cached.counter order by id";
+        auto both = co_await all.cache.query(mine);
+        BOOST_TEST(both->size() == 2u);
+        co_await until_kept(server, 1);
+        auto one = co_await own.cache.query(mine);
+        BOOST_TEST(one->size() == 1u);
+        co_await all.close();
+        co_await own.close();
+    });
+    shared_server().psql("drop owned by cached_app; drop role cached_app");
+}
+
 BOOST_FIXTURE_TEST_CASE(a_redis_that_is_gone_costs_no_error, counter_and_redis)
 {
     level_two c(io, server.by_socket());

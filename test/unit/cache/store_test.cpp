@@ -41,9 +41,9 @@ struct bench
     {
         auto about = reading(std::move(tags));
         auto w = store.watch(*about, {}, now);
-        return store.put(cache_key({}, sql, {}).view(), w, some_rows(), about, {}, now);
+        return store.put(cache_key({}, {}, sql, {}).view(), w, some_rows(), about, {}, now);
     }
-    cache_store::found look(const char* sql) { return store.look(cache_key({}, sql, {}).view(), now); }
+    cache_store::found look(const char* sql) { return store.look(cache_key({}, {}, sql, {}).view(), now); }
     bool fresh(const char* sql)
     {
         auto f = look(sql);
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_SUITE(cache_store_mind)
 BOOST_AUTO_TEST_CASE(a_key_is_the_text_and_every_byte_type_and_length_of_the_parameters)
 {
     auto key = [](std::string_view sql, const auto&... args) {
-        cache_key k({}, sql, params::of(args...));
+        cache_key k({}, {}, sql, params::of(args...));
         return std::string(k.view().bytes);
     };
     BOOST_TEST(key("q", 1) == key("q", 1));
@@ -80,6 +80,30 @@ BOOST_AUTO_TEST_CASE(a_key_is_the_text_and_every_byte_type_and_length_of_the_par
         key("q", ""),   key("q1")};
     for (std::size_t i = 0; i < all.size(); ++i)
         for (std::size_t k = i + 1; k < all.size(); ++k) BOOST_TEST(all[i] != all[k], i << " and " << k);
+}
+
+BOOST_AUTO_TEST_CASE(key_has_the_session_and_the_settings_of_the_statement)
+{
+    auto key = [](std::string_view session, const local_settings& settings, std::string_view sql) {
+        return std::string(cache_key(session, settings, sql, {}).view().bytes);
+    };
+    local_settings one{{"a.b", "1"}}, both{{"a.b", "1"}, {"c.d", "2"}};
+    std::vector<std::string> all = {key("s", {}, "q"),
+                                    key("s", one, "q"),
+                                    key("s", {{"a.b", "2"}}, "q"),
+                                    key("s", {{"a.c", "1"}}, "q"),
+                                    key("s", both, "q"),
+                                    key("s", {{"c.d", "2"}, {"a.b", "1"}}, "q"),
+                                    key("t", one, "q"),
+                                    key("", one, "q"),
+                                    key("s" + one.key(), {}, "q"), // the same bytes one after the other
+                                    key("s" + one.key(), {{"c.d", "2"}}, "q"),
+                                    key("s", {{"a.b", "1q"}}, "")};
+    for (std::size_t i = 0; i < all.size(); ++i)
+        for (std::size_t k = i + 1; k < all.size(); ++k) BOOST_TEST(all[i] != all[k], i << " and " << k);
+    cache_key there("s", both, "q", params::of(1));
+    cache_key elsewhere("t", {}, "q", params::of(1));
+    BOOST_TEST((cache_key(cache_key::context_of(there.view()), elsewhere).view() == there.view()));
 }
 
 BOOST_AUTO_TEST_CASE(a_result_is_fresh_for_its_time_and_then_stale)
@@ -132,7 +156,7 @@ BOOST_AUTO_TEST_CASE(tags_patterns_keys_and_all_are_invalidated_and_nothing_else
     b.store.invalidate_tags_like("ot?er.*t");
     BOOST_TEST(left() == "ab");
     fill();
-    b.store.invalidate(cache_key({}, "a", {}));
+    b.store.invalidate(cache_key({}, {}, "a", {}));
     BOOST_TEST(left() == "bc");
     b.store.invalidate_all();
     BOOST_TEST(left() == "");
@@ -151,9 +175,9 @@ BOOST_AUTO_TEST_CASE(what_was_invalidated_while_it_was_on_its_way_is_not_kept)
         if (how == 0) b.store.invalidate_tag("t");
         if (how == 1) b.store.invalidate_tag("mine");
         if (how == 2) b.store.invalidate_all();
-        if (how == 3) b.store.invalidate(cache_key({}, "q", {}));
+        if (how == 3) b.store.invalidate(cache_key({}, {}, "q", {}));
         BOOST_TEST(!b.store.current(w));
-        BOOST_TEST(!b.store.put(cache_key({}, "q", {}).view(), w, some_rows(), about, {}, b.now));
+        BOOST_TEST(!b.store.put(cache_key({}, {}, "q", {}).view(), w, some_rows(), about, {}, b.now));
         BOOST_TEST(!b.look("q").value);
         BOOST_TEST(b.figures().outdated == 1u);
     }
@@ -171,7 +195,7 @@ BOOST_AUTO_TEST_CASE(results_too_large_or_too_cheap_are_not_kept)
     bench cheap(p);
     auto about = cheap.reading({"t"});
     auto w = cheap.store.watch(*about, {}, cheap.now);
-    auto key = cache_key({}, "q", {});
+    auto key = cache_key({}, {}, "q", {});
     BOOST_TEST(!cheap.store.put(key.view(), w, some_rows(), about, {}, cheap.now + milliseconds(1)));
     BOOST_TEST(cheap.store.put(key.view(), w, some_rows(), about, {}, cheap.now + milliseconds(2)));
 }
@@ -202,7 +226,7 @@ BOOST_AUTO_TEST_CASE(result_that_changes_with_time_is_fresh_for_the_bound)
     auto about = b.reading({"public.t"});
     auto timed = as_changing(*about);
     auto put = [&](const char* sql, const std::shared_ptr<const statement_facts>& facts) {
-        b.store.put(cache_key({}, sql, {}).view(), b.store.watch(*facts, {}, b.now), some_rows(), facts, {}, b.now);
+        b.store.put(cache_key({}, {}, sql, {}).view(), b.store.watch(*facts, {}, b.now), some_rows(), facts, {}, b.now);
     };
     put("plain", about);
     put("timed", timed);
@@ -223,7 +247,7 @@ BOOST_AUTO_TEST_CASE(changed_catalog_ends_what_was_kept_and_what_is_on_its_way)
     BOOST_TEST(!b.look("q").value);
     BOOST_TEST(b.figures().entries == 0u);
     auto kept = [&](const cache_store::witness& w, const std::shared_ptr<const statement_facts>& about) {
-        return b.store.current(w) && b.store.put(cache_key({}, "q", {}).view(), w, some_rows(), about, {}, b.now);
+        return b.store.current(w) && b.store.put(cache_key({}, {}, "q", {}).view(), w, some_rows(), about, {}, b.now);
     };
     BOOST_TEST(!kept(before, old_facts));
     BOOST_TEST(!kept(b.store.watch(*old_facts, {}, b.now), old_facts)); // asked later, by facts from before

@@ -62,8 +62,8 @@ BOOST_AUTO_TEST_CASE(settings_are_found_in_startup_options)
     BOOST_TEST(detail::setting_in(text, "app.name") == "a b\\");
     BOOST_TEST(detail::setting_in(text, "nothing") == "");
     BOOST_TEST(detail::setting_in("", "work_mem") == "");
-    BOOST_TEST(detail::custom_settings_in("-c work_mem=1MB -c App.tenant=7 -c pgcoro.session=on --pg_trgm.word=x") ==
-               "app.tenant=7\npg_trgm.word=x\n");
+    constexpr auto* all = "-c work_mem=1MB -c App.tenant=7 -c pgcoro.session=on --pg_trgm.word=x -c role=app";
+    BOOST_TEST(detail::unlisted_settings_in(all) == "app.tenant=7\npg_trgm.word=x\nrole=app\n");
 }
 
 BOOST_AUTO_TEST_CASE(startup_packet_has_chosen_timeouts_only)

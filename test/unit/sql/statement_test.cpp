@@ -117,20 +117,29 @@ BOOST_AUTO_TEST_CASE(functions_and_operators_are_found_by_name)
     BOOST_TEST(listed(s.operators) == "< <> s.+");
 }
 
-BOOST_AUTO_TEST_CASE(what_depends_on_the_clock_or_on_the_session_is_told)
+BOOST_AUTO_TEST_CASE(dependence_on_the_clock_is_found)
 {
     for (auto* text : {"select current_date", "select localtimestamp", "select 'Now'::timestamptz",
                        "select cast(' today ' as date)", "select 1 from t where at > E'\\nyesterday'",
                        "select ('no' || 'w')::timestamptz", "select cast($1 || $2 as date)", "select 'it is now'"})
         BOOST_TEST(parse(text).time_dependent, text);
-    for (auto* text : {"select current_user", "select session_user", "select current_schema"}) {
-        BOOST_TEST(parse(text).session_dependent, text);
+    for (auto* text : {"select current_user", "select session_user", "select current_schema"})
         BOOST_TEST(!parse(text).time_dependent, text);
-    }
     auto plain = parse("select 'unknown', current_date_, '1'::date, $1::date, at::date, (a || 'x')::date, (1 + 1)::text "
                        "from t");
     BOOST_TEST(!plain.time_dependent);
-    BOOST_TEST(!plain.session_dependent);
+}
+
+BOOST_AUTO_TEST_CASE(settings_that_are_read_are_found_by_name)
+{
+    auto s = parse("select current_setting('b.c'), pg_catalog.current_setting('a.b'::text, true), current_setting('b.c') from t");
+    BOOST_TEST(s.settings == (std::vector<std::string>{"a.b", "b.c"}), boost::test_tools::per_element());
+    BOOST_TEST(s.settings_known);
+    BOOST_TEST(listed(s.functions) == "current_setting pg_catalog.current_setting");
+    for (auto* text : {"select current_setting('work_mem')", "select current_setting($1)", "select current_setting(a) from t",
+                       "select current_setting('a.' || 'b')", "select current_setting('a.bc'::varchar(3))",
+                       "select current_setting()"})
+        BOOST_TEST(!parse(text).settings_known, text);
 }
 
 BOOST_AUTO_TEST_CASE(names_behind_a_dot_may_be_functions_of_a_row)
