@@ -142,7 +142,7 @@ void circuit_breaker::impl::tell(const std::optional<detail::state_change>& chan
 }
 
 circuit_breaker::circuit_breaker(circuit_breaker_options options)
-    : impl_(new impl(std::move(options)))
+    : impl_(std::make_shared<impl>(std::move(options)))
 {}
 
 circuit_breaker::~circuit_breaker() = default;
@@ -160,7 +160,7 @@ circuit_breaker::permit circuit_breaker::acquire()
         throw refusal(impl_->options.name, status, judged, last_failure, now);
     }
     lock.unlock();
-    permit granted(*this, admission.period, now);
+    permit granted(impl_, admission.period, now);
     impl_->tell(admission.change);
     return granted;
 }
@@ -173,14 +173,14 @@ breaker_status circuit_breaker::status() const
 
 const circuit_breaker_options& circuit_breaker::options() const noexcept { return impl_->options; }
 
-circuit_breaker::permit::permit(circuit_breaker& breaker, std::uint64_t period, time_point started) noexcept
-    : breaker_(&breaker)
+circuit_breaker::permit::permit(std::shared_ptr<impl> breaker, std::uint64_t period, time_point started) noexcept
+    : of_(std::move(breaker))
     , period_(period)
     , started_(started)
 {}
 
 circuit_breaker::permit::permit(permit&& other) noexcept
-    : breaker_(std::exchange(other.breaker_, nullptr))
+    : of_(std::move(other.of_))
     , period_(other.period_)
     , started_(other.started_)
 {}
@@ -188,7 +188,7 @@ circuit_breaker::permit::permit(permit&& other) noexcept
 circuit_breaker::permit& circuit_breaker::permit::operator=(permit&& other) noexcept
 {
     permit old(std::move(*this)); // gives back what was held
-    breaker_ = std::exchange(other.breaker_, nullptr);
+    of_ = std::move(other.of_);
     period_ = other.period_;
     started_ = other.started_;
     return *this;
@@ -196,25 +196,25 @@ circuit_breaker::permit& circuit_breaker::permit::operator=(permit&& other) noex
 
 circuit_breaker::permit::~permit()
 {
-    if (breaker_) breaker_->impl_->end(period_, detail::call_outcome::none, started_);
+    if (of_) of_->end(period_, detail::call_outcome::none, started_);
 }
 
 void circuit_breaker::permit::succeeded()
 {
-    if (auto* breaker = std::exchange(breaker_, nullptr))
-        breaker->impl_->end(period_, detail::call_outcome::success, started_);
+    if (auto of = std::exchange(of_, nullptr))
+        of->end(period_, detail::call_outcome::success, started_);
 }
 
 void circuit_breaker::permit::failed(const std::exception_ptr& failure)
 {
-    if (!breaker_) return;
+    if (!of_) return;
     auto outcome = detail::call_outcome::none;
-    if (breaker_->impl_->options.is_failure(failure))
+    if (of_->options.is_failure(failure))
         outcome = detail::call_outcome::failure;
     else if (is_answer(failure))
         outcome = detail::call_outcome::success;
     auto line = outcome == detail::call_outcome::failure ? detail::first_line(failure) : std::string();
-    std::exchange(breaker_, nullptr)->impl_->end(period_, outcome, started_, std::move(line));
+    std::exchange(of_, nullptr)->end(period_, outcome, started_, std::move(line));
 }
 
 } // namespace pgcoro

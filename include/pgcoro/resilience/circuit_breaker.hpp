@@ -1,6 +1,5 @@
 #pragma once
 
-#include <pgcoro/detail/owned.hpp>
 #include <pgcoro/export.hpp>
 #include <pgcoro/resilience/retry.hpp>
 #include <pgcoro/resilience/time_source.hpp>
@@ -11,6 +10,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -116,10 +116,13 @@ struct breaker_status
 /// After Michael Nygard, "Release It!", 2nd edition 2018, "Circuit Breaker"; windows and rates as in
 /// Resilience4j's documentation, "CircuitBreaker".
 ///
-/// Thread-safe. It must outlive its permits and runs. No lock is held while a call runs, nor while the
+/// Thread-safe. Its permits, and runs that have begun, may outlive it: a coroutine that an io_context destroys may hold the
+/// last ones. The observer and the time source must outlive them all. No lock is held while a call runs, nor while the
 /// observer is told; two changes of state made by different threads may so be told in either order.
 class circuit_breaker
 {
+    struct impl;
+
 public:
     using time_point = std::chrono::steady_clock::time_point;
 
@@ -146,9 +149,9 @@ public:
 
     private:
         friend class circuit_breaker;
-        permit(circuit_breaker& breaker, std::uint64_t period, time_point started) noexcept;
+        permit(std::shared_ptr<impl> breaker, std::uint64_t period, time_point started) noexcept;
 
-        circuit_breaker* breaker_; // null once the word is said
+        std::shared_ptr<impl> of_; // null once the word is said
         std::uint64_t period_;     // the breaker's, when the permit was given
         time_point started_;
     };
@@ -193,8 +196,6 @@ public:
     const circuit_breaker_options& options() const noexcept;
 
 private:
-    struct impl;
-
     static void settle(permit& granted, const std::exception_ptr& failure)
     {
         if (!failure) return granted.succeeded();
@@ -202,7 +203,7 @@ private:
         std::rethrow_exception(failure);
     }
 
-    detail::owned<impl> impl_;
+    std::shared_ptr<impl> impl_;
 };
 
 } // namespace pgcoro

@@ -152,6 +152,18 @@ BOOST_AUTO_TEST_CASE(opens_again_for_as_long_when_the_trial_fails)
     BOOST_TEST(test::run(b.run(working())) == 42);
 }
 
+BOOST_AUTO_TEST_CASE(a_permit_may_outlive_its_breaker)
+{
+    std::optional<circuit_breaker::permit> dropped, told;
+    {
+        circuit_breaker breaker;
+        dropped.emplace(breaker.acquire());
+        told.emplace(breaker.acquire());
+    }
+    told->failed(std::make_exception_ptr(lost()));
+    dropped.reset();
+}
+
 BOOST_AUTO_TEST_CASE(refuses_others_while_the_trial_is_under_way)
 {
     circuit_breaker b(options());
