@@ -115,19 +115,26 @@ struct ledger
 
 BOOST_AUTO_TEST_SUITE(exactly_once)
 
-BOOST_AUTO_TEST_CASE(ten_thousand_transfers_happen_once_each_wherever_their_commits_are_cut)
+// With sanitizers each takes five times as long.
+#ifdef PGCORO_SANITIZED
+constexpr std::size_t many = 2'000;
+#else
+constexpr std::size_t many = 10'000;
+#endif
+
+BOOST_AUTO_TEST_CASE(thousands_of_transfers_happen_once_each_wherever_their_commits_are_cut)
 {
     ledger l;
     cutter cuts{.every = 5};
     test::proxy between(test::socket_of(quick_server()), std::ref(cuts));
-    auto was = transfer(options_for(between), 10'000, pgcoro::resolve_commit::by_id);
-    BOOST_TEST(cuts.cuts >= 2'000u);
-    BOOST_TEST(was.committed == 10'000u);
+    auto was = transfer(options_for(between), many, pgcoro::resolve_commit::by_id);
+    BOOST_TEST(cuts.cuts >= many / 5);
+    BOOST_TEST(was.committed == many);
     BOOST_TEST(was.unknown == 0u); // nothing that could not be known
     BOOST_TEST(was.failed == 0u);
     BOOST_TEST(was.metrics.commits_resolved == cuts.cuts - cuts.harmless);
-    BOOST_TEST(l.rows() == "10000");
-    BOOST_TEST(l.distinct() == "10000");
+    BOOST_TEST(l.rows() == std::to_string(many));
+    BOOST_TEST(l.distinct() == std::to_string(many));
 }
 
 BOOST_AUTO_TEST_CASE(without_the_transactions_id_what_was_cut_is_unknown_and_nothing_else_is)
