@@ -16,6 +16,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <iostream>
 #include <string>
@@ -24,6 +25,7 @@
 
 namespace asio = boost::asio;
 using asio::detached;
+using namespace std::chrono_literals;
 
 struct account
 {
@@ -38,6 +40,7 @@ extern pgcoro::pool_options options;
 extern pgcoro::pool pool;
 extern pgcoro::cluster cluster;
 extern pgcoro::multiplexer mux;
+extern pgcoro::query_cache cache;
 extern pgcoro::connection conn;
 extern pgcoro::transaction tx;
 extern pgcoro::metrics metrics;
