@@ -51,7 +51,7 @@ bool can_change_results(std::string_view setting) noexcept
 bool can_change_parsing(std::string_view setting) noexcept
 {
     static constexpr std::array<std::string_view, 4> applied_later{"role", "row_security", "search_path", "session_authorization"};
-    return can_change_results(setting) && setting.find('.') == setting.npos && !is_of_transaction(setting) &&
+    return setting.find('.') == setting.npos && can_change_results(setting) && !is_of_transaction(setting) &&
            std::ranges::find(applied_later, setting) == applied_later.end();
 }
 
@@ -246,10 +246,17 @@ const std::string* session_context::find(std::string_view name) const
 }
 
 template<class Matters>
+bool session_context::has_any(const state& in, Matters matters) noexcept
+{
+    auto of = [&](auto& each) { return matters(each.first); };
+    return std::ranges::any_of(in.of_transaction, of) || std::ranges::any_of(in.of_session, of);
+}
+
+template<class Matters>
 std::string session_context::digest_of(Matters matters) const
 {
     std::string text;
-    if (now_.of_transaction.empty() && now_.of_session.empty()) return text;
+    if (!has_any(now_, matters)) return text; // as for most statements, which ask this each time
     auto all = now_.of_transaction;
     all.insert(now_.of_session.begin(), now_.of_session.end());
     for (auto& [name, value] : all) {
@@ -261,15 +268,12 @@ std::string session_context::digest_of(Matters matters) const
 }
 
 std::string session_context::digest() const { return digest_of(can_change_results); }
+std::string session_context::parse_settings() const { return digest_of(can_change_parsing); }
+
 bool session_context::has_parse_settings() const noexcept
 {
-    auto in_settings = [](const settings& all) {
-        return std::ranges::any_of(all, [](auto& each) { return can_change_parsing(each.first); });
-    };
-    auto in = [&](const state& s) { return in_settings(s.of_session) || in_settings(s.of_transaction); };
+    auto in = [](const state& s) { return has_any(s, can_change_parsing); };
     return in(now_) || in(before_) || std::ranges::any_of(savepoints_, [&](auto& s) { return in(s.at); });
 }
-
-std::string session_context::parse_settings() const { return digest_of(can_change_parsing); }
 
 } // namespace pgcoro::detail

@@ -73,6 +73,8 @@ private:
     };
 
     template<class Matters>
+    static bool has_any(const state& in, Matters matters) noexcept;
+    template<class Matters>
     std::string digest_of(Matters matters) const;
     void apply(const session_change::step& step);
     void set(const session_change::step& step);

@@ -21,8 +21,10 @@ void session_effects::expect(std::size_t request, const change_ptr& change, std:
 
 void session_effects::expect_change(std::size_t request, change_ptr change)
 {
-    if (expected_.empty()) coming_ = context_;
-    has_parse_settings_ = has_parse_settings_ || coming_.has_parse_settings();
+    if (expected_.empty()) {
+        coming_ = context_;
+        has_parse_settings_ = has_parse_settings_ || coming_.has_parse_settings();
+    }
     coming_.apply(*change);
     has_parse_settings_ = has_parse_settings_ || coming_.has_parse_settings();
     expected_.push_back({request, std::move(change)});

@@ -1,7 +1,6 @@
 #include <pgcoro/pool/pool.hpp>
 
 #include "pool/pool_impl.hpp"
-#include "sql/transaction_control.hpp"
 
 #include <pgcoro/error/error.hpp>
 
@@ -130,34 +129,7 @@ asio::awaitable<lease> pool::acquire(std::chrono::milliseconds within, std::sour
 
 asio::awaitable<result> pool::run_kept(std::string_view sql, const params& args)
 {
-    return run_one(sql, args, {}, nullptr);
-}
-
-asio::awaitable<result> pool::run_one(std::string_view sql, const params& args, std::string_view operation,
-                                      const trace_context* trace)
-{
-    auto held = co_await acquire_for(sql, trace);
-    detail::request r;
-    r.sql = sql;
-    r.args = &args;
-    auto& session = held->session();
-    label(session, operation, trace);
-    auto got = co_await session.run(r);
-    held.release(); // before the caller goes on, who may want it again
-    co_return got;
-}
-
-// For one statement. Throws if it is transaction control.
-asio::awaitable<lease> pool::acquire_for(std::string_view sql, const trace_context* trace)
-{
-    sql::refuse_transaction_control(sql, "a pool");
-    return trace ? impl().acquire_traced(options().acquire_timeout, *trace, {}) : acquire();
-}
-
-void pool::label(detail::session& s, std::string_view operation, const trace_context* trace) noexcept
-{
-    s.name_operation(operation);
-    if (trace) s.trace(*trace);
+    return run_with(detail::no_local_settings, sql, args);
 }
 
 asio::awaitable<lease> named_pool::acquire(std::source_location where)
@@ -182,7 +154,7 @@ asio::awaitable<lease> named_pool::acquire_copy(named_pool self, std::chrono::mi
 // For a copy that lives until the operation has ended.
 asio::awaitable<result> named_pool::run_kept(std::string_view sql, const params& args)
 {
-    return pool_->run_one(sql, args, name_, trace_.valid() ? &trace_ : nullptr);
+    return run_with(detail::no_local_settings, sql, args);
 }
 
 std::function<std::optional<pool_stats>()> pool::probe() const

@@ -87,19 +87,18 @@ asio::awaitable<result> run_with_settings(session& s, request r, const local_set
 
 // These are here because what comes of a lost COMMIT is judged on this floor.
 
-asio::awaitable<result> pool::run_one_with(std::string_view sql, const params& args, const local_settings& settings,
-                                           std::string_view operation, const trace_context* trace)
+asio::awaitable<result> pool::run_one(std::string_view sql, const params& args, const local_settings& settings,
+                                      std::string_view operation, const trace_context* trace)
 {
-    if (settings.empty()) {
-        result plain = co_await run_one(sql, args, operation, trace);
-        co_return plain;
-    }
-    auto held = co_await acquire_for(sql, trace);
+    sql::refuse_transaction_control(sql, "a pool");
+    auto acquiring = trace ? impl().acquire_traced(options().acquire_timeout, *trace, {}) : acquire();
+    auto held = co_await std::move(acquiring);
     detail::request r;
     r.sql = sql;
     r.args = &args;
     auto& session = held->session();
-    label(session, operation, trace);
+    session.name_operation(operation);
+    if (trace) session.trace(*trace);
     result got = co_await detail::run_with_settings(session, r, settings, detail::statement_effect::unknown);
     held.release(); // before the caller goes on, which may need a connection
     co_return got;
@@ -107,12 +106,12 @@ asio::awaitable<result> pool::run_one_with(std::string_view sql, const params& a
 
 asio::awaitable<result> pool::run_with(const local_settings& settings, std::string_view sql, const params& args)
 {
-    return run_one_with(sql, args, settings, {}, nullptr);
+    return run_one(sql, args, settings, {}, nullptr);
 }
 
 asio::awaitable<result> named_pool::run_with(const local_settings& settings, std::string_view sql, const params& args)
 {
-    return pool_->run_one_with(sql, args, settings, name_, trace_.valid() ? &trace_ : nullptr);
+    return pool_->run_one(sql, args, settings, name_, trace_.valid() ? &trace_ : nullptr);
 }
 
 with_settings<pool> pool::with(local_settings settings) { return {*this, std::move(settings)}; }

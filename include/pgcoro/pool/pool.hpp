@@ -233,14 +233,9 @@ private:
     friend class named_pool;
     friend class detail::multiplexer_impl;
     boost::asio::awaitable<result> run_kept(std::string_view sql, const params& args);
-    boost::asio::awaitable<result> run_one(std::string_view sql, const params& args,
-                                           std::string_view operation, const trace_context* trace);
     boost::asio::awaitable<result> run_with(const local_settings& settings, std::string_view sql, const params& args);
-    boost::asio::awaitable<result> run_one_with(std::string_view sql, const params& args,
-                                                const local_settings& settings, std::string_view operation,
-                                                const trace_context* trace);
-    boost::asio::awaitable<lease> acquire_for(std::string_view sql, const trace_context* trace);
-    static void label(detail::session& s, std::string_view operation, const trace_context* trace) noexcept;
+    boost::asio::awaitable<result> run_one(std::string_view sql, const params& args, const local_settings& settings,
+                                           std::string_view operation, const trace_context* trace);
     detail::pool_impl& impl() const;
 
     std::shared_ptr<detail::pool_impl> impl_;

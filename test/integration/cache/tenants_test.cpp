@@ -47,6 +47,8 @@ std::string text_of(const cached_result& got) { return got->as_value<std::string
 // A cache over a pool, without anything in between.
 struct over_pool
 {
+    static constexpr milliseconds bound{400};
+
     explicit over_pool(const cache_options& options = {})
         : pool(io.get_executor(), settings())
         , cache(io.get_executor(), pool, options)
@@ -57,6 +59,19 @@ struct over_pool
         o.connection = shared_options();
         o.size = 2;
         return o;
+    }
+
+    asio::awaitable<void> follow()
+    {
+        coherence_options how;
+        how.bound = bound;
+        cache.follow(shared_options(), how);
+        co_await until_it_follows(cache);
+    }
+    asio::awaitable<void> let_the_bound_pass()
+    {
+        asio::steady_timer timer(co_await asio::this_coro::executor, bound);
+        co_await timer.async_wait(asio::deferred);
     }
 
     template <class Body>
@@ -458,10 +473,7 @@ BOOST_DATA_TEST_CASE_F(two_tenants, hit_is_no_older_than_the_bound_when_rules_ch
     run([] { return install(names("cached.note")); });
     over_pool over(coherent());
     over.run([&]() -> asio::awaitable<void> {
-        coherence_options how;
-        how.bound = milliseconds(400);
-        over.cache.follow(shared_options(), how);
-        co_await until_it_follows(over.cache);
+        co_await over.follow();
         auto mine = over.cache.with(of_tenant(1));
         auto got = co_await mine.query(my_notes);
         while (got.origin() != cache_origin::hit) {
@@ -470,8 +482,7 @@ BOOST_DATA_TEST_CASE_F(two_tenants, hit_is_no_older_than_the_bound_when_rules_ch
         }
         BOOST_TEST(text_of(got) == note_of(1));
         shared_server().psql(change.sql);
-        asio::steady_timer timer(co_await asio::this_coro::executor, how.bound);
-        co_await timer.async_wait(asio::deferred);
+        co_await over.let_the_bound_pass();
         std::string seen, truth;
         try {
             auto now = co_await mine.query(my_notes);
@@ -496,16 +507,12 @@ BOOST_FIXTURE_TEST_CASE(forced_row_security_is_noticed, two_tenants)
     run([] { return install(names("cached.note")); });
     over_pool over(coherent());
     over.run([&]() -> asio::awaitable<void> {
-        coherence_options how;
-        how.bound = milliseconds(400);
-        over.cache.follow(shared_options(), how);
-        co_await until_it_follows(over.cache);
+        co_await over.follow();
         auto mine = over.cache.with(of_tenant(1));
         auto owner = co_await mine.query(my_notes);
         BOOST_TEST(owner->size() == 2u);
         shared_server().psql("alter table cached.note force row level security");
-        asio::steady_timer timer(co_await asio::this_coro::executor, how.bound);
-        co_await timer.async_wait(asio::deferred);
+        co_await over.let_the_bound_pass();
         auto forced = co_await mine.query(my_notes);
         BOOST_TEST(text_of(forced) == note_of(1));
     });

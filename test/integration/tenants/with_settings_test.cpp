@@ -590,4 +590,33 @@ BOOST_AUTO_TEST_CASE(multiplexed_ddl_and_settings_of_the_session_run_exclusively
     });
 }
 
+BOOST_AUTO_TEST_CASE(multiplexed_constants_are_read_with_the_settings_of_each_caller)
+{
+    run([]() -> asio::awaitable<void> {
+        auto executor = co_await asio::this_coro::executor;
+        pool p(executor, tenants_pool(shared_options()));
+        pgcoro::multiplexer mux(executor, p, {.connections = 1});
+        int differed = 0, refused = 0;
+        auto caller = [&](std::string zone) -> asio::awaitable<void> {
+            for (int i = 0; i < 30; ++i) {
+                try {
+                    auto agree = co_await mux.with({{"timezone", zone}})
+                                     .query_value<bool>("select '2026-01-01 12:00'::timestamptz = $1::text::timestamptz",
+                                                        "2026-01-01 12:00");
+                    differed += !agree;
+                } catch (const pgcoro::server_error&) {
+                    ++refused;
+                }
+            }
+        };
+        beside tokyo(executor, [&] { return caller("Asia/Tokyo"); });
+        beside nowhere(executor, [&] { return caller("No/Where"); });
+        beside utc(executor, [&] { return caller("UTC"); });
+        beside lima(executor, [&] { return caller("America/Lima"); });
+        while (!tokyo.done() || !nowhere.done() || !utc.done() || !lima.done()) co_await yield();
+        BOOST_TEST(differed == 0);
+        BOOST_TEST(refused == 30);
+    });
+}
+
 BOOST_AUTO_TEST_SUITE_END()
