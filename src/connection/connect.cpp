@@ -547,6 +547,7 @@ asio::awaitable<opened_connection> open_connection(std::shared_ptr<const connect
         auto newest = cache->serial();
         auto credential = co_await cache->get(until);
         auto own = with_credentials(options, credential->value);
+        bool is_new = credential->serial > newest;
         std::exception_ptr failure;
         try {
             auto opened = co_await log_in(own, deadline, credential->value.oauth_token);
@@ -554,11 +555,13 @@ asio::awaitable<opened_connection> open_connection(std::shared_ptr<const connect
                 opened.retirement = credential_schedule::retirement(credential->lifetime, clock::now());
             co_return opened;
         } catch (const connection_error& e) {
-            if (e.sqlstate() != sqlstates::invalid_password) throw;
+            // A secret store may have taken the login from the user of a kept credential.
+            bool out_of_date = !is_new && e.sqlstate() == sqlstates::invalid_authorization;
+            if (e.sqlstate() != sqlstates::invalid_password && !out_of_date) throw;
             failure = std::current_exception();
         }
         cache->refused(*credential);
-        auto delay = credential_schedule::delay_after_refusal(refusals, credential->serial > newest);
+        auto delay = credential_schedule::delay_after_refusal(refusals, is_new);
         if (!delay || time_after(*delay) >= until) std::rethrow_exception(failure);
         co_await time_source::steady().sleep_for(*delay);
     }

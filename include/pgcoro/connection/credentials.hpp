@@ -56,7 +56,8 @@ std::shared_ptr<credential_cache> make_credential_cache(
 /// connects that come meanwhile use the old one. If that call fails, the old one is used until it ends. Connects
 /// that need a credential at the same time share one call. When the server refuses the password (28P01), as it
 /// may while a password is rotated, the function is asked again, up to four times with delays that double from
-/// 200 ms, before the connect fails.
+/// 200 ms, before the connect fails. When it refuses the user of a kept credential (28000), as when a secret store
+/// has taken the login from that user, the function is asked at once.
 ///
 /// @par Errors
 /// What the function throws is what the connect throws. It must not put the secret into its message; the

@@ -44,8 +44,8 @@ pgcoro::connection_options by_tcp()
 void set_password(const std::string& role, const std::string& password)
 {
     shared_server().psql("do $$ begin if not exists (select from pg_roles where rolname = '" + role +
-                         "') then create role " + role + " login; end if; end $$; alter role " + role +
-                         " password '" + password + "'");
+                         "') then create role " + role + "; end if; end $$; alter role " + role +
+                         " login password '" + password + "'");
 }
 
 // As the database engine of a secret store: each call makes a user, whose end it announces.
@@ -61,6 +61,7 @@ struct fake_store
         co_await pause(20ms); // others come meanwhile
         auto user = "leased_" + std::to_string(calls);
         set_password(user, "secret_of_" + user);
+        if (nologin) revoke(user);
         users.push_back(user);
         co_return pgcoro::credentials{.user = user, .password = "secret_of_" + user, .valid_for = lease_};
     }
@@ -72,6 +73,7 @@ struct fake_store
 
     std::chrono::milliseconds lease_;
     int calls = 0;
+    bool nologin = false; // the server refuses its users
     std::vector<std::string> users;
 };
 
@@ -168,6 +170,26 @@ BOOST_AUTO_TEST_CASE(pool_replaces_connections_before_their_user_is_dropped)
         auto next = co_await p.query_value<std::string>("select current_user");
         BOOST_TEST(next != user);
         co_await p.close();
+    });
+}
+
+BOOST_AUTO_TEST_CASE(kept_credential_whose_user_may_not_log_in_any_more_is_asked_for_again)
+{
+    fake_store store(1h);
+    auto options = by_tcp();
+    options.credentials = [&] { return store.issue(); };
+    run([&]() -> asio::awaitable<void> {
+        auto first = co_await connection::connect(options);
+        store.revoke(store.users.front());
+        auto second = co_await connection::connect(options);
+        co_await check_usable(second);
+        BOOST_TEST(store.calls == 2);
+        // A new one that is refused is a mistake in the store, which asking again does not mend.
+        store.nologin = true;
+        store.revoke(store.users.back());
+        auto failed = co_await failure_of<pgcoro::connection_error>(connection::connect(options));
+        BOOST_TEST(failed.sqlstate() == pgcoro::sqlstates::invalid_authorization);
+        BOOST_TEST(store.calls == 3);
     });
 }
 
