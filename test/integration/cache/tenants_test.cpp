@@ -1,4 +1,4 @@
-// Statements with settings of their own, and rows under row-level security: a result belongs to its settings.
+// Statements with settings, and rows under row-level security: a result belongs to its settings.
 #include "integration/cache/processes.hpp"
 
 #include <boost/asio/steady_timer.hpp>
