@@ -145,6 +145,7 @@ public:
     explicit multiplexer_core(const limits& l)
         : limits_(l)
     {}
+    ~multiplexer_core() { settle_queue(); } // statements in the queue own themselves
     multiplexer_core(const multiplexer_core&) = delete;
     multiplexer_core& operator=(const multiplexer_core&) = delete;
 
