@@ -14,4 +14,15 @@ inline std::uint64_t from_environment(const char* variable, std::uint64_t otherw
     return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
+/// How often a test repeats what it does `times` times: a tenth of that with sanitizers, with which each turn takes many
+/// times as long.
+constexpr int repeated(int times)
+{
+#ifdef PGCORO_SANITIZED
+    return times / 10;
+#else
+    return times;
+#endif
+}
+
 } // namespace test

@@ -1,5 +1,6 @@
 // A proxy cuts the connection at every possible byte of COMMIT's exchange: what the callers were told must be
 // what the database has.
+#include "from_environment.hpp"
 #include "integration/run.hpp"
 #include "integration/support/proxy.hpp"
 #include "integration/transaction/quick_server.hpp"
@@ -115,12 +116,7 @@ struct ledger
 
 BOOST_AUTO_TEST_SUITE(exactly_once)
 
-// With sanitizers each takes five times as long.
-#ifdef PGCORO_SANITIZED
-constexpr std::size_t many = 2'000;
-#else
-constexpr std::size_t many = 10'000;
-#endif
+constexpr std::size_t many = test::repeated(10'000);
 
 BOOST_AUTO_TEST_CASE(thousands_of_transfers_happen_once_each_wherever_their_commits_are_cut)
 {

@@ -545,7 +545,7 @@ std::map<outcome, int> simulate(end how)
 {
     std::map<outcome, int> all;
     auto seed = test::from_environment("PGCORO_SIMULATION_SEED", 1);
-    auto steps = test::from_environment("PGCORO_SIMULATION_STEPS", 400'000);
+    auto steps = test::from_environment("PGCORO_SIMULATION_STEPS", test::repeated(400'000));
     for (std::uint64_t done = 0; done < steps; ++seed) {
         core::limits l{1 + seed % 4, 1 + seed % 7, 20, 50ms};
         simulation s(l, seed);

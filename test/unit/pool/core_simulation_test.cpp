@@ -430,7 +430,7 @@ BOOST_AUTO_TEST_SUITE(pool_core_simulation)
 
 BOOST_AUTO_TEST_CASE(keeps_its_promises_through_random_schedules)
 {
-    auto steps = test::from_environment("PGCORO_SIMULATION_STEPS", 5'000'000);
+    auto steps = test::from_environment("PGCORO_SIMULATION_STEPS", test::repeated(5'000'000));
     auto seed = test::from_environment("PGCORO_SIMULATION_SEED", std::random_device{}());
     BOOST_TEST_MESSAGE("seed " << seed << ", " << steps << " steps");
     std::mt19937_64 random(seed);

@@ -657,7 +657,7 @@ BOOST_AUTO_TEST_CASE(random_cuts_never_double_lose_or_hide_a_transaction)
 {
     simulation s;
     auto seed = test::from_environment("PGCORO_SIMULATION_SEED", std::random_device{}());
-    auto steps = test::from_environment("PGCORO_SIMULATION_STEPS", 2'000'000);
+    auto steps = test::from_environment("PGCORO_SIMULATION_STEPS", test::repeated(2'000'000));
     s.random.seed(seed);
     BOOST_TEST_MESSAGE("seed " << seed);
     BOOST_TEST_CONTEXT("PGCORO_SIMULATION_SEED=" << seed)
