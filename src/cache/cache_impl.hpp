@@ -42,7 +42,7 @@ private:
     std::unordered_map<std::string, std::shared_ptr<Flight>> under_way_;
 };
 
-// What a caller asks for. Refers to what the caller keeps until the answer is there.
+// A caller's statement. Refers to what the caller keeps until it has the answer.
 struct cache_request
 {
     std::string_view context; // of the sessions, without the settings

@@ -120,7 +120,7 @@ public:
     void check_idle() const;
     // Binds the session to the caller's executor, and recovers from an interrupted operation.
     asio::awaitable<void> make_ready(std::string_view sql);
-    // Returns the prepared statement; null if there is none that the server would parse alike now.
+    // Returns the prepared statement; null if the server would parse the text differently now, or has not prepared it.
     const statement_cache::statement* find_prepared(std::string_view sql, const params& args);
     // Throws before anything is sent if the server would refuse the text, or if it would change a pooler's session.
     void check(std::string_view sql, std::size_t parameters);

@@ -83,7 +83,7 @@ public:
     }
 
     // As long as what this gives lives, or until unpin_all(), the statement does not make room for others, whatever the settings.
-    // Being forgotten and prepared anew changes nothing about that.
+    // Being forgotten and prepared again changes nothing about that.
     std::shared_ptr<const void> pin(std::string_view sql, const params& args)
     {
         std::erase_if(pins_, [](auto& p) { return p.expired(); });
@@ -93,7 +93,7 @@ public:
     }
     void unpin_all() noexcept { pins_.clear(); }
 
-    // The server has it no more, or it must be prepared anew, whatever its parameters' types and the settings.
+    // The server has it no more, or it must be prepared again, whatever its parameters' types and the settings.
     void erase(std::string_view sql, bool deallocate)
     {
         for (auto it = entries_.begin(); it != entries_.end();) {

@@ -106,8 +106,8 @@ private:
 ///   `ctid`, `xmin`, `xmax`, `cmin` or `cmax`, or reads a temporary table.
 /// - Kept for the same settings only, as everything is: rows under row-level security, and what reads `current_user`,
 ///   `current_schema` or `current_setting('app.tenant')`. A setting that is read must have a dot in its name, which must be a
-///   constant, and a value: by with(), by `transaction::set_local`, or as the session's default. If it has none, the
-///   statement is not kept.
+///   constant, and a value: by with(), by `transaction::set_local`, or as the session's default. A statement that
+///   reads a setting without a value is not kept.
 /// - Kept only for a call that names tags: a statement that depends on more than tables: STABLE functions of users, foreign
 ///   tables, the catalog, casts to `regclass` and the other reg types. If the database has an implicit cast by a STABLE
 ///   function of a user, this concerns every statement, because such a cast does not show in the text.
