@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # sanitized.sh asan|tsan [Boost.Test option...]: builds the tests with AddressSanitizer (leaks included) and
-# UndefinedBehaviorSanitizer, or with ThreadSanitizer, and runs them: all, or of the integration tests those of what
-# threads share. The options, such as -t pool, are the integration tests'.
-# sanitized.sh asan|tsan build|unit|integration: one step of it, as the tests run it: with AddressSanitizer without the integration
-# tests that take long because servers start, stop and fail over in them.
+# UndefinedBehaviorSanitizer, or those that use threads with ThreadSanitizer, and runs them. The options, such as -t pool, are
+# the integration tests'.
+# sanitized.sh asan|tsan build|unit|integration: one step of it, as the tests run it: without the integration tests that take
+# long because servers start, stop and fail over in them.
 # sanitized.sh asan|tsan storm [option...]: random programs in that build; see README.md. Not a step of the tests, because the
 # program takes minutes to compile.
 # By clang where there is one that can: it needs half of GCC's time, and is the second compiler that tests run with.
@@ -14,8 +14,6 @@ source cmake/steps.sh
 which=$1
 shift
 build=build/$which
-# What runs on several threads, or is used from them; the rest has one thread, and takes long here.
-threaded=pool_*,hygiene,multiplexer_*,*cache*,redis_level,cluster_routing,cluster_figures,row_streams,pipelines,copy,advisory_locks,tracing,observe
 of_servers=(behind_haproxy bytes_by_pieces cluster_failover cluster_histories deadlock_storm endings exactly_once foreign_partitions
     testing_process testing_replication testing_server)
 export ASAN_OPTIONS=detect_leaks=1:check_initialization_order=1 UBSAN_OPTIONS=print_stacktrace=1
@@ -31,14 +29,11 @@ build() {
     step "build $build" "$build/build.log" ninja -C "$build" -j "$(nproc)" pgcoro_unit_tests pgcoro_integration_tests
 }
 unit() { "$build/test/pgcoro_unit_tests"; }
+integration() { "$build/test/pgcoro_integration_tests" "$@"; }
 without_servers() {
     local options=() suite
     for suite in "${of_servers[@]}"; do options+=(-t "!$suite"); done
     integration "${options[@]}"
-}
-integration() {
-    if [ "$which" = tsan ] && [ $# = 0 ]; then set -- -t "$threaded"; fi
-    "$build/test/pgcoro_integration_tests" "$@"
 }
 
 storm() {
@@ -46,7 +41,7 @@ storm() {
     "$build/test/storm/pgcoro_storm" "$@"
 }
 
-if [ "$which $*" = "asan integration" ]; then set -- without_servers; fi
+if [ "$*" = integration ]; then set -- without_servers; fi
 case ${1:-} in
 build | unit | without_servers | integration | storm) "$@" ;;
 *)
