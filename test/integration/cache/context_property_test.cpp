@@ -449,7 +449,7 @@ BOOST_FIXTURE_TEST_SUITE(cache_context_property, twins)
 BOOST_AUTO_TEST_CASE(the_cache_returns_what_the_server_would)
 {
     // 300 sequences take a few seconds. PGCORO_CONTEXT_SEQUENCES=10000 for longer runs, PGCORO_CONTEXT_SEED to repeat one.
-    auto sequences = test::from_environment("PGCORO_CONTEXT_SEQUENCES", 300);
+    auto sequences = test::from_environment("PGCORO_CONTEXT_SEQUENCES", test::repeated(300));
     auto seed = test::from_environment("PGCORO_CONTEXT_SEED", std::random_device()());
     BOOST_TEST_MESSAGE("PGCORO_CONTEXT_SEED=" << seed);
     asio::io_context io;

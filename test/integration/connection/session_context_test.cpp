@@ -202,7 +202,7 @@ BOOST_AUTO_TEST_CASE(the_context_is_what_the_server_has)
 {
     for (auto* role : {"context_one", "context_two"})
         shared_server().psql(std::string("drop role if exists ") + role + "; create role " + role);
-    auto sequences = test::from_environment("PGCORO_CONTEXT_SEQUENCES", 200);
+    auto sequences = test::from_environment("PGCORO_CONTEXT_SEQUENCES", test::repeated(200));
     auto seed = test::from_environment("PGCORO_CONTEXT_SEED", std::random_device()());
     BOOST_TEST_MESSAGE("PGCORO_CONTEXT_SEED=" << seed);
     for (std::size_t cache : {100, 2, 0}) {
