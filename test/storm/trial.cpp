@@ -5,9 +5,13 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <thread>
+
+using namespace std::chrono_literals;
 
 namespace storm
 {
@@ -247,10 +251,22 @@ private:
             resolve_on_lease(o);
     }
 
+    // A session whose connection was cut may still be executing, and commits after that.
+    void let_sessions_end()
+    {
+        auto until = steady::now() + 60s;
+        while (admin_.value("select count(*) from pg_stat_activity where datname = current_database() and "
+                            "backend_type = 'client backend' and state <> 'idle' and pid <> pg_backend_pid()") != "0") {
+            if (steady::now() > until) throw mismatch{"a session is busy without a caller"};
+            std::this_thread::sleep_for(5ms);
+        }
+    }
+
     void resolve_released(const op& o)
     {
         subject_->release();
         subject_->acquire();
+        let_sessions_end();
         bool was_commit = o.text == "commit" && reference_.status() == PQTRANS_INTRANS;
         if (was_commit) {
             auto tables = reference_.value(tables_query);
