@@ -255,7 +255,9 @@ asio::awaitable<std::unique_ptr<wire>> attempt(const login& how, time_point dead
     auto& parameters = how.parameters;
     auto executor = co_await asio::this_coro::executor;
     auto begun = clock::now();
+    errno = 0;
     auto made = std::make_unique<wire>(start(parameters));
+    auto error = errno;
     auto* conn = made->get();
     oauth_token_for token(conn, how.oauth_token);
     // Nobody to tell yet; libpq's own receiver would print to stderr.
@@ -266,7 +268,7 @@ asio::awaitable<std::unique_ptr<wire>> attempt(const login& how, time_point dead
     auto any_role = value_of(parameters, "target_session_attrs") == "any";
     auto reached = CONNECTION_NEEDED;
     if (PQstatus(conn) == CONNECTION_BAD) {
-        failure = read_connect_failure(conn, reached, any_role);
+        failure = read_connect_failure(conn, reached, any_role, error);
         if (!is_acceptable(parameters)) failure.why = connection_failure::options;
         co_return nullptr;
     }
@@ -306,9 +308,11 @@ asio::awaitable<std::unique_ptr<wire>> attempt(const login& how, time_point dead
                 co_return nullptr;
             }
         }
+        errno = 0;
         next = PQconnectPoll(conn);
+        error = errno;
         if (next == PGRES_POLLING_FAILED) {
-            failure = read_connect_failure(conn, reached, any_role);
+            failure = read_connect_failure(conn, reached, any_role, error);
             // A server that goes away in answer to the request for TLS says nothing about TLS.
             if (reads && answers.at_end() && failure.why == connection_failure::tls)
                 failure.why = connection_failure::lost;

@@ -4,6 +4,7 @@
 #include "connection/statement_cache.hpp"
 
 #include <charconv>
+#include <system_error>
 
 namespace pgcoro::detail
 {
@@ -255,9 +256,10 @@ connect_failure read_setup_failure(const PGresult* result, bool broken)
     return failure;
 }
 
-connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool any_role)
+connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool any_role, int error)
 {
     auto text = error_text(conn);
+    if (text.empty()) text = error != 0 ? std::generic_category().message(error) : "libpq does not say why";
     connect_failure failure{connection_failure::other, {}, shortened(reason_of(text))};
     if (auto said = parse_verbose(text); said.code) {
         failure.why = why_refused(said.code);

@@ -49,8 +49,9 @@ struct connect_failure
     diagnostics diag;
     std::string message;
 };
-// `reached` is the last status before the failure; `any_role`: no target_session_attrs were asked for.
-connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool any_role);
+// `reached` is the last status before the failure; `any_role`: no target_session_attrs were asked for; `error`: errno after
+// libpq's call, because libpq 17 has no message for the lack of a descriptor.
+connect_failure read_connect_failure(PGconn* conn, ConnStatusType reached, bool any_role, int error);
 // Why the statement that makes the settings of a new session failed.
 connect_failure read_setup_failure(const PGresult* result, bool broken);
 

@@ -443,7 +443,7 @@ BOOST_AUTO_TEST_CASE(every_parameter_of_libpq_is_honoured_or_refused)
         {"sslsni", passed("0")},
         {"sslkeylogfile", passed(file("keys.log", ""))},
         {"requirepeer", passed("postgres")},
-        {"require_auth", passed("none")},
+        {"require_auth", passed("scram-sha-256")},
         {"min_protocol_version", passed("3.0")},
         {"max_protocol_version", passed("latest")},
         {"ssl_min_protocol_version", passed("TLSv1.2")},
