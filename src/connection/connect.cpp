@@ -96,9 +96,11 @@ std::vector<endpoint> endpoints_of(const conninfo& info)
         found.push_back({by_name ? hosts[i] : "", by_address ? addresses[i] : "", port});
         check_socket_path(found.back());
     }
-    if (value_of(info, "load_balance_hosts") == "random") {
+    auto balance = value_of(info, "load_balance_hosts");
+    if (balance == "random")
         std::ranges::shuffle(found, generator());
-    }
+    else if (!balance.empty() && balance != "disable")
+        refuse("load_balance_hosts must be disable or random");
     return found;
 }
 

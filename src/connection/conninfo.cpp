@@ -112,7 +112,8 @@ std::chrono::milliseconds connect_timeout_of(const connection_options& options)
 
 bool is_acceptable(const conninfo& parameters)
 {
-    // Of all parameters libpq checks this one last: if it complains of it, it took the others.
+    // Of all parameters libpq checks this one last, but for load_balance_hosts, which endpoints_of() has checked: if it complains
+    // of it, it took the others.
     auto conn = start_with_nonsense(parameters, "target_session_attrs");
     return std::string_view(PQerrorMessage(conn.get())).find(nonsense) != std::string_view::npos;
 }
