@@ -82,8 +82,7 @@ class comparison
 {
 public:
     comparison(const databases& on, const pgcoro::connection_options& connection)
-        : on_(on)
-        , effects_(connection.pooler != pgcoro::pooler_mode::transaction)
+        : effects_(connection.pooler != pgcoro::pooler_mode::transaction)
         , admin_(on.server().uri(on.library()))
         , reference_(on.server().uri(on.reference()))
     {
@@ -303,7 +302,6 @@ private:
         same("what the session sees after " + last_.ending, library, digest());
     }
 
-    const databases& on_;
     bool effects_;
     reference admin_;
     reference reference_;
