@@ -58,6 +58,7 @@ bool can_change_parsing(std::string_view setting) noexcept
 void session_context::apply(const session_change& change)
 {
     touched_ = true;
+    parse_settings_.reset();
     for (auto& step : change.steps) apply(step);
 }
 
@@ -202,6 +203,7 @@ void session_context::failed(const session_change* change)
 void session_context::ready(bool idle)
 {
     if (!idle || !touched_) return;
+    parse_settings_.reset();
     // A block that ended by a statement that nobody saw may have been committed, or not.
     auto of_session = [](const state& s) { return std::tie(s.of_session, s.unknown, s.temporary); };
     bool is_doubtful = in_block_ && !failed_ && of_session(now_) != of_session(before_);
@@ -226,6 +228,7 @@ void session_context::intend()
 
 void session_context::restored()
 {
+    parse_settings_.reset();
     now_ = {};
     now_.of_session = intended_;
     before_ = now_;
@@ -256,7 +259,7 @@ template<class Matters>
 std::string session_context::digest_of(Matters matters) const
 {
     std::string text;
-    if (!has_any(now_, matters)) return text; // as for most statements, which ask this each time
+    if (!has_any(now_, matters)) return text; // nothing to copy, as for most sessions
     auto all = now_.of_transaction;
     all.insert(now_.of_session.begin(), now_.of_session.end());
     for (auto& [name, value] : all) {
@@ -268,7 +271,11 @@ std::string session_context::digest_of(Matters matters) const
 }
 
 std::string session_context::digest() const { return digest_of(can_change_results); }
-std::string session_context::parse_settings() const { return digest_of(can_change_parsing); }
+const std::string& session_context::parse_settings() const
+{
+    if (!parse_settings_) parse_settings_ = digest_of(can_change_parsing);
+    return *parse_settings_;
+}
 
 bool session_context::has_parse_settings() const noexcept
 {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,8 +48,8 @@ public:
     // Returns the settings that the server applies once when it parses and plans a statement, and not again when it runs it: '…' as
     // a timestamptz is read in the time zone of that moment. A prepared statement may run only where these are the same. Not
     // among them are those for which the server itself makes a new plan (role, row security, search_path), and custom settings
-    // (with a dot), which functions read while they run. Empty if all have their defaults.
-    std::string parse_settings() const;
+    // (with a dot), which functions read while they run. Empty if all have their defaults. Valid until the next change.
+    const std::string& parse_settings() const;
     // Returns true if there are such settings, or if the end of the transaction, or of a savepoint in it, would restore some.
     bool has_parse_settings() const noexcept;
     // Returns the value that a setting was given; null if it has its default.
@@ -95,6 +96,7 @@ private:
     bool in_block_ = false; // between BEGIN and its end
     bool touched_ = false;  // something happened since the server was idle
     bool failed_ = false;   // the transaction's settings are undone, back to a savepoint or to its beginning
+    mutable std::optional<std::string> parse_settings_; // of now_: each statement asks for them
 };
 
 // Returns false for settings that cannot change the result of a query: time limits, memory, logs, the planner's costs, and the
