@@ -119,7 +119,7 @@ void session_context::set(const session_change::step& step)
     now_.of_transaction.erase(step.name);
     if (is_of_transaction(step.name)) return set_local(step); // SET transaction_isolation is local, too
     if (step.value)
-        now_.of_session[step.name] = *step.value;
+        put(now_.of_session, step.name, *step.value);
     else
         now_.of_session.erase(step.name);
     if (step.name != session_authorization) return;
@@ -135,9 +135,9 @@ void session_context::set_local(const session_change::step& step)
     now_.unknown = now_.unknown || step.name == session_authorization;
     now_.of_transaction.erase(step.name);
     if (step.value)
-        now_.of_transaction[step.name] = *step.value;
+        put(now_.of_transaction, step.name, *step.value);
     else if (now_.of_session.contains(step.name))
-        now_.of_transaction[step.name] = default_value;
+        put(now_.of_transaction, step.name, default_value);
 }
 
 // The server passes over settings that have their default now, also where SET LOCAL … TO DEFAULT hides another value.
@@ -145,7 +145,7 @@ void session_context::reset_all()
 {
     auto hidden = [&](const std::string& name) {
         auto at = now_.of_transaction.find(name);
-        return at != now_.of_transaction.end() && at->second == default_value;
+        return at != now_.of_transaction.end() && at->second.value == default_value;
     };
     auto resets = [&](auto& each) { return !is_kept_by_reset_all(each.first) && !hidden(each.first); };
     std::erase_if(now_.of_session, resets);
@@ -244,14 +244,14 @@ std::uint8_t session_context::effects() const noexcept
 const std::string* session_context::find(std::string_view name) const
 {
     for (auto* place : {&now_.of_transaction, &now_.of_session})
-        if (auto at = place->find(name); at != place->end()) return at->second == default_value ? nullptr : &at->second;
+        if (auto at = place->find(name); at != place->end()) return at->second.value == default_value ? nullptr : &at->second.value;
     return nullptr;
 }
 
 template<class Matters>
 bool session_context::has_any(const state& in, Matters matters) noexcept
 {
-    auto of = [&](auto& each) { return matters(each.first); };
+    auto of = [&](auto& each) { return matters(each.first, each.second); };
     return std::ranges::any_of(in.of_transaction, of) || std::ranges::any_of(in.of_session, of);
 }
 
@@ -262,24 +262,33 @@ std::string session_context::digest_of(Matters matters) const
     if (!has_any(now_, matters)) return text; // nothing to copy, as for most sessions
     auto all = now_.of_transaction;
     all.insert(now_.of_session.begin(), now_.of_session.end());
-    for (auto& [name, value] : all) {
-        if (value == default_value || !matters(name)) continue;
+    for (auto& [name, set_to] : all) {
+        if (set_to.value == default_value || !matters(name, set_to)) continue;
         append(text, name);
-        append(text, value);
+        append(text, set_to.value);
     }
     return text;
 }
 
-std::string session_context::digest() const { return digest_of(can_change_results); }
+void session_context::put(settings& into, const std::string& name, const std::string& value)
+{
+    into.insert_or_assign(name, setting{value, can_change_parsing(name)});
+}
+
+std::string session_context::digest() const
+{
+    return digest_of([](const std::string& name, const setting&) { return can_change_results(name); });
+}
+
 const std::string& session_context::parse_settings() const
 {
-    if (!parse_settings_) parse_settings_ = digest_of(can_change_parsing);
+    if (!parse_settings_) parse_settings_ = digest_of([](const std::string&, const setting& s) { return s.parses; });
     return *parse_settings_;
 }
 
 bool session_context::has_parse_settings() const noexcept
 {
-    auto in = [](const state& s) { return has_any(s, can_change_parsing); };
+    auto in = [](const state& s) { return has_any(s, [](const std::string&, const setting& each) { return each.parses; }); };
     return in(now_) || in(before_) || std::ranges::any_of(savepoints_, [&](auto& s) { return in(s.at); });
 }
 

@@ -56,7 +56,14 @@ public:
     const std::string* find(std::string_view name) const;
 
 private:
-    using settings = std::map<std::string, std::string, std::less<>>;
+    struct setting
+    {
+        std::string value;
+        bool parses; // see can_change_parsing(), which takes too long to be asked for each statement
+
+        bool operator==(const setting&) const = default;
+    };
+    using settings = std::map<std::string, setting, std::less<>>;
     struct state
     {
         settings of_session;
@@ -75,6 +82,7 @@ private:
 
     template<class Matters>
     static bool has_any(const state& in, Matters matters) noexcept;
+    static void put(settings& into, const std::string& name, const std::string& value);
     template<class Matters>
     std::string digest_of(Matters matters) const;
     void apply(const session_change::step& step);
