@@ -14,15 +14,14 @@ inline std::uint64_t from_environment(const char* variable, std::uint64_t otherw
     return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
-/// How often a test repeats what it does `times` times: a tenth of that with sanitizers, with which each turn takes many
-/// times as long.
-constexpr int repeated(int times)
-{
+/// A test does one in this many of its repetitions. With sanitizers each takes many times as long.
 #ifdef PGCORO_SANITIZED
-    return times / 10;
+inline constexpr int one_in = 10;
 #else
-    return times;
+inline constexpr int one_in = 1;
 #endif
-}
+
+/// How often a test repeats what it does `times` times.
+constexpr int repeated(int times) { return times / one_in; }
 
 } // namespace test

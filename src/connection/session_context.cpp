@@ -248,47 +248,42 @@ const std::string* session_context::find(std::string_view name) const
     return nullptr;
 }
 
-template<class Matters>
-bool session_context::has_any(const state& in, Matters matters) noexcept
+void session_context::put(settings& into, const std::string& name, const std::string& value)
 {
-    auto of = [&](auto& each) { return matters(each.first, each.second); };
+    into.insert_or_assign(name, setting{value, can_change_results(name), can_change_parsing(name)});
+}
+
+bool session_context::has_any(const state& in, bool setting::*matters) noexcept
+{
+    auto of = [&](auto& each) { return each.second.*matters; };
     return std::ranges::any_of(in.of_transaction, of) || std::ranges::any_of(in.of_session, of);
 }
 
-template<class Matters>
-std::string session_context::digest_of(Matters matters) const
+std::string session_context::digest_of(bool setting::*matters) const
 {
     std::string text;
     if (!has_any(now_, matters)) return text; // nothing to copy, as for most sessions
     auto all = now_.of_transaction;
     all.insert(now_.of_session.begin(), now_.of_session.end());
     for (auto& [name, set_to] : all) {
-        if (set_to.value == default_value || !matters(name, set_to)) continue;
+        if (set_to.value == default_value || !(set_to.*matters)) continue;
         append(text, name);
         append(text, set_to.value);
     }
     return text;
 }
 
-void session_context::put(settings& into, const std::string& name, const std::string& value)
-{
-    into.insert_or_assign(name, setting{value, can_change_parsing(name)});
-}
-
-std::string session_context::digest() const
-{
-    return digest_of([](const std::string& name, const setting&) { return can_change_results(name); });
-}
+std::string session_context::digest() const { return digest_of(&setting::results); }
 
 const std::string& session_context::parse_settings() const
 {
-    if (!parse_settings_) parse_settings_ = digest_of([](const std::string&, const setting& s) { return s.parses; });
+    if (!parse_settings_) parse_settings_ = digest_of(&setting::parsing);
     return *parse_settings_;
 }
 
 bool session_context::has_parse_settings() const noexcept
 {
-    auto in = [](const state& s) { return has_any(s, [](const std::string&, const setting& each) { return each.parses; }); };
+    auto in = [](const state& s) { return has_any(s, &setting::parsing); };
     return in(now_) || in(before_) || std::ranges::any_of(savepoints_, [&](auto& s) { return in(s.at); });
 }
 

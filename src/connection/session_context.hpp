@@ -56,10 +56,11 @@ public:
     const std::string* find(std::string_view name) const;
 
 private:
-    struct setting
+    struct setting // with what its name says, which takes too long to find out for each statement
     {
         std::string value;
-        bool parses; // see can_change_parsing(), which takes too long to be asked for each statement
+        bool results; // can_change_results()
+        bool parsing; // can_change_parsing()
 
         bool operator==(const setting&) const = default;
     };
@@ -80,11 +81,9 @@ private:
         state at;
     };
 
-    template<class Matters>
-    static bool has_any(const state& in, Matters matters) noexcept;
     static void put(settings& into, const std::string& name, const std::string& value);
-    template<class Matters>
-    std::string digest_of(Matters matters) const;
+    static bool has_any(const state& in, bool setting::*matters) noexcept;
+    std::string digest_of(bool setting::*matters) const;
     void apply(const session_change::step& step);
     void set(const session_change::step& step);
     void set_local(const session_change::step& step);

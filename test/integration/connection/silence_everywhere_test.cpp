@@ -657,7 +657,7 @@ public:
         todo_.clear();
         for (std::size_t i = 0; i < all_.size(); ++i)
             for (std::size_t n = 0; n < counts[i]; ++n) {
-                if ((i + n) % (10 / test::repeated(10)) != 0) continue;
+                if ((i + n) % test::one_in != 0) continue;
                 for (auto what : {answer_proxy::harm::silence, answer_proxy::harm::darkness,
                                   answer_proxy::harm::cut, answer_proxy::harm::fatal}) {
                     // A lease is one connection: darkness is the same as silence for it.
