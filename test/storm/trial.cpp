@@ -125,6 +125,7 @@ public:
         }
         subject_->release();
         subject_->settle();
+        let_sessions_end();
         auto locks = admin_.value("select coalesce(string_agg(concat_ws(' ', l.pid, locktype, mode, "
                                   "relation::regclass), '; '), '') from pg_locks "
                                   "l join pg_stat_activity a using (pid) where a.datname = "
